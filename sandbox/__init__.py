@@ -1,0 +1,1 @@
+"""Stand-ins for the outside services (WAHA, Convex, Clerk, …) in their own shapes, with faults on demand."""

@@ -1,0 +1,38 @@
+"""The composition: each service under its own path and behind its fault, the control endpoints first."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from sandbox.bodies import in_shape
+from sandbox.clerk import clerk_app
+from sandbox.control import control_error, control_routes, refuse_fault
+from sandbox.convex import convex_app
+from sandbox.faults import FaultError, Faults, Faulty
+from sandbox.inngest import inngest_app
+from sandbox.model import model_app
+from sandbox.resend import resend_app
+from sandbox.sentry import sentry_app
+from sandbox.waha import Sent, waha_app
+
+
+def create_app(waha_api_key: str | None = None) -> Starlette:
+    """The whole sandbox; WAHA wants *waha_api_key* if there is one."""
+    sent = Sent()
+    services: dict[str, ASGIApp] = {
+        "waha": waha_app(sent, waha_api_key),
+        "convex": convex_app(),
+        "clerk": clerk_app(),
+        "inngest": inngest_app(),
+        "sentry": sentry_app(),
+        "resend": resend_app(),
+        "ai": model_app(),
+    }
+    faults = Faults(list(services))
+    mounts = [Mount(f"/{name}", app=Faulty(app, name, faults)) for name, app in services.items()]
+    return Starlette(
+        routes=[*control_routes(faults, sent), *mounts],
+        exception_handlers={**in_shape(control_error), FaultError: refuse_fault},
+    )

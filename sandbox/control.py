@@ -1,0 +1,57 @@
+"""The sandbox's own endpoints: its health, the faults and what was sent. No fault ever applies to them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.bodies import read_json
+from sandbox.faults import Fault, FaultError, Faults
+from sandbox.waha import Sent
+
+
+def control_routes(faults: Faults, sent: Sent) -> list[Route]:
+    """`/healthz`, `/faults`, `/faults/{service}` and `/waha/sent`."""
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def list_faults(request: Request) -> Response:
+        return JSONResponse(faults.to_json())
+
+    async def set_fault(request: Request) -> Response:
+        fault = Fault.parse(await read_json(request))
+        faults.set(request.path_params["service"], fault)
+        return JSONResponse(fault.to_json())
+
+    async def end_fault(request: Request) -> Response:
+        faults.end(request.path_params["service"])
+        return Response(status_code=204)
+
+    async def list_sent(request: Request) -> Response:
+        return JSONResponse(sent.listed(request.query_params.get("chatId")))
+
+    async def empty_sent(request: Request) -> Response:
+        sent.clear()
+        return Response(status_code=204)
+
+    return [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/faults", list_faults, methods=["GET"]),
+        Route("/faults/{service}", set_fault, methods=["PUT"]),
+        Route("/faults/{service}", end_fault, methods=["DELETE"]),
+        Route("/waha/sent", list_sent, methods=["GET"]),
+        Route("/waha/sent", empty_sent, methods=["DELETE"]),
+    ]
+
+
+def control_error(status: int, message: str) -> dict[str, object]:
+    """The shape of the sandbox's own errors."""
+    return {"error": {"code": status, "message": message}}
+
+
+async def refuse_fault(request: Request, error: Exception) -> Response:
+    """400, with what is wrong about the fault."""
+    assert isinstance(error, FaultError)
+    return JSONResponse(control_error(400, str(error)), status_code=400)

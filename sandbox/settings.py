@@ -1,0 +1,54 @@
+"""The sandbox's environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """A variable has an impossible value; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where to listen, and the key that the WAHA stand-in wants (none: every caller is let in)."""
+
+    host: str
+    port: int
+    waha_api_key: str | None = field(repr=False)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Settings from HOST, PORT and SANDBOX_WAHA_API_KEY or SANDBOX_WAHA_API_KEY_FILE.
+
+        Raises:
+            SettingsError: a value is impossible or a named file cannot be read.
+        """
+        return cls(
+            host=env.get("HOST") or "127.0.0.1",
+            port=_port(env.get("PORT") or "9000"),
+            waha_api_key=_secret(env, "SANDBOX_WAHA_API_KEY"),
+        )
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65_536):
+        raise SettingsError(f"PORT: should be a whole number from 1 to 65535, got {value!r}")
+    return int(value)
+
+
+def _secret(env: Mapping[str, str], name: str) -> str | None:
+    if value := env.get(name):
+        return value
+    file = env.get(f"{name}_FILE")
+    if not file:
+        return None
+    try:
+        value = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}_FILE: {file!r} cannot be read: {error}") from error
+    if not value:
+        raise SettingsError(f"{name}_FILE: {file!r} is empty: put the key into it or unset the variable")
+    return value
