@@ -1,0 +1,59 @@
+"""A container image out of Debian packages: mmdebstrap makes the file system, the engine imports it.
+
+mmdebstrap reads the machine's own apt sources, so this works wherever apt does.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+
+from infra import debian_packages
+from infra.errors import PartMissing
+from infra.images.recipes import RECIPES, SUITE, Recipe, Role, content_tag
+
+_LAST_LINES = 12
+_LONGEST_S = 900
+
+
+def build(client: docker.DockerClient, role: Role, report: Callable[[str], None]) -> None:
+    """Make the image `content_tag(role)` in the engine. Takes about 25 s on two cores.
+
+    Raises:
+        PartMissing: mmdebstrap is missing or failed; the message holds its last lines.
+    """
+    if shutil.which("mmdebstrap") is None:
+        debian_packages.install(["mmdebstrap", "debian-archive-keyring"], report)
+    recipe = RECIPES[role]
+    with tempfile.TemporaryDirectory(prefix="runbook-image-") as folder:
+        archive = Path(folder, "root.tar")
+        _make_root(recipe, role, archive)
+        _import(client, recipe, role, archive)
+
+
+def _make_root(recipe: Recipe, role: Role, archive: Path) -> None:
+    done = subprocess.run(
+        recipe.command(archive),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=_LONGEST_S,
+    )
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
+        raise PartMissing(
+            f"the {role} image could not be built (mmdebstrap, exit {done.returncode}):\n{last}",
+            f"see that apt can reach Debian {SUITE}, or give the engine access to a registry",
+        )
+
+
+def _import(client: docker.DockerClient, recipe: Recipe, role: Role, archive: Path) -> None:
+    repository, tag = content_tag(role).split(":")
+    client.api.import_image(src=str(archive), repository=repository, tag=tag, changes=list(recipe.changes))

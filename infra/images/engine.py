@@ -1,0 +1,76 @@
+"""What the choice of base images asks of a container engine, and the Docker engine that answers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound
+
+_REGISTRY_ANSWERS_WITHIN_S = 5
+_LONGEST_PULL_S = 600
+
+
+class ImageEngine(Protocol):
+    """An engine that holds images."""
+
+    def identity(self) -> str:
+        """Tells this engine from every other."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether the image is in the engine."""
+        ...
+
+    def pull(self, name: str) -> bool:
+        """Fetch the image; False, within seconds, where its registry cannot be reached."""
+        ...
+
+    def pinned(self, name: str) -> str:
+        """The name of an image in the engine that can never mean another, where a registry gave it one."""
+        ...
+
+    def tag(self, name: str, alias: str) -> None:
+        """Let *alias* name the image too."""
+        ...
+
+
+class DockerImages:
+    """The Docker engine that the environment names. Nothing is opened before the first question."""
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        """The SDK's client, patient enough for a pull."""
+        return docker.from_env(timeout=_LONGEST_PULL_S)
+
+    def identity(self) -> str:
+        """The engine's own id."""
+        return str(self.client.info()["ID"])
+
+    def has(self, name: str) -> bool:
+        """Whether the image is in the engine."""
+        try:
+            self.client.images.get(name)
+        except ImageNotFound:
+            return False
+        return True
+
+    def pull(self, name: str) -> bool:
+        """Fetch the image. The manifest is asked for first: that has a deadline, a pull has none."""
+        try:
+            docker.from_env(timeout=_REGISTRY_ANSWERS_WITHIN_S).images.get_registry_data(name)
+            self.client.images.pull(name)
+        except (APIError, DockerException, requests.RequestException):
+            return False
+        return True
+
+    def pinned(self, name: str) -> str:
+        """The image's name by digest; *name* itself for an image that no registry gave one."""
+        digests: list[str] = self.client.images.get(name).attrs.get("RepoDigests") or []
+        return digests[0] if digests else name
+
+    def tag(self, name: str, alias: str) -> None:
+        """Let *alias* name the image too."""
+        self.client.images.get(name).tag(alias)

@@ -1,0 +1,113 @@
+"""What each base image is: the official image's name, and the Debian packages and settings that equal it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+SUITE = "bookworm"
+TAG = "debian12"
+TAG_DIGITS = 12
+
+UNUSED_FILES = (
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/lintian/*",
+    "/usr/share/bash-completion/*",
+)
+"""Files that nothing in a container reads; dpkg leaves them out while it unpacks."""
+
+
+class Role(StrEnum):
+    """What a base image is for."""
+
+    PYTHON = "python"
+    REDIS = "redis"
+    HAPROXY = "haproxy"
+
+
+@dataclass(frozen=True)
+class User:
+    """The user that the official image runs its program as, and the folder that is his."""
+
+    name: str
+    uid: int
+    home: str
+
+    def hooks(self) -> list[str]:
+        """The mmdebstrap options that give the package's own user this number and folder."""
+        return [
+            f'--customize-hook=chroot "$1" groupmod --gid {self.uid} {self.name}',
+            f'--customize-hook=chroot "$1" usermod --uid {self.uid} --home {self.home} {self.name}',
+            f'--customize-hook=install -d -o {self.uid} -g {self.uid} "$1{self.home}"',
+        ]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One base image. `changes` are Dockerfile instructions as `docker import --change` takes them."""
+
+    official: str
+    packages: tuple[str, ...]
+    changes: tuple[str, ...]
+    user: User | None = None
+
+    def command(self, archive: Path) -> list[str]:
+        """The mmdebstrap command that writes this image's file system to *archive*."""
+        packages = ",".join(("bash", *self.packages))  # health checks connect through bash's /dev/tcp
+        excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in UNUSED_FILES]
+        hooks = self.user.hooks() if self.user else []
+        return [
+            "mmdebstrap",
+            "--variant=essential",
+            f"--include={packages}",
+            *excludes,
+            *hooks,
+            SUITE,
+            str(archive),
+        ]
+
+    def digest(self) -> str:
+        """Changes whenever anything does that the built image depends on."""
+        content = [*self.command(Path("root.tar")), *self.changes]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:TAG_DIGITS]
+
+
+RECIPES = {
+    Role.PYTHON: Recipe(
+        official="python:3.11-slim",
+        packages=("python3", "ca-certificates"),
+        changes=("ENV LANG=C.UTF-8", 'CMD ["python3"]'),
+    ),
+    Role.REDIS: Recipe(
+        official="redis:7",
+        packages=("redis-server",),
+        changes=("WORKDIR /data", "VOLUME /data", "EXPOSE 6379", 'CMD ["redis-server"]'),
+        user=User("redis", 999, "/data"),
+    ),
+    Role.HAPROXY: Recipe(
+        official="haproxy:2.8",
+        packages=("haproxy",),
+        changes=(
+            "USER haproxy",
+            "WORKDIR /var/lib/haproxy",
+            'CMD ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]',
+        ),
+        user=User("haproxy", 99, "/var/lib/haproxy"),
+    ),
+}
+
+
+def plain_tag(role: Role) -> str:
+    """The tag of whichever Debian image of *role* was built last."""
+    return f"runbook/{role}:{TAG}"
+
+
+def content_tag(role: Role) -> str:
+    """The tag of the Debian image of *role* that the present recipe makes."""
+    return f"{plain_tag(role)}-{RECIPES[role].digest()}"
