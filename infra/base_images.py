@@ -88,9 +88,10 @@ class Choices:
 
 
 def resolve(
-    role: Role, mode: Mode, engine: ImageEngine | None = None, choices: Choices | None = None
+    role: Role | str, mode: Mode | str, engine: ImageEngine | None = None, choices: Choices | None = None
 ) -> BaseImage:
     """The base image of *role*. Instant, but an engine's first `auto` may pull the official image."""
+    role, mode = Role(role), Mode(mode)
     if mode is Mode.OFFICIAL:
         return BaseImage(role, RECIPES[role].official, Origin.OFFICIAL)
     if mode is Mode.DEBIAN:
