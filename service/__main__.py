@@ -1,0 +1,41 @@
+"""`python -m service web|worker`, and `healthcheck web|worker` for containers."""
+
+from __future__ import annotations
+
+import sys
+
+USAGE = """usage: python -m service web | worker | healthcheck web | healthcheck worker
+Settings come from the environment: HOST, PORT, REDIS_URL, ... (see service/settings.py)."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the processes; the exit code is 0 (done), 1 (not healthy) or 2 (usage, settings)."""
+    # Imported only where used: the health check runs every few seconds in each container.
+    if arguments in (["healthcheck", "web"], ["healthcheck", "worker"]):
+        from service import healthcheck
+
+        healthy = healthcheck.check_web() if arguments[1] == "web" else healthcheck.check_worker()
+        return 0 if healthy else 1
+    if arguments in (["web"], ["worker"]):
+        return _run(arguments[0])
+    print(USAGE, file=sys.stderr)
+    return 2
+
+
+def _run(process: str) -> int:
+    from service import processes
+    from service.settings import SettingsError, WebSettings, WorkerSettings, read_settings
+
+    try:
+        if process == "web":
+            processes.run_web(read_settings(WebSettings))
+        else:
+            processes.run_worker(read_settings(WorkerSettings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,224 @@
+"""The worker's side of the streams: read, take, mark, finish, and find what was left behind.
+
+Redis keeps for each entry who holds it, since when, and how often it was delivered, which is the number of
+attempts. Nothing about an entry is kept in a process that a crash could lose. The life of an entry:
+
+    added ─ read ─ take ─┬─ wait: an earlier message of the chat is not done; taken again later
+                         ├─ unknown: somebody died while sending
+                         └─ go ─ mark ─ (send) ─┬─ finish: acknowledged, deleted, perhaps recorded
+                                                └─ unmark: surely not sent; taken again after a pause
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from service.lanes import DAY_S, GROUP, Lane
+
+FRESH = -1
+"""Stands for the idle time of an entry that was just read, and so needs no claiming."""
+
+SILENT_CONSUMER_MS = 600_000
+"""Consumers that hold nothing and were not seen for this long are forgotten."""
+
+SCAN_COUNT = 200
+
+_LUA = Path(__file__).with_name("lua")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One message in a lane's stream. `least_idle_ms`: how long nobody may have touched it, or `FRESH`."""
+
+    lane: Lane
+    id: str
+    fields: dict[bytes, bytes] = field(repr=False)
+    least_idle_ms: int = FRESH
+
+    @property
+    def body(self) -> bytes:
+        """The event's bytes as WAHA sent them."""
+        return self.fields[b"event"]
+
+    @property
+    def chat(self) -> str:
+        """The pseudonym of the chat."""
+        return self.fields[b"chat"].decode()
+
+    @property
+    def request_id(self) -> str:
+        """The id of the webhook that brought it."""
+        return self.fields[b"requestId"].decode()
+
+    @property
+    def received_ms(self) -> int:
+        """When the webhook came, in ms since the epoch."""
+        return int(self.fields[b"received"])
+
+
+class TakeState(StrEnum):
+    """What `lua/take.lua` says."""
+
+    GO = "go"
+    WAIT = "wait"
+    UNKNOWN = "unknown"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Why a message ended without a reply that is known to be sent. `reason` holds no text of the message."""
+
+    stream: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """The pauses between attempts, doubling from `base_s` to `cap_s`."""
+
+    base_s: float
+    cap_s: float
+
+    def pause_ms(self, attempts: int) -> int:
+        """How long a message rests after its *attempts*-th attempt; none if it only waited for its turn."""
+        if attempts == 0:
+            return 0
+        # The exponent is bounded first: a count that is far off would not fit a float.
+        return round(min(self.cap_s, self.base_s * float(1 << min(attempts - 1, 30))) * 1000)
+
+
+class Inbox:
+    """The streams as one worker process, *consumer*, sees them. Methods raise what `redis` raises."""
+
+    def __init__(self, redis: Redis, consumer: str, *, lease_s: float, retry: RetryPolicy) -> None:
+        self._redis = redis
+        self._consumer = consumer
+        self._lease_ms = round(lease_s * 1000)
+        self._retry = retry
+        self._take, self._mark, self._finish, self._sweep = (
+            redis.register_script((_LUA / f"{name}.lua").read_bytes())
+            for name in ("take", "mark", "finish", "sweep")
+        )
+
+    async def open(self, lane: Lane) -> None:
+        """Ensure that the lane's stream and group exist; they may be new, expired, or lost with the data."""
+        try:
+            await self._redis.xgroup_create(lane.stream, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        await self.keep_alive(lane)
+        await self._sweep([lane.stream], [GROUP, SILENT_CONSUMER_MS])
+
+    async def keep_alive(self, lane: Lane) -> None:
+        """Let a lane that expires live on while it has a worker."""
+        if lane.lane_ttl_s:
+            await self._redis.expire(lane.stream, lane.lane_ttl_s)
+
+    async def read(self, lanes: list[Lane], *, count: int, block_ms: int) -> list[Entry]:
+        """Up to *count* new entries of each lane, waiting up to *block_ms* for the first."""
+        by_stream = {lane.stream: lane for lane in lanes}
+        wanted: dict[Any, Any] = dict.fromkeys(by_stream, ">")
+        found: Any = await self._redis.xreadgroup(GROUP, self._consumer, wanted, count=count, block=block_ms)
+        return [
+            Entry(by_stream[stream.decode()], entry_id.decode(), fields)
+            for stream, entries in found or []
+            for entry_id, fields in entries
+        ]
+
+    async def due(self, lane: Lane, in_hand: Collection[str]) -> list[Entry]:
+        """Entries to take again: own ones after their pause, and those that dead workers left behind."""
+        own = await self._pending(lane, 0, self._consumer)
+        left = await self._pending(lane, self._lease_ms, None)
+        idle_of = {
+            entry_id: self._lease_ms for entry_id, consumer in left.items() if consumer != self._consumer
+        }
+        idle_of |= {entry_id: 0 for entry_id in own if entry_id not in in_hand}
+        return await self._load(lane, idle_of)
+
+    async def _pending(self, lane: Lane, idle_ms: int, consumer: str | None) -> dict[str, str]:
+        """Ids of entries whose pause is over, with their holder."""
+        found: Any = await self._redis.xpending_range(
+            lane.stream, GROUP, "-", "+", SCAN_COUNT, consumername=consumer, idle=idle_ms
+        )
+        return {
+            entry["message_id"].decode(): entry["consumer"].decode()
+            for entry in found
+            if entry["time_since_delivered"] >= self._retry.pause_ms(entry["times_delivered"])
+        }
+
+    async def _load(self, lane: Lane, idle_of: dict[str, int]) -> list[Entry]:
+        if not idle_of:
+            return []
+        async with self._redis.pipeline(transaction=False) as batch:
+            for entry_id in idle_of:
+                batch.xrange(lane.stream, entry_id, entry_id)
+            found = await batch.execute()
+        return [
+            Entry(lane, entry_id, entries[0][1], idle_ms)
+            for (entry_id, idle_ms), entries in zip(idle_of.items(), found, strict=True)
+            if entries
+        ]
+
+    async def renew(self, lane: Lane, entry_ids: Iterable[str]) -> None:
+        """Show that this worker lives and has these entries in hand."""
+        ids: list[Any] = list(entry_ids)
+        if ids:
+            await self._redis.xclaim(lane.stream, GROUP, self._consumer, 0, ids, justid=True)
+
+    async def take(self, entry: Entry) -> tuple[TakeState, int]:
+        """Whether to work on *entry* now, and which attempt that is."""
+        lane = entry.lane
+        state, attempts = await self._take(
+            [lane.stream, lane.turn(entry.chat), lane.sending(entry.id)],
+            [GROUP, self._consumer, entry.id, entry.least_idle_ms],
+        )
+        return TakeState(state.decode()), int(attempts)
+
+    async def mark(self, entry: Entry, attempt: int) -> bool:
+        """Mark *entry* as being sent; false if it is another's, or done."""
+        lane = entry.lane
+        marked = await self._mark(
+            [lane.stream, lane.sending(entry.id)],
+            [GROUP, entry.id, f"{self._consumer}:{attempt}", lane.lane_ttl_s or 7 * DAY_S],
+        )
+        return bool(marked)
+
+    async def unmark(self, entry: Entry) -> None:
+        """Say that *entry*, marked by us, was surely not sent."""
+        await self._redis.delete(entry.lane.sending(entry.id))
+
+    async def finish(self, entry: Entry, record: Record | None = None) -> bool:
+        """End *entry*; with a *record*, keep it there with its reason. False if it had ended before."""
+        lane = entry.lane
+        ended = await self._finish(
+            [
+                lane.stream,
+                lane.turn(entry.chat),
+                lane.sending(entry.id),
+                record.stream if record else lane.dead,
+            ],
+            [GROUP, entry.id, lane.lane_ttl_s, *(_record_fields(entry, record) if record else [])],
+        )
+        return bool(ended)
+
+
+def _record_fields(entry: Entry, record: Record) -> list[bytes | str | int]:
+    """The entry as it was, with why and when it ended: field and value by turns."""
+    ending: dict[bytes, bytes | str | int] = {
+        b"entry": entry.id,
+        b"reason": record.reason,
+        b"attempts": record.attempts,
+        b"ended": time.time_ns() // 1_000_000,
+    }
+    return [part for pair in (entry.fields | ending).items() for part in pair]

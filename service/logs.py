@@ -1,0 +1,86 @@
+"""One JSON object a line on stdout, for our own lines and for those of every library.
+
+Fields: `level`, `msg`, `time` (ms since the epoch), and whatever the line adds: `requestId`, `webhook`,
+`event` (`received`, `verified`, `processed`, `failed`), `security`, `action`. Code gives `event` as `_event`,
+because structlog calls the message itself `event`. Values are escaped to ASCII: nothing that a client sends
+can end a line.
+
+Never logged: message texts, chat ids and phone numbers (see `Pseudonyms`), signatures, tokens. Exceptions are
+logged by type and place without their message, which may quote any of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+Log = structlog.typing.FilteringBoundLogger
+
+_TOO_CHATTY = ("httpx", "httpcore", "asyncio")
+"""httpx logs each URL at INFO."""
+
+
+class Pseudonyms:
+    """Stand-ins for chat ids in logs and keys: equal for equal ids, and of no use without the secret."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = hashlib.sha256(secret.encode()).digest()
+
+    def of(self, chat_id: str) -> str:
+        """Sixteen hex digits that stand for *chat_id*."""
+        return hashlib.blake2b(chat_id.encode(), key=self._key, digest_size=8, person=b"chat").hexdigest()
+
+
+def configure_logs(level: str) -> None:
+    """Send our lines and those of `logging` through one chain to stdout."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        _add_time,
+        _describe_exception,
+        structlog.processors.EventRenamer("msg", "_event"),
+    ]
+    render = structlog.processors.JSONRenderer(ensure_ascii=True)
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=()), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _TOO_CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _add_time(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    line["time"] = time.time_ns() // 1_000_000
+    return line
+
+
+def _describe_exception(
+    _logger: Any, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace `exc_info` by the exception's type and the places it came through, innermost last."""
+    error = line.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        line["error"] = type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)
+        line["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return line

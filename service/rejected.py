@@ -1,0 +1,101 @@
+"""Requests that are refused, each with the answer it gets. One handler in `web.py` turns them into responses.
+
+Rejected
+├── Malformed          400  the request is not what it claims to be
+├── Unauthorized       401  no signature
+│   └── InvalidSignature    a signature, and a wrong one
+├── NotFound           404
+├── BodyTimeout        408  the body came too slowly
+├── TooLarge           413
+├── RateLimited        429
+└── Unavailable        503  the queue cannot be reached
+    ├── QueueFull           the queue takes no more
+    └── NotReady            this process is draining, or Redis is away
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Rejected(Exception):
+    """A request that is answered by *status*, *code* and *message*; `retry_after_s` becomes Retry-After."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "rejected"
+    closes: ClassVar[bool] = False
+    """Whether the connection ends with the answer, because the rest of the body is not wanted."""
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class Malformed(Rejected):
+    """The request's parts or its event do not have the shape they must have."""
+
+    status = 400
+    code = "malformed"
+
+
+class Unauthorized(Rejected):
+    """No signature was given."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class InvalidSignature(Unauthorized):
+    """A signature was given that is malformed or does not fit the body."""
+
+    code = "invalid_signature"
+
+
+class NotFound(Rejected):
+    """There is nothing here for this caller."""
+
+    status = 404
+    code = "not_found"
+
+
+class BodyTimeout(Rejected):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "body_timeout"
+    closes = True
+
+
+class TooLarge(Rejected):
+    """The body is longer than the limit, whatever its Content-Length says."""
+
+    status = 413
+    code = "too_large"
+    closes = True
+
+
+class RateLimited(Rejected):
+    """The caller's address has used up its share of this minute."""
+
+    status = 429
+    code = "rate_limited"
+
+
+class Unavailable(Rejected):
+    """Redis did not take the message in time; whether it has it is unknown, so the sender must ask again."""
+
+    status = 503
+    code = "unavailable"
+
+
+class QueueFull(Unavailable):
+    """As many messages wait as may wait."""
+
+    code = "queue_full"
+
+
+class NotReady(Unavailable):
+    """This process should get no new requests now."""
+
+    code = "not_ready"

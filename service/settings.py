@@ -1,0 +1,221 @@
+"""What the service is told by its environment: typed, frozen, read once, and refused as a whole when wrong.
+
+Any secret `NAME` may come as `NAME_FILE`, the path of a file holding it (a trailing newline is dropped).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The environment is not usable; one line a problem: name, value (if no secret), expected."""
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    valid_port = parts.port is None or parts.port > 0  # `port` raises ValueError itself above 65535
+    if parts.scheme not in ("http", "https") or not parts.hostname or not valid_port:
+        raise ValueError("not an http(s) URL")
+    if re.search(r"[\s\x00-\x1f]", value) or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("has blanks, a query, a fragment or a user name")
+    return value.rstrip("/")
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    valid_port = parts.port is None or parts.port > 0
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or not valid_port:
+        raise ValueError("not a Redis URL")
+    if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise ValueError("the database is not a number")
+    return value
+
+
+def _header_safe(value: SecretStr) -> SecretStr:
+    """Keys travel in HTTP headers: anything else would only fail when the first message is answered."""
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("not printable ASCII")
+    return value
+
+
+_URL = "an http(s) URL without user or query"
+_KEY = "printable ASCII without blanks"
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HeaderSafe = Annotated[SecretStr, AfterValidator(_header_safe)]
+
+# The description is what a wrong value "should be"; on the whole type, so that the model's fields carry it.
+OptionalUrl = Annotated[HttpUrl | None, Field(description=_URL)]
+OptionalKey = Annotated[HeaderSafe | None, Field(description=_KEY)]
+OptionalSecret = Annotated[SecretStr | None, Field(description="a text")]
+OptionalText = Annotated[str | None, Field(description="a text")]
+RedisUrl = Annotated[
+    SecretStr,
+    AfterValidator(_redis_url),
+    Field(description="a URL like redis://[:password@]host[:port][/database]"),
+]
+Secret = Annotated[SecretStr, Field(min_length=1, description="a text that is not empty")]
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="up to 64 letters, digits, dots, dashes, underscores",
+    ),
+]
+Text = Annotated[str, Field(description="a text")]
+Port = Annotated[int, Field(ge=1, le=65535, description="a port, 1 to 65535")]
+Count = Annotated[int, Field(ge=1, description="a whole number above 0")]
+Seconds = Annotated[float, Field(gt=0, le=3600, description="a number of seconds, above 0 and up to 3600")]
+Switch = Annotated[bool, Field(description="true or false")]
+
+
+class Settings(BaseSettings):
+    """What web and worker share. The runbook's names are optional unless the service cannot work without."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: RedisUrl
+    release: Name = ""
+    """The release this process belongs to; empty for a bare run, whose worker is always live."""
+    host: Text = "127.0.0.1"
+    stop_grace_s: Seconds = 20
+    """From SIGTERM until the process has ended, whatever is still in hand."""
+    log_level: Annotated[
+        str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+    ] = "INFO"
+
+    waha_api_url: OptionalUrl = None
+    waha_api_key: OptionalKey = None
+    next_public_convex_url: OptionalUrl = None
+    convex_deployment: OptionalText = None
+    next_public_clerk_publishable_key: OptionalText = None
+    clerk_secret_key: OptionalKey = None
+    next_public_app_url: OptionalUrl = None
+    upstash_redis_rest_url: OptionalUrl = None
+    upstash_redis_rest_token: OptionalKey = None
+    inngest_event_key: OptionalKey = None
+    inngest_signing_key: OptionalKey = None
+    sentry_dsn: OptionalSecret = None
+    """Not validated here: a wrong DSN must not stop a message. The health report says that it is wrong."""
+    resend_api_key: OptionalKey = None
+
+
+class WebSettings(Settings):
+    """What `python -m service web` needs."""
+
+    waha_webhook_secret: Secret
+    port: Port = 8080
+    trust_proxy: Switch = False
+    """Take the client's address from X-Forwarded-For. Only where a proxy of ours sets it."""
+    rate_limit_per_minute: Count = 30_000
+    """Per address. High by default: one WAHA server sends every chat's webhooks from a single address."""
+    max_body_bytes: Count = 1024 * 1024
+    max_stream_length: Count = 100_000
+    """Messages waiting or in work; above it webhooks get 503 until the workers catch up."""
+    body_timeout_s: Seconds = 8
+    """WAHA itself gives up after about 8 s."""
+    redis_timeout_s: Seconds = 2
+    drain_delay_s: Annotated[float, Field(ge=0, le=60, description="a number of seconds, 0 to 60")] = 1
+    """From not ready until the port closes: time for the proxy's checks to notice."""
+
+
+class WorkerSettings(Settings):
+    """What `python -m service worker` needs."""
+
+    ai_api_url: OptionalUrl = None
+    ai_api_key: OptionalKey = None
+    ai_model: Text = "gpt-4o-mini"
+    ai_timeout_s: Seconds = 20
+    waha_timeout_s: Seconds = 15
+    """Above the 5 s after which WAHA itself answers 422 for a session that is not working."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535, description="a port, or 0 for any free one")] = 9100
+    heartbeat_file: Annotated[Path, Field(description="a path")] = Path("/tmp/service-worker.heartbeat")  # noqa: S108
+    concurrency: Count = 32
+    """Chats worked on at once."""
+    lease_s: Seconds = 30
+    """A message in hand is renewed well within this; one that is not belongs to a dead worker."""
+    max_attempts: Count = 10
+    retry_base_s: Seconds = 1
+    retry_cap_s: Seconds = 300
+
+
+S = TypeVar("S", bound=Settings)
+
+MODELS: tuple[type[Settings], ...] = (WebSettings, WorkerSettings)
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return field.annotation is SecretStr or SecretStr in {
+        inner for arg in get_args(field.annotation) for inner in (arg, *get_args(arg))
+    }
+
+
+_FIELDS: dict[str, FieldInfo] = {
+    name.upper(): field for model in MODELS for name, field in model.model_fields.items()
+}
+
+ENVIRONMENT_NAMES: frozenset[str] = frozenset(_FIELDS)
+"""Every environment variable that web or worker reads (each secret also as NAME_FILE)."""
+
+SECRET_NAMES: frozenset[str] = frozenset(name for name, field in _FIELDS.items() if _is_secret(field))
+"""Those of them that must never be seen: give them as NAME_FILE."""
+
+
+def read_settings(model: type[S]) -> S:
+    """Read *model* from the process's environment.
+
+    Raises:
+        SettingsError: with every problem, one a line.
+    """
+    from_files, problems = _read_secret_files(
+        name for name in model.model_fields if name.upper() in SECRET_NAMES
+    )
+    try:
+        settings = model(**from_files)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False):
+            name = str(problem["loc"][0]).upper()
+            problems.setdefault(name, _describe(name, problem["type"], problem["input"]))
+    if problems:
+        raise SettingsError("\n".join(problems[name] for name in sorted(problems)))
+    return settings
+
+
+def _read_secret_files(names: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The secrets given as files, and what is wrong with them, both by name."""
+    values: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for field_name in names:
+        name = field_name.upper()
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            continue
+        if os.environ.get(name):
+            problems[name] = f"{name}: is set, and {name}_FILE too: give one of them"
+            continue
+        try:
+            values[field_name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+            problems[name] = f"{name}_FILE: should be a readable file, got {path!r}: {reason}"
+    return values, problems
+
+
+def _describe(name: str, kind: str, value: object) -> str:
+    expected = _FIELDS[name].description
+    if kind == "missing":
+        also = f" (or {name}_FILE, a file holding it)" if name in SECRET_NAMES else ""
+        return f"{name}: is missing, should be {expected}{also}"
+    # A URL may carry a password although it should not.
+    hidden = name in SECRET_NAMES or "@" in str(value)
+    return f"{name}: should be {expected}" + ("" if hidden else f", got {value!r}")

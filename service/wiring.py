@@ -1,0 +1,196 @@
+"""The composition root: opens what a process needs, builds it from its settings, and closes it again."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+import structlog
+from pydantic import SecretStr
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from service.admission import RedisAdmission
+from service.answering import Answering
+from service.chats import Chats
+from service.health import Health, State
+from service.inbox import Inbox, RetryPolicy
+from service.lanes import LaneName, gate_lane
+from service.logs import Pseudonyms
+from service.messenger import CONNECT_TIMEOUT_S, Messenger, NoWaha, Sink, Waha
+from service.metrics import WebMetrics, WorkerMetrics, new_registry
+from service.probes import configured, http_probe, sentry_state
+from service.replies import RecordedReplies
+from service.settings import Settings, WebSettings, WorkerSettings
+from service.web import Draining, InngestState, Web
+from service.webhook import Limits, Webhook
+from service.worker import BLOCK_MS, Worker
+from service.writer import Acknowledgement, Model, Writer
+
+WEB_CONNECTIONS = 64
+"""More would only queue in Redis, which is one thread."""
+
+KEEP_IDLE_S = 2.0
+"""Shorter than Node's 5 s: a connection that WAHA closes while we send on it leaves the outcome unknown."""
+
+
+@asynccontextmanager
+async def open_web(settings: WebSettings, draining: Draining) -> AsyncIterator[Web]:
+    """The web application and all it uses. Connects later: it starts while Redis is away."""
+    async with AsyncExitStack() as stack:
+        redis = _open_redis(settings, stack, connections=WEB_CONNECTIONS, timeout_s=settings.redis_timeout_s)
+        metrics = WebMetrics(new_registry())
+        yield Web(
+            webhook=_webhook(settings, redis, metrics),
+            health=_health(settings, redis, stack),
+            redis=redis,
+            gate=gate_lane(settings.release),
+            draining=draining,
+            inngest=InngestState(bool(settings.inngest_event_key), bool(settings.inngest_signing_key)),
+            metrics=metrics,
+            log=structlog.get_logger(),
+        )
+
+
+@asynccontextmanager
+async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
+    """The worker and all it uses."""
+    async with AsyncExitStack() as stack:
+        redis = _open_redis(
+            settings, stack, connections=settings.concurrency * 2 + 8, timeout_s=BLOCK_MS / 1000 + 4
+        )
+        metrics = WorkerMetrics(new_registry())
+        inbox = Inbox(
+            redis,
+            f"{settings.release}:{socket.gethostname()}:{secrets.token_hex(4)}",
+            lease_s=settings.lease_s,
+            retry=RetryPolicy(settings.retry_base_s, settings.retry_cap_s),
+        )
+        answering = Answering(
+            inbox=inbox,
+            writer=_writer(settings, metrics, stack),
+            messengers=_messengers(settings, redis, stack),
+            max_attempts=settings.max_attempts,
+            metrics=metrics,
+            log=structlog.get_logger(),
+        )
+        yield Worker(
+            redis=redis,
+            inbox=inbox,
+            chats=Chats(answering.handle, concurrency=settings.concurrency),
+            release=settings.release,
+            gate=gate_lane(settings.release),
+            lease_s=settings.lease_s,
+            stop_grace_s=settings.stop_grace_s,
+            heartbeat_file=settings.heartbeat_file,
+            metrics=metrics,
+            log=structlog.get_logger(),
+        )
+
+
+def _open_redis(settings: Settings, stack: AsyncExitStack, *, connections: int, timeout_s: float) -> Redis:
+    pool = BlockingConnectionPool.from_url(
+        settings.redis_url.get_secret_value(),
+        max_connections=connections,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        protocol=2,
+        # Once, for a connection that Redis closed while it lay in the pool. To wait is the callers' matter.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    )
+    redis = Redis.from_pool(pool)
+    stack.push_async_callback(redis.aclose)
+    return redis
+
+
+def _open_http(
+    stack: AsyncExitStack, base_url: str, headers: dict[str, str], *, timeout_s: float
+) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(
+        base_url=base_url,
+        headers=headers,
+        timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
+        limits=httpx.Limits(keepalive_expiry=KEEP_IDLE_S),
+        trust_env=False,  # the settings say everything
+    )
+    stack.push_async_callback(client.aclose)
+    return client
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+def _waha_headers(settings: Settings) -> dict[str, str]:
+    return {"X-Api-Key": _plain(settings.waha_api_key)} if settings.waha_api_key else {}
+
+
+def _webhook(settings: WebSettings, redis: Redis, metrics: WebMetrics) -> Webhook:
+    secret = _plain(settings.waha_webhook_secret)
+    return Webhook(
+        secret=secret.encode(),
+        limits=Limits(settings.max_body_bytes, settings.body_timeout_s),
+        admission=RedisAdmission(
+            redis,
+            per_minute=settings.rate_limit_per_minute,
+            max_length=settings.max_stream_length,
+            timeout_s=settings.redis_timeout_s,
+        ),
+        gate=gate_lane(settings.release),
+        trust_proxy=settings.trust_proxy,
+        pseudonyms=Pseudonyms(secret),
+        metrics=metrics,
+        log=structlog.get_logger(),
+    )
+
+
+def _health(settings: WebSettings, redis: Redis, stack: AsyncExitStack) -> Health:
+    """The registry, in the order of the runbook's report."""
+    health = Health(structlog.get_logger())
+    if settings.next_public_convex_url:
+        convex = _open_http(stack, settings.next_public_convex_url, {}, timeout_s=2)
+        database = http_probe(convex, "/version")
+    else:
+        database = redis.ping
+    health.probe("database", database, critical=True, failure_message="Failed to query database")
+    health.probe("redis", redis.ping, critical=True)
+    health.declare("inngest", configured(settings.inngest_event_key, settings.inngest_signing_key))
+    health.declare("sentry", sentry_state(_plain(settings.sentry_dsn)))
+    health.declare("email", configured(settings.resend_api_key))
+    if settings.waha_api_url:
+        waha = _open_http(stack, settings.waha_api_url, _waha_headers(settings), timeout_s=2)
+        health.probe("waha", http_probe(waha, "/ping"), critical=True)
+    else:
+        health.declare("waha", State.NOT_CONFIGURED, critical=True)
+    return health
+
+
+def _writer(settings: WorkerSettings, metrics: WorkerMetrics, stack: AsyncExitStack) -> Writer:
+    if not settings.ai_api_url:
+        return Acknowledgement()
+    headers = {"Authorization": f"Bearer {_plain(settings.ai_api_key)}"} if settings.ai_api_key else {}
+    client = _open_http(stack, settings.ai_api_url, headers, timeout_s=settings.ai_timeout_s)
+    return Model(
+        client,
+        model=settings.ai_model,
+        timeout_s=settings.ai_timeout_s,
+        metrics=metrics,
+        log=structlog.get_logger(),
+    )
+
+
+def _messengers(settings: WorkerSettings, redis: Redis, stack: AsyncExitStack) -> dict[LaneName, Messenger]:
+    live: Messenger = NoWaha()
+    if settings.waha_api_url:
+        client = _open_http(
+            stack, settings.waha_api_url, _waha_headers(settings), timeout_s=settings.waha_timeout_s
+        )
+        live = Waha(client, timeout_s=settings.waha_timeout_s)
+    gate = Sink(RecordedReplies(redis, gate_lane(settings.release)))
+    return {LaneName.LIVE: live, LaneName.GATE: gate}
