@@ -1,0 +1,89 @@
+"""The suite's command line and fixtures: `pytest smoke --base-url URL`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from contracts.targets import Targets
+from smoke.chat import Conversations
+from smoke.evidence import Measured
+from smoke.options import Options, OptionsError
+from smoke.recorder import MEASURED, Recorder
+from smoke.replies import GateReplies, SentReplies
+from smoke.target import Target, open_client
+
+OPTIONS = pytest.StashKey[Options]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare what the suite is told."""
+    group = parser.getgroup(
+        "smoke", "the release to check (webhooks are signed with WAHA_WEBHOOK_SECRET[_FILE])"
+    )
+    group.addoption("--base-url", help="the release: normally the proxy's candidate frontend")
+    group.addoption("--replies-url", help="where sent texts are listed, instead of the release's gate lane")
+    group.addoption("--report", help="write the checks to this file, as JSON")
+    group.addoption("--targets", help="the limits (default: the project's targets.toml)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the reasons to the suite's own summary, unless tracebacks are asked for with `--tb`."""
+    if config.option.tbstyle == "auto":
+        config.option.tbstyle = "no"
+    config.option.reportchars = ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Read the options, before anything is sent, and begin to record."""
+    config = session.config
+    try:
+        config.stash[OPTIONS] = Options.read(config.getoption, os.environ)
+    except OptionsError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(Recorder(config.stash[OPTIONS]))
+
+
+@pytest.fixture(scope="session")
+def options(pytestconfig: pytest.Config) -> Options:
+    """What the suite was told."""
+    return pytestconfig.stash[OPTIONS]
+
+
+@pytest.fixture(scope="session")
+def targets(options: Options) -> Targets:
+    """The limits."""
+    return options.targets
+
+
+@pytest.fixture(scope="session")
+def target(options: Options) -> Iterator[Target]:
+    """The release under test."""
+    with open_client(options.base_url) as client:
+        yield Target(client, options.secret, options.targets.load.answer_timeout_s)
+
+
+@pytest.fixture(scope="session")
+def conversations(options: Options, target: Target) -> Conversations:
+    """The run's chats, with the replies read from where the options say."""
+    url = options.replies_url
+    return Conversations(SentReplies(target, url) if url else GateReplies(target))
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """Where the test records what it measured."""
+    return request.node.stash[MEASURED]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def stop_run(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Run no further test, for the reason given: it could only wait for the same thing again."""
+
+    def stop(reason: str) -> None:
+        request.session.shouldfail = reason
+
+    return stop
