@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 import docker
-
 from packaging.markers import Marker
 
 from infra.errors import PartMissing
@@ -66,10 +65,10 @@ def for_image(lock: str, machine: str) -> str:
     }
     kept = []
     for requirement in lock.replace("\\\n", "").splitlines():
-        pinned, _, hashes = requirement.partition(" --hash")
+        pinned, option, hashes = requirement.partition(" --hash")
         name, _, marker = pinned.partition(";")
         if not marker.strip() or Marker(marker).evaluate(inside):
-            kept.append(f"{name.strip()} --hash{hashes}\n")
+            kept.append(f"{name.strip()}{option}{hashes}\n")
     return "".join(kept)
 
 

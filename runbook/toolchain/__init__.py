@@ -1,0 +1,1 @@
+"""What the runbook drives, and how a machine comes to have it: engine, Pulumi CLI, environment."""

@@ -1,0 +1,114 @@
+"""A Docker engine for this machine: found, or, as root on Debian and Ubuntu, installed and started."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import requests
+from docker.errors import DockerException
+
+from infra import debian_packages
+from infra.cache_folder import cache_folder
+from infra.errors import PartMissing
+from infra.file_lock import held
+from runbook.errors import RunbookError
+
+Report = Callable[[str], None]
+
+_ANSWERS_WITHIN_S = 10
+_STARTS_WITHIN_S = 60
+_LAST_LINES = 10
+
+
+def ensure_engine(report: Report) -> None:
+    """See that an engine answers; afterwards DOCKER_HOST names it where the default socket is not it.
+
+    Raises:
+        RunbookError: none answers and none could be started; says what to install or the daemon's last lines.
+    """
+    if engine_answers():
+        return
+    named = os.environ.get("DOCKER_HOST") or _context_host()
+    if named:
+        if "DOCKER_HOST" not in os.environ:
+            os.environ["DOCKER_HOST"] = named  # the SDK knows no contexts, and every part must use one engine
+            if engine_answers():
+                return
+        raise RunbookError(
+            f"the Docker engine at {named} does not answer",
+            "start it, or unset DOCKER_HOST and the docker context to use this machine's own",
+        )
+    with held(cache_folder() / "locks" / "dockerd"):
+        if not engine_answers():
+            _start(_daemon(report), cache_folder() / "dockerd.log", report)
+
+
+def engine_answers() -> bool:
+    """Whether the engine that the environment names answers a ping."""
+    try:
+        return bool(docker.from_env(timeout=_ANSWERS_WITHIN_S).ping())
+    except (DockerException, requests.RequestException):
+        return False
+
+
+def _context_host() -> str | None:
+    """The engine of the `docker` command's current context, unless that is the default one."""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        name = (
+            os.environ.get("DOCKER_CONTEXT")
+            or json.loads((folder / "config.json").read_text())["currentContext"]
+        )
+        metas = [json.loads(file.read_text()) for file in folder.glob("contexts/meta/*/meta.json")]
+        return next(str(meta["Endpoints"]["docker"]["Host"]) for meta in metas if meta["Name"] == name)
+    except (OSError, ValueError, LookupError, StopIteration):
+        return None
+
+
+def _daemon(report: Report) -> str:
+    """The path of `dockerd`, installed if need be."""
+    if shutil.which("dockerd") is None or shutil.which("iptables") is None:
+        try:
+            debian_packages.install(["docker.io", "iptables"], report)
+        except PartMissing as missing:
+            raise RunbookError(
+                f"no Docker engine answers, and none could be installed: {missing.message}",
+                "install Docker (docker.io and iptables on Debian and Ubuntu) and start it",
+            ) from missing
+    daemon = shutil.which("dockerd")
+    if daemon is None or os.geteuid() != 0:
+        raise RunbookError(
+            "no Docker engine answers", "start it (`systemctl start docker` as root), or set DOCKER_HOST"
+        )
+    return daemon
+
+
+def _start(daemon: str, log: Path, report: Report) -> None:
+    """Start *daemon*, detached, unless installing it started a service; wait until it answers."""
+    if _answers_within(3):  # the package starts the engine itself where there is an init system
+        return
+    report(f"starting dockerd, its log is {log}")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [daemon], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True
+        )
+    if not _answers_within(_STARTS_WITHIN_S, process):
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        raise RunbookError(f"dockerd does not start; its last lines:\n{last}", f"see {log}")
+
+
+def _answers_within(seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+    """Ask until the engine answers, *process* has ended, or *seconds* have passed."""
+    until = time.monotonic() + seconds
+    while not engine_answers():
+        if time.monotonic() > until or (process is not None and process.poll() is not None):
+            return False
+        time.sleep(0.25)
+    return True
