@@ -202,7 +202,13 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
 @contextmanager
 def running(flaws: Flaws) -> Iterator[str]:
     """A target with these flaws on a free port of loopback; gives its base URL."""
-    app = ReferenceTarget(flaws).app()
+    with serving(ReferenceTarget(flaws).app()) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: Starlette) -> Iterator[str]:
+    """Any application on a free port of loopback, in a thread; gives its base URL."""
     config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -77,17 +77,29 @@ def test_every_file_of_the_suite_has_its_place() -> None:
     assert set(ORDER) == {path.stem for path in SMOKE.glob("test_*.py")}
 
 
-def test_no_odd_end_of_a_test_is_a_pass(tmp_path: Path) -> None:
-    """Nothing recorded, an exception, a failed fixture, a skip, no samples: no such check passed."""
-    (tmp_path / "conftest.py").write_text("from smoke.conftest import *\n")
-    (tmp_path / f"{ORDER[0]}.py").write_text(ODD_TESTS)
-    report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "pytest", str(tmp_path), "-c", str(ROOT / "pyproject.toml")]
+def run_odd_tests(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], Report]:
+    """Run the odd tests as if they were the suite; give the ended process and its report."""
+    (folder / "conftest.py").write_text("from smoke.conftest import *\n")
+    (folder / f"{ORDER[0]}.py").write_text(ODD_TESTS)
+    report = folder / "report.json"
+    command = [sys.executable, "-m", "pytest", str(folder), "-c", str(ROOT / "pyproject.toml"), *arguments]
     command += ["-p", "no:cacheprovider", "--base-url", "http://127.0.0.1:9", "--report", str(report)]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "WAHA_WEBHOOK_SECRET": "x"}
-    done = subprocess.run(command, check=False, cwd=tmp_path, env=env, capture_output=True, text=True)
-    found = {check.name: check for check in Report.model_validate_json(report.read_text()).checks}
-    reasons = {name: (check.verdict.value, check.value, check.detail) for name, check in found.items()}
+    done = subprocess.run(command, check=False, cwd=folder, env=env, capture_output=True, text=True)
+    return done, Report.model_validate_json(report.read_text())
+
+
+def test_a_failure_that_a_test_swallows_fails_the_run(tmp_path: Path) -> None:
+    """The exit code follows the checks, also where pytest saw every test pass."""
+    done, report = run_odd_tests(tmp_path, "-k", "swallows")
+    assert "1 passed" in done.stdout
+    assert (done.returncode, report.verdict) == (1, Verdict.FAIL)
+
+
+def test_no_odd_end_of_a_test_is_a_pass(tmp_path: Path) -> None:
+    """Nothing recorded, an exception, a failed fixture, a skip, no samples: no such check passed."""
+    done, report = run_odd_tests(tmp_path)
+    reasons = {check.name: (check.verdict.value, check.value, check.detail) for check in report.checks}
     assert done.returncode == 1
     assert reasons == {
         "records nothing": ("fail", None, "the test recorded nothing"),

@@ -60,7 +60,8 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_smoke(*arguments: str | Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `pytest smoke` as an operator does, in an environment of its own."""
     command = [sys.executable, "-m", "pytest", "smoke", *WITHOUT, *map(str, arguments)]
-    environment = {"PATH": os.environ["PATH"], **env}
+    # A proxy that does not exist: the target on this machine must be asked without it.
+    environment = {"PATH": os.environ["PATH"], "HTTP_PROXY": "http://127.0.0.1:9", **env}
     return subprocess.run(
         command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
