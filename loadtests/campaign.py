@@ -15,7 +15,7 @@ from loadtests.judge import Ending, Evidence, cannot_pass
 from loadtests.messages import Messages
 from loadtests.options import Options
 from loadtests.reply_pages import Reply
-from loadtests.reply_reader import GateReplies, Replies, ReplyReader, SentList
+from loadtests.reply_reader import GateReplies, Getter, Replies, ReplyReader, SentList
 from loadtests.webhooks import NoAnswerError, NotSentError, Webhooks
 
 READ_EACH_S = 1.0
@@ -46,16 +46,17 @@ class Campaign:
         self._in_flight = Group()
         self._stop = Event()
         self._ending = Ending.INTERRUPTED
-        self._cpu_share = 0.0
-        self._start_s = self._start_epoch_s = 0.0
+        self._start_s = self._start_epoch_s = self._start_cpu_s = 0.0
+        self._cpu_share: float | None = None
 
     def run(self) -> None:
         """Carry the run to its end; until then the evidence counts as interrupted."""
-        self._start_s, self._start_epoch_s, cpu_s = time.monotonic(), time.time(), time.process_time()
+        self._start_s, self._start_epoch_s = time.monotonic(), time.time()
+        self._start_cpu_s = time.process_time()
         reading = gevent.spawn(self._read_replies)
         self._send_all()
         self._await_answers()
-        self._cpu_share = (time.process_time() - cpu_s) / max(self._now(), 1e-9)
+        self._cpu_share = self._cpu_share_so_far()
         reading.kill()
         if self._stop.is_set():
             self._ending = Ending.HOPELESS
@@ -71,7 +72,7 @@ class Campaign:
             ending=self._ending,
             replies_asked=self._options.read_replies,
             replies_problem=self._reader.problem,
-            cpu_share=self._cpu_share,
+            cpu_share=self._cpu_share_so_far() if self._cpu_share is None else self._cpu_share,
         )
 
     def _send_all(self) -> None:
@@ -140,12 +141,14 @@ class Campaign:
             at_s = reply.time / 1000 - self._start_epoch_s
             self._book.replied(index, at_s=at_s, seen_s=self._now())
 
+    def _cpu_share_so_far(self) -> float:
+        return (time.process_time() - self._start_cpu_s) / self._now()
+
     def _now(self) -> float:
         return time.monotonic() - self._start_s
 
 
 def _replies(options: Options) -> Replies:
-    timeout_s = options.load.answer_timeout_s
-    if options.sent_list is not None:
-        return SentList(options.sent_list, timeout_s=timeout_s)
-    return GateReplies(options.host, timeout_s=timeout_s)
+    address = options.sent_list or options.host
+    get = Getter(address, timeout_s=options.load.answer_timeout_s)
+    return SentList(get, address.path) if options.sent_list else GateReplies(get, address.path)

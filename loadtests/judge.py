@@ -103,9 +103,10 @@ def _webhook_p95(book: Book, load: Load) -> Check:
 
 def _reply_p95(evidence: Evidence, load: Load) -> Check:
     samples = evidence.book.reply_times_s()
-    check = _p95("reply p95", samples, load.reply_p95_ms, load, never="more than 5 % had no reply")
     if (unknown := _replies_unknown(evidence)) is not None:
-        return _proves_nothing(check, unknown)
+        # What has no reply yet may have one: a percentile of the rest would be no percentile.
+        return _unknown("reply p95", load.reply_p95_ms, "ms", len(samples), unknown)
+    check = _p95("reply p95", samples, load.reply_p95_ms, load, never="more than 5 % had no reply")
     if evidence.book.clock_gap_s > CLOCK_TOLERANCE_S:
         gap = f"the clocks of target and generator differ by {evidence.book.clock_gap_s:.3f} s or more"
         return _proves_nothing(check, gap)
@@ -127,16 +128,18 @@ def _p95(name: str, samples: list[float], limit_ms: float, load: Load, *, never:
 
 
 def _lost(evidence: Evidence, load: Load) -> Check:
-    book, unknown = evidence.book, _replies_unknown(evidence)
-    lost = book.unreplied if unknown is None else None
+    book = evidence.book
+    if (unknown := _replies_unknown(evidence)) is not None:
+        return _unknown("lost", 0, "messages", book.accepted_total, unknown)
+    lost = book.unreplied
     return Check(
         name="lost",
-        verdict=Verdict.NO_EVIDENCE if lost is None else _verdict(lost > 0, book.accepted_total, load),
+        verdict=_verdict(lost > 0, book.accepted_total, load),
         value=lost,
         limit=0,
         unit="messages",
         samples=book.accepted_total,
-        detail=unknown or (f"accepted, and no reply within {load.reply_within_s:g} s" if lost else ""),
+        detail=f"accepted, and no reply within {load.reply_within_s:g} s" if lost else "",
     )
 
 
@@ -159,6 +162,18 @@ def _verdict(failed: bool, samples: int, load: Load) -> Verdict:
     if failed:
         return Verdict.FAIL
     return Verdict.PASS if samples >= load.min_samples else Verdict.NO_EVIDENCE
+
+
+def _unknown(name: str, limit: float, unit: str, samples: int, why: str) -> Check:
+    return Check(
+        name=name,
+        verdict=Verdict.NO_EVIDENCE,
+        value=None,
+        limit=limit,
+        unit=unit,
+        samples=samples,
+        detail=why,
+    )
 
 
 def _replies_unknown(evidence: Evidence) -> str | None:

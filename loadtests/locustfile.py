@@ -91,8 +91,12 @@ def _judge_at_the_end(environment: Environment, options: Options, start_s: float
         suite = "load" if options.read_replies else "load, replies not checked"
         report = Report.of(suite, checks, round(time.monotonic() - start_s, 3))
         lines.extend([*map(str, checks), f"{suite}: {report.verdict}"])
-        if options.report is not None:
-            report_file.write(options.report, report)
+        try:
+            if options.report is not None:
+                report_file.write(options.report, report)
+        except UsageError as error:
+            lines.append(f"error: {error}")
+            return
         environment.process_exit_code = EXIT_CODES[report.verdict]
 
     def print_verdict(**_: Any) -> None:

@@ -17,7 +17,7 @@ from loadtests.arrivals import Plan, PlanError
 
 SECRET = "WAHA_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 _OVERRIDES = {"rate_per_s": "--rate", "warmup_s": "--warmup", "duration_s": "--duration"}
-_ELSEWHERE = {"master": "--master", "worker": "--worker", "processes": "--processes"}
+_DISTRIBUTED = ("processes", "master", "worker")
 
 
 _P = ParamSpec("_P")
@@ -110,11 +110,9 @@ class _Problems(list[str]):
 
 def _not_for_this_suite(parsed: argparse.Namespace) -> list[str]:
     """Options of Locust under which the plan would not be sent as planned, or not be judged."""
-    problems = [
-        f"{flag}: the verdict needs the whole run in one process"
-        for name, flag in _ELSEWHERE.items()
-        if getattr(parsed, name)
-    ]
+    problems: list[str] = []
+    if any(getattr(parsed, name) for name in _DISTRIBUTED):
+        problems.append("--processes, --master, --worker: the verdict needs the whole run in one process")
     if not parsed.headless:
         problems.append("--headful: the verdict is given at the end of a headless run")
     if parsed.num_users not in (None, 1):

@@ -18,6 +18,9 @@ from loadtests.webhooks import connect
 PAGE_SIZE = 1000
 _FIRST_CURSOR = "0"
 
+Get = Callable[[str], bytes]
+"""Gets the body at a path; raises `RepliesError`."""
+
 
 class NoSuchRepliesError(RepliesError):
     """The target refuses to give replies at all: asking again is of no use."""
@@ -37,9 +40,8 @@ class Replies(Protocol):
 class GateReplies:
     """The release's own record of the gate lane's replies."""
 
-    def __init__(self, address: Address, *, timeout_s: float) -> None:
-        self._get = _Getter(address, timeout_s=timeout_s)
-        self._path = address.path + REPLIES_PATH
+    def __init__(self, get: Get, prefix: str) -> None:
+        self._get, self._path = get, prefix + REPLIES_PATH
         self._cursor = _FIRST_CURSOR
 
     def new(self) -> Iterator[Reply]:
@@ -57,9 +59,8 @@ class GateReplies:
 class SentList:
     """A list of everything that was sent, whose oldest entries may have been forgotten."""
 
-    def __init__(self, address: Address, *, timeout_s: float) -> None:
-        self._get = _Getter(address, timeout_s=timeout_s)
-        self._path = address.path
+    def __init__(self, get: Get, path: str) -> None:
+        self._get, self._path = get, path
         self._seen: Counter[str] = Counter()
 
     def new(self) -> Iterator[Reply]:
@@ -98,12 +99,20 @@ class ReplyReader:
             self.given_up = isinstance(error, NoSuchRepliesError)
 
 
-class _Getter:
+class Getter:
+    """Gets bodies from one address over one kept connection."""
+
     def __init__(self, address: Address, *, timeout_s: float) -> None:
         self._client: HTTPClient = connect(address, at_once=1, timeout_s=timeout_s)
         self._timeout_s = timeout_s
 
     def __call__(self, path: str) -> bytes:
+        """The body of a 200.
+
+        Raises:
+            NoSuchRepliesError: a 4xx.
+            RepliesError: any other answer, or none in time.
+        """
         try:
             with gevent.Timeout(self._timeout_s, RepliesError(f"no answer within {self._timeout_s:g} s")):
                 response = self._client.get(path)

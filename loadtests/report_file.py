@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.verdict import Report
@@ -14,20 +16,31 @@ def prepare(path: Path) -> None:
     Raises:
         UsageError: nothing can be written there.
     """
-    try:
+    part = _part(path)
+    with _refusing(path):
         path.unlink(missing_ok=True)
-        part = _part(path)
         part.touch()
         part.unlink()
-    except OSError as error:
-        raise UsageError(f"--report: {path}: cannot be written: {error.strerror}") from error
 
 
 def write(path: Path, report: Report) -> None:
-    """Write *report*, whole or not at all."""
+    """Write *report*, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     part = _part(path)
-    part.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    with _refusing(path):
+        part.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"--report: {path}: cannot be written: {error.strerror}") from error
 
 
 def _part(path: Path) -> Path:

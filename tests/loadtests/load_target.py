@@ -66,14 +66,10 @@ class Target:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                headers = dict(
-                    line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line
-                )
+                headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 method, path, _ = head.split(" ", 2)
-                status, answer = await (
-                    self._webhook(headers, body) if method == "POST" else self._get(path)
-                )
+                status, answer = await (self._webhook(headers, body) if method == "POST" else self._get(path))
                 text = json.dumps(answer).encode()
                 writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(text), text))
                 await writer.drain()
