@@ -23,10 +23,10 @@ def run(
     env: Mapping[str, str] | None = None,
     each_s: float = 15,
 ) -> None:
-    """Run *command*, *env* added to the environment; say *what* now and again each *each_s* seconds.
+    """Run *command*, *env* added to the environment; say *what* now and each *each_s* seconds.
 
     Raises:
-        RunbookError: it could not be started or failed; the message holds its last lines, the hint names *log*.
+        RunbookError: it failed; the message holds its last lines, the hint names *log*.
     """
     report(what)
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_markers_are_resolved_for_the_image(marker: str, kept: bool) -> None:
 def test_wheels_are_those_of_the_engine(machine: str) -> None:
     """Only wheels for the engine's machine and a glibc that the images have are allowed."""
     command = pip_command(Path("lock"), machine, Path("site"))
-    tags = [after for word, after in zip(command, command[1:], strict=False) if word == "--platform"]
+    tags = [after for word, after in pairwise(command) if word == "--platform"]
     assert all(tag.endswith(machine) for tag in tags)
     assert f"manylinux_2_17_{machine}" in tags
     assert f"manylinux_2_37_{machine}" not in tags
