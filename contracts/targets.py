@@ -1,4 +1,4 @@
-"""The runbook's thresholds, read from `targets.toml`: typed, complete, and refused as a whole when one is wrong."""
+"""The thresholds in `targets.toml`: typed, complete, and refused as a whole when one is wrong."""
 
 from __future__ import annotations
 

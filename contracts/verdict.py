@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 class Verdict(StrEnum):
     """The three possible answers. No evidence is not a pass."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     NO_EVIDENCE = "no evidence"
 

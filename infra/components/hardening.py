@@ -1,0 +1,72 @@
+"""What every container of a stack has in common: no privileges, bounded memory and logs, a graceful stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+
+STOP_GRACE_S = 15
+
+
+def labels(stack: str, **more: str) -> list[docker.ContainerLabelArgs]:
+    """The labels by which a stack's containers are found when the state does not know them."""
+    named = {"runbook.stack": stack, **{f"runbook.{name}": value for name, value in more.items()}}
+    return [docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(named.items())]
+
+
+def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of a container that runs as *user* (uid:gid), read-only, with nothing it does not need.
+
+    `memory_swap` equals `memory` because the provider would otherwise see a change on each update.
+    """
+    return {
+        "user": user,
+        "read_only": True,
+        "tmpfs": dict(tmpfs),
+        "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        "security_opts": ["no-new-privileges:true"],
+        "memory": memory_mb,
+        "memory_swap": memory_mb,
+        "init": True,
+        "restart": "unless-stopped",
+        "log_driver": "json-file",
+        "log_opts": {"max-size": "10m", "max-file": "3"},
+        "stop_signal": "SIGTERM",
+        "stop_timeout": STOP_GRACE_S,
+        "destroy_grace_seconds": STOP_GRACE_S,
+    }
+
+
+def seed(
+    name: str,
+    *,
+    stack: str,
+    image: pulumi.Input[str],
+    volume: docker.Volume,
+    mount: str,
+    files: Mapping[str, pulumi.Input[str]],
+    parent: pulumi.Resource,
+) -> docker.Container:
+    """Put *files* (name to content) into *volume*: through a container that is never started.
+
+    A container with a read-only root refuses uploads, into its volumes too; and what is in a volume is not
+    in `docker inspect`.
+    """
+    return docker.Container(
+        f"{name}-seed",
+        name=f"{name}-seed",
+        image=image,
+        command=["true"],
+        start=False,
+        must_run=False,
+        labels=labels(stack),
+        volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount)],
+        uploads=[
+            docker.ContainerUploadArgs(file=f"{mount}/{file}", content=content, permissions="0444")
+            for file, content in sorted(files.items())
+        ],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

@@ -1,0 +1,101 @@
+"""One release: its secrets as files, its web and worker containers. Named by its id, never replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.components.hardening import STOP_GRACE_S, hardened, labels, seed
+from infra.haproxy_config import WEB_PORT
+from infra.manifest import Manifest
+
+_SECRETS = "/run/secrets"
+_USER = "65532:65532"
+
+
+@dataclass(frozen=True)
+class ReleaseArgs:
+    """What a release needs to know. `secrets`: name to value, with those that infrastructure makes."""
+
+    stack: str
+    prefix: str
+    manifest: Manifest
+    image: pulumi.Input[str]
+    network: docker.Network
+    secrets: dict[str, pulumi.Input[str]]
+
+
+class Release(pulumi.ComponentResource):
+    """The containers of one release. Nothing sends them live traffic until the live route says so."""
+
+    web_names: list[str]
+
+    def __init__(self, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("runbook:infra:Release", args.manifest.id, None, opts)
+        self._args = args
+        name = f"{args.prefix}-secrets-{args.manifest.id}"
+        self._secrets = docker.Volume(
+            name,
+            name=name,
+            labels=[docker.VolumeLabelArgs(label="runbook.stack", value=args.stack)],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._seeded = seed(
+            name,
+            stack=args.stack,
+            image=args.image,
+            volume=self._secrets,
+            mount=_SECRETS,
+            files=args.secrets,
+            parent=self,
+        )
+        shape = args.manifest.shape
+        self.web_names = [
+            self._container("web", number, shape.web_memory_mb) for number in range(1, shape.web_replicas + 1)
+        ]
+        for number in range(1, shape.worker_replicas + 1):
+            self._container("worker", number, shape.worker_memory_mb)
+        self.register_outputs({"release": args.manifest.id})
+
+    def _container(self, role: str, number: int, memory_mb: int) -> str:
+        args = self._args
+        name = f"{args.prefix}-{role}-{number}-{args.manifest.id}"
+        docker.Container(
+            name,
+            name=name,
+            image=args.image,
+            command=["python3", "-m", "service", role],
+            envs=self._environment(),
+            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.network.name, aliases=[name])],
+            volumes=[
+                docker.ContainerVolumeArgs(
+                    volume_name=self._secrets.name, container_path=_SECRETS, read_only=True
+                )
+            ],
+            healthcheck=docker.ContainerHealthcheckArgs(
+                tests=["CMD", "python3", "-m", "service", "healthcheck", role],
+                interval="10s",
+                timeout="5s",
+                retries=3,
+                start_period="20s",
+            ),
+            labels=labels(args.stack, role=role, release=args.manifest.id),
+            **hardened(_USER, memory_mb, {"/tmp": "size=64m"}),  # noqa: S108 - a tmpfs in the container
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._seeded]),
+        )
+        return name
+
+    def _environment(self) -> list[str]:
+        """Plain settings, and for each secret the file that holds it."""
+        plain = {
+            **self._args.manifest.env,
+            "RELEASE": self._args.manifest.id,
+            "HOST": "0.0.0.0",  # noqa: S104 - of the container; only the stack's network reaches it
+            "PORT": str(WEB_PORT),
+            "TRUST_PROXY": "true",
+            "STOP_GRACE_S": str(STOP_GRACE_S - 3),
+        }
+        files = {f"{name}_FILE": f"{_SECRETS}/{name}" for name in self._args.secrets}
+        return [f"{name}={value}" for name, value in sorted({**plain, **files}.items())]

@@ -1,0 +1,92 @@
+"""The proxy's configuration as text: one base file, one file per route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+LIVE_PORT = 8080
+CANDIDATE_PORT = 8081
+SANDBOX_PORT = 8082
+WEB_PORT = 8000
+
+RouteName = Literal["live", "candidate"]
+
+_BASE = """\
+global
+  maxconn 4000
+  log stdout format raw local0 notice
+  stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
+  hard-stop-after 30s
+
+defaults
+  mode http
+  log global
+  option dontlognull
+  option redispatch 1
+  # After a reload the old process must answer, with `Connection: close`, whatever comes on its idle
+  # connections: closing them at once would race with requests already under way.
+  option idle-close-on-response
+  retries 3
+  # Safe for webhooks: a message that arrives twice is taken once.
+  retry-on conn-failure empty-response
+  timeout connect 2s
+  timeout client 30s
+  timeout server 30s
+  timeout http-request 10s
+  timeout http-keep-alive 10s
+  timeout queue 10s
+  default-server check inter 1s fastinter 200ms fall 2 rise 1 init-addr last,libc,none resolvers docker
+
+resolvers docker
+  nameserver dns 127.0.0.11:53
+  hold valid 1s
+  hold nx 1s
+  resolve_retries 3
+  timeout resolve 1s
+  timeout retry 1s
+
+frontend health
+  bind :8404
+  monitor-uri /healthz
+  http-request use-service prometheus-exporter if { path /metrics }
+"""
+
+_SANDBOX = f"""
+frontend sandbox
+  bind :{SANDBOX_PORT}
+  default_backend sandbox
+
+backend sandbox
+  server sandbox sandbox:9000
+"""
+
+_LANE = {
+    # Nobody outside chooses the lane; whoever comes through the loopback frontend can reach no other.
+    "live": "http-request del-header X-Gate-Lane",
+    "candidate": "http-request set-header X-Gate-Lane 1",
+}
+_PORT = {"live": LIVE_PORT, "candidate": CANDIDATE_PORT}
+
+
+def base_config(*, sandbox: bool) -> str:
+    """The part that no release changes: limits, timeouts, the health frontend, in dev the sandbox's."""
+    return _BASE + (_SANDBOX if sandbox else "")
+
+
+def route_config(route: RouteName, release: str, servers: Sequence[str]) -> str:
+    """The frontend *route* and a backend with the *servers* (host names) of *release*."""
+    lines = [
+        f"frontend {route}",
+        f"  bind :{_PORT[route]}",
+        f"  {_LANE[route]}",
+        "  http-request set-header X-Forwarded-For %[src]",
+        f"  default_backend {route}",
+        "",
+        f"backend {route}",
+        f"  # release {release}",
+        "  balance leastconn",
+        "  option httpchk GET /api/health/ready",
+        *[f"  server {server} {server}:{WEB_PORT} maxconn 1000" for server in servers],
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,87 @@
+"""What an update will deploy, decided before anything runs: base images, build contexts, the release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from infra.base_images import BaseImage, Role, resolve
+from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
+from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, snapshot
+from infra.python_site import ensure_site
+from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
+from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
+
+MADE = {"REDIS_URL"}
+"""Secrets of the service that the infrastructure makes itself."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`context` is None for a release that is brought back: its image exists. `secrets`: name to value."""
+
+    manifest: Manifest
+    secrets: dict[str, str]
+    context: Path | None
+    sandbox_context: Path | None
+    python: BaseImage
+    redis: BaseImage
+    haproxy: BaseImage
+
+
+def read_plan(config: StackConfig) -> Plan:
+    """Decide what the stack's configuration and the sources as they are now amount to.
+
+    Raises:
+        pulumi.RunError: a setting is unknown or missing, or a pinned release's secret is no longer known.
+    """
+    mode = config.layout.images
+    python = resolve(Role.PYTHON, mode)
+    site = ensure_site(REPOSITORY / "service/requirements.lock")
+    kept = Secrets(config.secrets, config.retired, config.secrets[RELEASE_KEY])
+    context = None if config.pinned else snapshot("service", site)
+    if context is None:
+        manifest = Manifest.from_dict(config.pinned or {})
+    else:
+        names = SECRET_NAMES & config.secrets.keys()
+        manifest = describe(
+            context, python.name, _environment(config), kept.digests(names), Shape.of(config.layout)
+        )
+    return Plan(
+        manifest=manifest,
+        secrets=_secret_values(kept, manifest),
+        context=context,
+        sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
+        python=python,
+        redis=resolve(Role.REDIS, mode),
+        haproxy=resolve(Role.HAPROXY, mode),
+    )
+
+
+def _environment(config: StackConfig) -> dict[str, str]:
+    unknown = sorted(config.env.keys() - ENVIRONMENT_NAMES)
+    misplaced = sorted(config.env.keys() & SECRET_NAMES)
+    foreign = sorted(config.secrets.keys() - SECRET_NAMES - set(GENERATED) | config.secrets.keys() & MADE)
+    problems = [f"env.{name}: the service has no such setting" for name in unknown]
+    problems += [f"env.{name}: is a secret; `bin/runbook secrets set {name}`" for name in misplaced]
+    problems += [f"secrets.{name}: is not a secret that can be set" for name in foreign]
+    if problems:
+        raise pulumi.RunError("the release's configuration is wrong:\n  " + "\n  ".join(problems))
+    return {**(SANDBOX_ENVIRONMENT if config.layout.sandbox else {}), **config.env}
+
+
+def _secret_values(kept: Secrets, manifest: Manifest) -> dict[str, str]:
+    try:
+        values = kept.values(manifest.secrets)
+    except KeyError as error:
+        raise pulumi.RunError(
+            f"release {manifest.id} used a value of {error.args[0]} that is no longer known; "
+            "set it again with `bin/runbook secrets set`, or deploy the sources as they are"
+        ) from error
+    if "WAHA_WEBHOOK_SECRET" not in values:
+        raise pulumi.RunError(
+            "secrets.WAHA_WEBHOOK_SECRET: is missing; `bin/runbook secrets set WAHA_WEBHOOK_SECRET` sets it"
+        )
+    return values

@@ -1,0 +1,135 @@
+"""The topology of a stack on one screen: its parts, what gates a release, what moves the traffic."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_docker as docker
+
+from contracts.targets import read_targets
+from infra.base_images import BaseImage
+from infra.components.proxy import Proxy, ProxyArgs
+from infra.components.redis_store import RedisArgs, RedisStore
+from infra.components.release import Release, ReleaseArgs
+from infra.components.sandbox_app import Sandbox, SandboxArgs
+from infra.dynamic.base_image import MadeImage
+from infra.dynamic.gate import Gate
+from infra.dynamic.ledger import Ledger
+from infra.dynamic.route import Route
+from infra.manifest import BUILD, Manifest
+from infra.plan import Plan, read_plan
+from infra.provenance import provenance
+from infra.stack_config import REDIS_PASSWORD, StackConfig, read_stack_config
+
+
+def deploy() -> None:
+    """Declare the stack: network, Redis, proxy, release, candidate route, gate, live route."""
+    config = read_stack_config()
+    plan, targets = read_plan(config), read_targets()
+    network = _network(config)
+    redis = RedisStore(RedisArgs(config.stack, config.prefix, _base(plan.redis), network, _password(config)))
+    proxy = Proxy(ProxyArgs(config.stack, config.prefix, _base(plan.haproxy), network, config.layout))
+    python = _base(plan.python)
+    before: list[pulumi.Resource] = [redis]
+    if plan.sandbox_context:
+        before.append(
+            Sandbox(SandboxArgs(config.stack, config.prefix, plan.sandbox_context, python, network))
+        )
+    release = _release(config, plan, python, network, redis, before)
+
+    def route(name: str, after: pulumi.Resource) -> Route:
+        return Route(
+            "live" if name == "live" else "candidate",
+            release=plan.manifest.id,
+            servers=release.web_names,
+            proxy=proxy.container.name,
+            proxy_id=proxy.container.id,
+            base=proxy.base,
+            redis=redis.container.name,
+            drain_s=targets.switch.drain_s,
+            opts=pulumi.ResourceOptions(depends_on=[after, proxy]),
+        )
+
+    candidate = route("candidate", after=release)
+    gate = Gate(
+        release=plan.manifest.id,
+        candidate_url=_url(config, config.layout.candidate_port),
+        webhook_secret=plan.secrets["WAHA_WEBHOOK_SECRET"],
+        reports=BUILD / "reports" / config.stack / plan.manifest.id,
+        opts=pulumi.ResourceOptions(depends_on=[candidate]),
+    )
+    live = route("live", after=gate)
+    ledger = Ledger(
+        release=plan.manifest.id,
+        entry={"manifest": plan.manifest.as_dict(), "gate": gate.figures, **provenance()},
+        opts=pulumi.ResourceOptions(depends_on=[live]),
+    )
+    _export(config, live, ledger)
+
+
+def _network(config: StackConfig) -> docker.Network:
+    return docker.Network(
+        f"{config.prefix}-network",
+        name=config.prefix,
+        labels=[docker.NetworkLabelArgs(label="runbook.stack", value=config.stack)],
+    )
+
+
+def _password(config: StackConfig) -> pulumi.Output[str]:
+    return pulumi.Output.secret(config.secrets[REDIS_PASSWORD])
+
+
+def _base(image: BaseImage) -> pulumi.Output[str]:
+    """The base image's name, once the engine has it."""
+    if image.origin == "debian":
+        return MadeImage(image).image
+    return docker.RemoteImage(f"base-{image.role}", name=image.name, keep_locally=True).name
+
+
+def _release(
+    config: StackConfig,
+    plan: Plan,
+    python: pulumi.Output[str],
+    network: docker.Network,
+    redis: RedisStore,
+    before: list[pulumi.Resource],
+) -> Release:
+    secrets = {name: pulumi.Output.secret(value) for name, value in plan.secrets.items()}
+    args = ReleaseArgs(
+        stack=config.stack,
+        prefix=config.prefix,
+        manifest=plan.manifest,
+        image=_image(plan, python),
+        network=network,
+        secrets={**secrets, "REDIS_URL": redis.url},
+    )
+    return Release(args, pulumi.ResourceOptions(depends_on=before))
+
+
+def _image(plan: Plan, python: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The release's image: built from the sources as they are, or kept from when the release was made."""
+    manifest: Manifest = plan.manifest
+    if plan.context is None:
+        return docker.RemoteImage(f"image-{manifest.id}", name=manifest.image, keep_locally=True).name
+    return docker.RemoteImage(
+        f"image-{manifest.id}",
+        name=manifest.image,
+        build=docker.RemoteImageBuildArgs(
+            context=str(plan.context),
+            build_args={"BASE": python},
+            labels={"runbook.release": manifest.id},
+        ),
+        keep_locally=True,
+    ).name
+
+
+def _url(config: StackConfig, port: int) -> str:
+    return f"http://{'127.0.0.1' if config.layout.bind == '0.0.0.0' else config.layout.bind}:{port}"  # noqa: S104
+
+
+def _export(config: StackConfig, live: Route, ledger: Ledger) -> None:
+    pulumi.export("url", _url(config, config.layout.port))
+    pulumi.export("candidate_url", f"http://127.0.0.1:{config.layout.candidate_port}")
+    if config.layout.sandbox:
+        pulumi.export("sandbox_url", f"http://127.0.0.1:{config.layout.sandbox_port}")
+    pulumi.export("release", live.release)
+    pulumi.export("releases", ledger.entries)

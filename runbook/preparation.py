@@ -1,0 +1,45 @@
+"""What a machine needs before Pulumi can run: an engine, the CLI, images. Slow parts side by side."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import yaml
+from infra.python_site import ensure_site
+
+from contracts.targets import read_targets
+from infra.base_images import Mode, Role, ensure_all, resolve
+from infra.manifest import REPOSITORY
+from runbook.console import say
+from runbook.toolchain.docker_engine import ensure_engine
+from runbook.toolchain.pulumi_cli import ensure_cli
+
+
+def prepare(stack: str) -> None:
+    """Bring the machine to where an update can start; quick when it is there already.
+
+    Raises:
+        RunbookError, Refused: a part is missing and could not be had; says which, and what to install.
+    """
+    read_targets()  # a mistake there should show before anything is built
+    ensure_engine(say)
+    with ThreadPoolExecutor() as pool:
+        # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
+        parts = [
+            pool.submit(ensure_cli, say),
+            pool.submit(_ensure_images, image_mode(stack)),
+            pool.submit(ensure_site, REPOSITORY / "service/requirements.lock"),
+        ]
+    for part in parts:
+        part.result()
+
+
+def _ensure_images(mode: Mode) -> None:
+    ensure_all([resolve(role, mode) for role in Role], say)
+
+
+def image_mode(stack: str) -> Mode:
+    """How the stack's configuration file says that base images are chosen."""
+    file = REPOSITORY / f"Pulumi.{stack}.yaml"
+    config = (yaml.safe_load(file.read_text()) or {}).get("config", {}) if file.is_file() else {}
+    return Mode((config.get("runbook:layout") or {}).get("images", Mode.AUTO))

@@ -1,0 +1,36 @@
+"""One module a verb. `VERBS` is the command line, in the order in which `--help` lists it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from runbook.verbs.check import check
+from runbook.verbs.destroy import destroy
+from runbook.verbs.load import load
+from runbook.verbs.outputs import outputs
+from runbook.verbs.preview import preview
+from runbook.verbs.releases import releases
+from runbook.verbs.rollback import rollback
+from runbook.verbs.secret_store import secrets
+from runbook.verbs.sign import sign
+from runbook.verbs.smoke import smoke
+from runbook.verbs.test import test
+from runbook.verbs.up import up
+
+VERBS: dict[str, Callable[..., Any] | typer.Typer] = {
+    "up": up,
+    "preview": preview,
+    "destroy": destroy,
+    "outputs": outputs,
+    "smoke": smoke,
+    "load": load,
+    "releases": releases,
+    "rollback": rollback,
+    "secrets": secrets,
+    "sign": sign,
+    "check": check,
+    "test": test,
+}

@@ -1,0 +1,49 @@
+"""`destroy`: no container, network, volume or secret of the stack remains."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runbook.console import err, say
+from runbook.errors import RunbookError
+from runbook.options import DEFAULT_STACK, Stack
+from runbook.progress import Progress
+from runbook.recovery import recover
+from runbook.toolchain.docker_engine import ensure_engine
+from runbook.toolchain.environment import is_dev
+from runbook.workspace import UpdateFailed, Workspace
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never ask).")]
+
+
+def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
+    """Delete the stack: containers, networks, volumes with their data, secrets, configuration."""
+    if not (yes or is_dev(stack)):
+        _confirm(stack)
+    ensure_engine(say)
+    workspace = Workspace(stack)
+    if not workspace.exists():
+        say(f"nothing to do: there is no stack {stack}")
+        return
+    recover(workspace)
+    with Progress() as progress:
+        try:
+            workspace.destroy(progress)
+            workspace.remove()
+        except UpdateFailed as error:
+            raise RunbookError(progress.why or str(error), "run the same command again") from error
+    say(f"stack {stack} is gone")
+
+
+def _confirm(stack: str) -> None:
+    if not err.is_terminal:
+        raise RunbookError(
+            f"destroying stack {stack} deletes its data", "say --yes to do it without a terminal"
+        )
+    if (
+        typer.prompt(f"This deletes stack {stack} with all its data. Type its name to go on", err=True)
+        != stack
+    ):
+        raise RunbookError("that is not its name: nothing was deleted", "run the command again")

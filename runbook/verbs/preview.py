@@ -1,0 +1,28 @@
+"""`preview`: what `up` would change."""
+
+from __future__ import annotations
+
+from runbook.console import print_json, say
+from runbook.errors import RunbookError
+from runbook.new_stack import ensure_stack
+from runbook.options import DEFAULT_STACK, Json, Stack
+from runbook.preparation import prepare
+from runbook.progress import Progress
+from runbook.recovery import recover
+from runbook.workspace import UpdateFailed, Workspace
+
+
+def preview(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
+    """Show what `up` would create, update and delete. Changes nothing."""
+    prepare(stack)
+    workspace = Workspace(stack)
+    ensure_stack(workspace)
+    recover(workspace)
+    with Progress(planned=True) as progress:
+        try:
+            workspace.preview(progress)
+        except UpdateFailed as error:
+            raise RunbookError(progress.why or str(error), "mend the cause and try again") from error
+    if as_json:
+        print_json({"changes": progress.changed})
+    say(f"{progress.changed} changes" if progress.changed else "nothing to do")

@@ -1,0 +1,53 @@
+"""`targets.toml` is complete, and a wrong one is refused as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.targets import TARGETS_FILE, TargetsError, read_targets
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    """A copy of the project's targets with one line changed."""
+    text = TARGETS_FILE.read_text(encoding="utf-8")
+    assert old in text
+    file = tmp_path / "targets.toml"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    return file
+
+
+def test_the_projects_own_targets_are_valid() -> None:
+    """The runbook's defaults hold: 1 % errors, 500 ms to the answer, 3 s to the reply."""
+    load = read_targets().load
+    assert (load.error_rate, load.webhook_p95_ms, load.reply_p95_ms) == (0.01, 500, 3000)
+
+
+def test_every_problem_is_named_with_key_and_value(tmp_path: Path) -> None:
+    """An operator mends the file in one go."""
+    file = changed(tmp_path, "error_rate = 0.01", 'error_rate = 7\nspeed = "fast"')
+    with pytest.raises(TargetsError) as refused:
+        read_targets(file)
+    message = str(refused.value)
+    assert "load.error_rate" in message
+    assert "got 7" in message
+    assert "load.speed" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"[load", "is not TOML"), (b"\xff\xfe", "is not TOML"), (b"", "load: Field required")],
+)
+def test_an_unreadable_file_is_refused_by_name(tmp_path: Path, content: bytes, said: str) -> None:
+    """Neither bad syntax, bad bytes nor an empty file ends in a traceback."""
+    file = tmp_path / "targets.toml"
+    file.write_bytes(content)
+    with pytest.raises(TargetsError, match=said):
+        read_targets(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """The message says that it cannot be read."""
+    with pytest.raises(TargetsError, match="cannot be read"):
+        read_targets(tmp_path / "targets.toml")

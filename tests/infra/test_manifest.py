@@ -1,0 +1,116 @@
+"""A release's id is a hash of all that it consists of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra import manifest as module
+from infra.manifest import Manifest, Secrets, Shape, describe, hash_tree, snapshot
+
+SHAPE = Shape(web_replicas=2, worker_replicas=1, web_memory_mb=256, worker_memory_mb=256)
+CONTEXT = Path("service-0123456789ab-site-1")
+
+
+def made(**changed: object) -> Manifest:
+    """The manifest of a sample release with some parts changed."""
+    parts = {
+        "context": CONTEXT,
+        "base_image": "python:1",
+        "env": {"A": "1"},
+        "secrets": {"S": "d"},
+        "shape": SHAPE,
+    }
+    return describe(**{**parts, **changed})  # type: ignore[arg-type]
+
+
+def test_same_content_same_id() -> None:
+    """Nothing else goes into the id: an unchanged release is no change."""
+    assert made() == made()
+    assert made().id.startswith("r-")
+    assert len(made().id) == 9
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"context": Path("service-ba9876543210-site-1")},
+        {"base_image": "python:2"},
+        {"env": {"A": "2"}},
+        {"secrets": {"S": "e"}},
+        {"shape": replace(SHAPE, web_memory_mb=512)},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_each_part_changes_the_id(changed: dict[str, object]) -> None:
+    """Sources, base image, configuration, secrets and shape: another of any is another release."""
+    assert made(**changed).id != made().id
+
+
+def test_a_manifest_survives_the_ledger() -> None:
+    """Pulumi keeps numbers as floats; the manifest that comes back is the one that went in."""
+    kept = made().as_dict()
+    kept["shape"] = {name: float(number) for name, number in kept["shape"].items()}
+    assert Manifest.from_dict(kept) == made()
+
+
+def test_a_retired_secret_is_found_by_its_digest() -> None:
+    """Rolling back brings back the value that the release was gated with."""
+    before = Secrets({"S": "old"}, {}, "key")
+    wanted = before.digests(["S"])
+    after = Secrets({"S": "new"}, {before.digest("old"): "old"}, "key")
+    assert after.values(wanted) == {"S": "old"}
+    assert after.values(after.digests(["S"])) == {"S": "new"}
+
+
+def test_a_forgotten_secret_is_named() -> None:
+    """A release whose secret is gone cannot be brought back silently with another."""
+    with pytest.raises(KeyError, match="S"):
+        Secrets({"S": "new"}, {}, "key").values({"S": "0" * 24})
+
+
+def test_digests_depend_on_the_key() -> None:
+    """Without the stack's key nobody can guess a secret from a release's id."""
+    assert Secrets({}, {}, "one").digest("v") != Secrets({}, {}, "two").digest("v")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny repository with a package and a site folder."""
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service/app.py").write_text("1")
+    (tmp_path / "service/Dockerfile").write_text("FROM x")
+    (tmp_path / "site-a").mkdir()
+    (tmp_path / "site-a/lib.py").write_text("2")
+    monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(module, "BUILD", tmp_path / ".build")
+    return tmp_path
+
+
+def test_a_snapshot_is_a_complete_build_context(project: Path) -> None:
+    """It holds the Dockerfile, the package and the packages it needs; bytecode does not count."""
+    (project / "service/__pycache__").mkdir()
+    (project / "service/__pycache__/app.pyc").write_bytes(b"x")
+    context = snapshot("service", project / "site-a")
+    found = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
+    assert found == {"Dockerfile", "service/app.py", "site/lib.py"}
+
+
+def test_a_snapshot_is_named_by_its_content(project: Path) -> None:
+    """The same sources give the same folder, a changed line another; nothing half made is left."""
+    one = snapshot("service", project / "site-a")
+    assert snapshot("service", project / "site-a") == one
+    (project / "service/app.py").write_text("2")
+    two = snapshot("service", project / "site-a")
+    assert two != one
+    assert {path.name for path in one.parent.iterdir()} == {one.name, two.name}
+
+
+def test_a_moved_file_changes_the_hash(tmp_path: Path) -> None:
+    """Names count, not only bytes."""
+    (tmp_path / "a").write_text("x")
+    before = hash_tree(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert hash_tree(tmp_path) != before

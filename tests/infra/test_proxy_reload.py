@@ -1,0 +1,179 @@
+"""A real HAProxy moves a route from one release to the next without losing a request."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from infra.base_images import Mode, Role, resolve
+from infra.containers import ContainerGone
+from infra.errors import Refused
+from infra.haproxy_config import LIVE_PORT, base_config, route_config
+from infra.proxy_control import ProxyControl
+
+pytestmark = pytest.mark.integration
+
+LABELS = {"runbook.stack": "test-proxy-reload"}
+SERVER = """
+import http.server, socket
+class Named(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = (socket.gethostname() + " " + self.headers.get("X-Gate-Lane", "live")).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(("", 8000), Named).serve_forever()
+"""
+
+
+@dataclass
+class Client:
+    """Sends requests over kept-alive connections, `per_s` in all, until stopped; counts what comes back."""
+
+    port: int
+    connections: int = 4
+    per_s: float = 200.0
+    answers: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Client:
+        self._threads = [threading.Thread(target=self._send) for _ in range(self.connections)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, name: str, answers: int, within_s: float = 20) -> None:
+        """Until *name* has answered so often."""
+        deadline = time.monotonic() + within_s
+        while self.answers.get(name, 0) < answers:
+            assert time.monotonic() < deadline, f"{name} answered {self.answers.get(name, 0)} times"
+            self._stop.wait(0.05)
+
+    def _send(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        while not self._stop.wait(self.connections / self.per_s):
+            try:
+                # As WAHA would: no special header, except one that it must not get through.
+                connection.request("GET", "/", headers={"X-Gate-Lane": "forged"})
+                answer = connection.getresponse()
+                body = answer.read().decode()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+                continue
+            if answer.status == 200:
+                self.answers[body] = self.answers.get(body, 0) + 1
+            else:
+                self.failures.append(f"{answer.status} {body}")
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Container]:
+    """A proxy with the base configuration, and servers `old` and `new`, on a network of their own."""
+    engine = docker.from_env()
+    with ExitStack() as undo:
+        network = engine.networks.create("test-proxy-reload", labels=LABELS)
+        undo.callback(network.remove)
+
+        def run(role: Role, name: str, command: list[str], **more: object) -> Container:
+            container = engine.containers.run(
+                resolve(role, Mode.AUTO).name,
+                command,
+                entrypoint="",
+                name=f"test-proxy-reload-{name}",
+                hostname=name,
+                network=network.name,
+                labels=LABELS,
+                detach=True,
+                **more,
+            )
+            undo.callback(container.remove, force=True, v=True)
+            return container
+
+        for name in ("old", "new"):
+            run(Role.PYTHON, name, ["python3", "-c", SERVER], init=True)
+        start = (
+            f"mkdir -p /routes && printf '%s' \"$1\" > /routes/00-base.cfg && chmod 755 /routes && {HAPROXY}"
+        )
+        command = ["bash", "-c", start, "bash", base_config(sandbox=False)]
+        yield run(
+            Role.HAPROXY,
+            "proxy",
+            command,
+            user="0",
+            tmpfs={"/run/haproxy": "mode=0777"},
+            ports={f"{LIVE_PORT}/tcp": ("127.0.0.1", None)},
+        )
+
+
+HAPROXY = "exec haproxy -W -db -S 127.0.0.1:8999 -f /routes"
+
+
+def port_of(container: Container) -> int:
+    """Where the live frontend is published."""
+    container.reload()
+    return int(container.ports[f"{LIVE_PORT}/tcp"][0]["HostPort"])
+
+
+def name_of(server: str) -> str:
+    """A server's name on the network."""
+    return f"test-proxy-reload-{server}"
+
+
+def test_a_route_moves_without_a_failed_request(proxy: Container) -> None:
+    """At 200 requests/s over kept-alive connections every request is answered, before, during and after."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", route_config("live", "r-old", [name_of("old")]))
+    with Client(port_of(proxy)) as client:
+        client.wait_for("old live", 100)
+        for server in ("new", "old", "new"):
+            control.put_route("live", route_config("live", f"r-{server}", [name_of(server)]))
+            assert control.wait_drained(15)
+            before = client.answers.get(f"{server} live", 0)
+            client.wait_for(f"{server} live", before + 50)
+    assert client.failures == []
+    assert set(client.answers) == {"old live", "new live"}
+
+
+def test_a_wrong_route_changes_nothing(proxy: Container) -> None:
+    """HAProxy checks it first; the file and the traffic stay as they were."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", route_config("live", "r-old", [name_of("old")]))
+    before = control.route("live")
+    with pytest.raises(Refused, match="not valid"):
+        control.put_route("live", "frontend live\n  bind :8080\n  no-such-keyword\n")
+    assert control.route("live") == before
+    with Client(port_of(proxy)) as client:
+        client.wait_for("old live", 10)
+    assert client.failures == []
+
+
+def test_a_removed_route_is_closed(proxy: Container) -> None:
+    """Nothing listens any more; removing again, or from a proxy that is gone, is no error."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", route_config("live", "r-old", [name_of("old")]))
+    control.remove_route("live")
+    assert control.route("live") is None
+    control.remove_route("live")
+    ProxyControl("test-proxy-reload-none").remove_route("live")
+
+
+def test_a_missing_proxy_is_named() -> None:
+    """The operator learns which container is not there."""
+    with pytest.raises(ContainerGone, match="test-proxy-reload-none"):
+        ProxyControl("test-proxy-reload-none").put_route("live", "")
