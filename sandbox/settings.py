@@ -46,7 +46,7 @@ def _secret(env: Mapping[str, str], name: str) -> str | None:
     if not file:
         return None
     try:
-        value = Path(file).read_text(encoding="utf-8").strip()
+        value = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE: {file!r} cannot be read: {error}") from error
     if not value:

@@ -87,7 +87,7 @@ def _secret(env: Mapping[str, str]) -> str:
             f"no secret to sign webhooks with: set {SECRET_NAME}, or {SECRET_NAME}_FILE to a file holding it"
         )
     try:
-        secret = Path(file).read_text(encoding="utf-8").strip()
+        secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise OptionsError(f"{SECRET_NAME}_FILE: {file!r} cannot be read: {error}") from error
     if not secret:
