@@ -28,7 +28,8 @@ def main(root: Path, stamp: str) -> None:
     with (state / "venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         written = root / ".venv" / ".stamp"
-        if written.is_file() and written.read_text() == stamp:
+        python = root / ".venv" / "bin" / "python"
+        if python.exists() and written.is_file() and written.read_text() == stamp:
             return
         _make(root, state / "venv.log")
         fresh = written.with_suffix(".new")
