@@ -58,9 +58,8 @@ class Webhook:
     async def _take(self, scope: Scope, receive: Receive, lane: Lane) -> tuple[str, Response]:
         """The request path: read (bounded), verify, understand, admit once, answer."""
         headers, received_ms = scope["headers"], time.time_ns() // 1_000_000
-        body = await read_bounded(
-            headers, receive, max_bytes=self.limits.max_body_bytes, timeout_s=self.limits.body_timeout_s
-        )
+        limits = self.limits
+        body = await read_bounded(receive, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
         self._line(scope, lane, "Webhook received", "received", bytes=len(body))
         verify(body, headers, self.secret)
         message = parse_event(body)

@@ -1,0 +1,368 @@
+"""What the service's tests share: raw ASGI calls, fakes, a WAHA that records, and the two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from starlette.types import ASGIApp, Message, Scope
+from structlog.testing import LogCapture
+
+from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
+from service.admission import Admitted, Arrival
+from service.event import parse_event
+from service.health import Health
+from service.lanes import Lane, gate_lane
+from service.logs import Pseudonyms
+from service.metrics import WebMetrics
+from service.rejected import Rejected
+from service.web import Draining, InngestState, Web
+from service.webhook import Limits, Webhook
+
+SECRET = "a test's secret"
+NO_REDIS = "redis://127.0.0.1:1/0"
+RELEASE = "r-test"
+LIMITS = Limits(max_body_bytes=16_384, body_timeout_s=0.5)
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass
+class Answer:
+    """What an ASGI application answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def call(
+    app: ASGIApp,
+    method: str,
+    path: str,
+    *,
+    headers: RawHeaders | None = None,
+    chunks: list[bytes] | None = None,
+    query: bytes = b"",
+    ends: bool = True,
+) -> Answer | None:
+    """Send a request to *app* byte by byte as given, valid or not; None if it did not answer.
+
+    With ``ends=False`` the client hangs up after the last chunk.
+    """
+    waiting = chunks or [b""]
+    incoming: list[Message] = [
+        {"type": "http.request", "body": chunk, "more_body": not ends or number < len(waiting)}
+        for number, chunk in enumerate(waiting, start=1)
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return incoming.pop(0) if incoming else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "headers": headers or [],
+        "client": ("192.0.2.7", 1234),
+        "scheme": "http",
+        "root_path": "",
+    }
+    await app(scope, receive, send)
+    if not sent:
+        return None
+    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], names, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+def raw(headers: dict[str, str]) -> RawHeaders:
+    """Headers as ASGI has them."""
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def signed(body: bytes, **more: str) -> RawHeaders:
+    """The headers that WAHA would send with *body*."""
+    return raw({**signed_headers(body, SECRET), **{name.replace("_", "-"): v for name, v in more.items()}})
+
+
+async def post(app: ASGIApp, body: bytes, headers: RawHeaders | None = None) -> Answer:
+    """Post *body* to the webhook, by default correctly signed."""
+    answer = await call(
+        app, "POST", WEBHOOK_PATH, headers=signed(body) if headers is None else headers, chunks=[body]
+    )
+    assert answer is not None
+    return answer
+
+
+def event(text: str = "hello", chat_id: str = "15551234567@c.us", **more: Any) -> bytes:
+    """The bytes of a message event."""
+    return encode(message_event(text, chat_id=chat_id, **more))
+
+
+def arrival(body: bytes | None = None, *, address: str = "192.0.2.7") -> Arrival:
+    """A verified message as the webhook hands it on."""
+    body = body or event()
+    message = parse_event(body)
+    return Arrival(
+        body=body,
+        identity=message.identity,  # type: ignore[union-attr]  # tests pass messages
+        chat=Pseudonyms(SECRET).of(message.chat_id),  # type: ignore[union-attr]
+        address=address,
+        request_id="request-1",
+        received_ms=time.time_ns() // 1_000_000,
+    )
+
+
+@dataclass
+class FakeAdmission:
+    """Takes each message once, or refuses as told; what it took, with its lane, stands in `taken`."""
+
+    refusal: Rejected | None = None
+    taken: list[tuple[Lane, Arrival]] = field(default_factory=list)
+
+    async def admit(self, arrival: Arrival, lane: Lane) -> Admitted:
+        if self.refusal:
+            raise self.refusal
+        if any(held == lane and known.identity == arrival.identity for held, known in self.taken):
+            return Admitted.DUPLICATE
+        self.taken.append((lane, arrival))
+        return Admitted.ACCEPTED
+
+
+@dataclass
+class Fixture:
+    """A web application built from fakes, with what the tests look at."""
+
+    web: Web
+    app: ASGIApp
+    admission: FakeAdmission
+    logs: LogCapture
+
+    def lines(self, msg: str) -> list[dict[str, Any]]:
+        """The log lines with this message."""
+        return [dict(line) for line in self.logs.entries if line["event"] == msg]
+
+
+def build_web(redis: Redis, *, admission: Any = None, trust_proxy: bool = False) -> Fixture:
+    """The real application over *redis*, with a fake admission unless another is given."""
+    logs, fake = LogCapture(), FakeAdmission()
+    log = structlog.wrap_logger(None, processors=[logs])
+    metrics = WebMetrics(CollectorRegistry())
+    webhook = Webhook(
+        secret=SECRET.encode(),
+        limits=LIMITS,
+        admission=admission or fake,
+        gate=gate_lane(RELEASE),
+        trust_proxy=trust_proxy,
+        pseudonyms=Pseudonyms(SECRET),
+        metrics=metrics,
+        log=log,
+    )
+    web = Web(
+        webhook=webhook,
+        health=Health(log),
+        redis=redis,
+        gate=gate_lane(RELEASE),
+        draining=Draining(),
+        inngest=InngestState(has_event_key=True, has_signing_key=False),
+        metrics=metrics,
+        log=log,
+    )
+    return Fixture(web, web.app(), fake, logs)
+
+
+@dataclass
+class Stub:
+    """WAHA and the model in one: records what is sent, and behaves as `behave` says for each path."""
+
+    port: int
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    behave: Callable[[str, int], int | float] = lambda _path, _number: 200
+    """By path and number of the call: an HTTP status, or (a float) seconds of silence and then 200."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def running_stub() -> Iterator[Stub]:
+    """A stub that answers on a free port."""
+    stub = Stub(port=0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(stub))
+    server.daemon_threads = True
+    stub.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
+    calls: dict[str, int] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(200, {"message": "pong"})
+
+        def do_POST(self) -> None:
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            calls[self.path] = calls.get(self.path, 0) + 1
+            behaviour = stub.behave(self.path, calls[self.path])
+            sends = self.path == "/api/sendText"
+            (stub.sent if sends and behaviour < 300 else stub.asked).append(content)
+            if isinstance(behaviour, float):
+                time.sleep(behaviour)
+            status = behaviour if isinstance(behaviour, int) else 200
+            answer = (
+                {"id": "sent"} if sends else {"choices": [{"message": {"content": "the model's answer"}}]}
+            )
+            self._answer(status, answer)
+
+        def _answer(self, status: int, content: Any) -> None:
+            body = json.dumps(content).encode()
+            try:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            except OSError:
+                self.close_connection = True  # the worker that asked was killed
+
+        def log_message(self, *_args: Any) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@dataclass
+class Running:
+    """A process of the service. `output`: the file with its log."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout_s: float = 15) -> int:
+        """End it as Docker does; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    def lines(self, msg: str | None = None) -> list[dict[str, Any]]:
+        """Its log, or the lines with this message. Every line must be JSON."""
+        lines = [json.loads(line) for line in self.output.read_text().splitlines()]
+        return [line for line in lines if msg is None or line["msg"] == msg]
+
+
+class Processes:
+    """Starts web and worker processes bare, from an environment, and ends what is left of them."""
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self._folder = folder
+        self._redis_url = redis_url
+        self._running: list[Running] = []
+
+    def web(self, **environment: str) -> Running:
+        """A web process that is ready."""
+        port = free_port()
+        web = self._start("web", {"PORT": str(port), "WAHA_WEBHOOK_SECRET": SECRET, **environment})
+        web.port = port
+        wait_until(lambda: _answers(f"{web.url}/api/health/live"), "web answers")
+        return web
+
+    def worker(self, stub: Stub | None = None, **environment: str) -> Running:
+        """A worker process that has started, answering through *stub*."""
+        number = len(self._running)
+        defaults = {
+            "METRICS_PORT": "0",
+            "HEARTBEAT_FILE": str(self._folder / f"heartbeat-{number}"),
+            "LEASE_S": "1",
+            "RETRY_BASE_S": "0.2",
+            **({"WAHA_API_URL": stub.url} if stub else {}),
+        }
+        worker = self._start("worker", {**defaults, **environment})
+        wait_until(lambda: bool(worker.lines("Worker started")), "worker starts")
+        return worker
+
+    def _start(self, role: str, environment: dict[str, str]) -> Running:
+        output = self._folder / f"{role}-{len(self._running)}.log"
+        with output.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "service", role],
+                env={"PATH": os.environ["PATH"], "REDIS_URL": self._redis_url, **environment},
+                stdout=log,
+                stderr=log,
+            )
+        running = Running(process, output)
+        self._running.append(running)
+        return running
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for running in self._running:
+            if running.process.poll() is None:
+                running.kill()
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 15) -> None:
+    """Return as soon as *condition* holds; fail after *timeout_s*."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,165 @@
+"""Events: which are messages, which message they are, and what is no event at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from service_kit import event
+
+from contracts.webhook import encode, message_event
+from service.event import Message, Unwanted, parse_event
+from service.rejected import Malformed
+
+CHAT = "15551234567@c.us"
+
+
+def parsed(**more: Any) -> Message | Unwanted:
+    """The outcome for a message event with changed parts."""
+    return parse_event(event(chat_id=CHAT, **more))
+
+
+def message(**more: Any) -> Message:
+    """The message in an event with changed parts."""
+    found = parsed(message_id="AAA", **more)
+    assert isinstance(found, Message)
+    return found
+
+
+def test_message_has_what_a_reply_needs() -> None:
+    """Session, chat, text and the whole id that the reply refers to."""
+    assert message() == Message("default", f"false_{CHAT}_AAA", "AAA", CHAT, from_me=False, text="hello")
+
+
+def test_both_events_of_a_message_are_one() -> None:
+    """`message` and `message.any`, and the two forms of a chat's id, have one identity."""
+    identities = {
+        message().identity,
+        message(event="message.any").identity,
+        message(payload={"id": "false_77@lid_AAA", "from": "77@lid"}).identity,
+        message(payload={"id": "false_9@g.us_AAA_15551234567@c.us"}).identity,
+    }
+    assert len(identities) == 1
+
+
+def test_other_messages_are_others() -> None:
+    """Session and bare id tell messages apart, and no session name can imitate another pair."""
+    identities = {
+        message().identity,
+        message(session="other").identity,
+        message(payload={"id": f"false_{CHAT}_AAB"}).identity,
+        message(session='default", false, "AAA').identity,
+    }
+    assert len(identities) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"event": "session.status"}, Unwanted.NOT_A_MESSAGE),
+        ({"event": "message.ack"}, Unwanted.NOT_A_MESSAGE),
+        ({"event": "message.reaction"}, Unwanted.NOT_A_MESSAGE),
+        ({"payload": {"fromMe": True}}, Unwanted.FROM_ME),
+        ({"payload": {"id": f"true_{CHAT}_AAA"}}, Unwanted.FROM_ME),
+        ({"payload": {"from": "status@broadcast"}}, Unwanted.STATUS),
+        ({"payload": {"from": "123@newsletter"}}, Unwanted.NEWSLETTER),
+    ],
+)
+def test_unwanted_events_are_told(changes: dict[str, Any], reason: Unwanted) -> None:
+    """Events that must not be answered are well-formed and say why."""
+    assert parsed(**changes) is reason
+
+
+def test_events_of_other_kinds_may_have_any_shape() -> None:
+    """Of an event that is ignored anyway nothing but its name is looked at."""
+    assert parse_event(b'{"event": "engine.event"}') is Unwanted.NOT_A_MESSAGE
+
+
+def test_media_may_have_no_text() -> None:
+    """A message whose body is null is a message with no text."""
+    assert message(payload={"body": None, "hasMedia": True}).text == ""
+
+
+MALFORMED: dict[str, bytes] = {
+    "nothing": b"",
+    "no JSON": b"hello",
+    "two values": b"{} {}",
+    "cut off": event()[:-1],
+    "UTF-8 cut": '{"event": "é'.encode()[:-1],
+    "not UTF-8": b'{"event": "\xff"}',
+    "UTF-16": event().decode().encode("utf-16"),
+    "UTF-32": event().decode().encode("utf-32"),
+    "byte order mark": b"\xef\xbb\xbf" + event(),
+    "NaN": b'{"event": "message", "x": NaN}',
+    "Infinity": b'{"event": "message", "x": -Infinity}',
+    "huge integer": b'{"event": "message", "x": ' + b"9" * 10_000 + b"}",
+    "deep array": b'{"event": "message", "x": ' + b"[" * 100_000,
+    "deep object": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    "null": b"null",
+    "array": b"[]",
+    "text": b'"message"',
+    "number": b"1",
+    "no event": b"{}",
+    "event null": b'{"event": null}',
+    "event a list": b'{"event": ["message"]}',
+    "no payload": b'{"event": "message", "session": "s"}',
+    "payload null": b'{"event": "message", "session": "s", "payload": null}',
+    "payload a list": b'{"event": "message", "session": "s", "payload": []}',
+    "payload empty": b'{"event": "message", "session": "s", "payload": {}}',
+}
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+def test_what_is_no_event_is_malformed(body: bytes) -> None:
+    """Whatever is wrong with the bytes, the JSON or its shape is one error, ours."""
+    with pytest.raises(Malformed):
+        parse_event(body)
+
+
+WRONG: list[Any] = [None, 1, 1.5, True, [], {}, "", "\x00", "\ud800", "x" * 5000, "a b"]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=[f"{number}" for number in range(len(WRONG))])
+@pytest.mark.parametrize("field", ["id", "from"])
+def test_payload_fields_of_wrong_shape_are_malformed(field: str, value: Any) -> None:
+    """The ids in the payload have WAHA's form or the event is refused."""
+    with pytest.raises(Malformed):
+        parse_event(json.dumps(message_event("x", chat_id=CHAT, payload={field: value})).encode())
+
+
+@pytest.mark.parametrize(
+    "payload_id", ["x", "false_x", "maybe_1@c.us_A", "false__A", "false_1@c.us_", "false_é@c.us_A"]
+)
+def test_ids_of_another_form_are_malformed(payload_id: str) -> None:
+    """An id from which no identity follows is refused rather than guessed."""
+    with pytest.raises(Malformed):
+        parsed(payload={"id": payload_id})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("fromMe", None), ("fromMe", "false"), ("fromMe", 0), ("body", 5), ("body", ["x"]), ("body", "\udfff")],
+)
+def test_other_fields_of_wrong_shape_are_malformed(field: str, value: Any) -> None:
+    """Neither a flag nor a text is taken from something that is none."""
+    with pytest.raises(Malformed):
+        parse_event(json.dumps(message_event("x", chat_id=CHAT, payload={field: value})).encode())
+
+
+@pytest.mark.parametrize("session", [None, 7, "", "a\nb", "x" * 500, "\ud800"])
+def test_session_of_wrong_shape_is_malformed(session: Any) -> None:
+    """The session is a short text."""
+    whole = message_event("x", chat_id=CHAT)
+    whole["session"] = session
+    with pytest.raises(Malformed):
+        parse_event(json.dumps(whole).encode())
+
+
+def test_missing_sender_and_flag_follow_from_the_id() -> None:
+    """Older versions leave them out; the id says both."""
+    whole = message_event("x", chat_id=CHAT, message_id="AAA")
+    del whole["payload"]["from"], whole["payload"]["fromMe"]
+    found = parse_event(encode(whole))
+    assert isinstance(found, Message)
+    assert (found.chat_id, found.from_me) == (CHAT, False)

@@ -1,0 +1,102 @@
+"""Logs: one JSON object a line, whoever speaks and whatever is said."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from service.logs import Pseudonyms, configure_logs
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+EVIL = 'a"b\n{"level": "critical"}\r\u2028\x1b[31m\ud800'
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What was written to stdout after the logs were configured."""
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    configure_logs("INFO")
+    yield out
+    structlog.reset_defaults()
+    root.handlers[:], level = before
+    root.setLevel(level)
+
+
+@pytest.fixture
+def logs(written: io.StringIO) -> Lines:
+    """Reads the lines logged so far."""
+    return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def test_line_has_the_runbooks_fields(logs: Lines) -> None:
+    """Level, message, time in ms, the event's name, and what the line adds."""
+    structlog.get_logger().info("Webhook received", webhook=True, _event="received", requestId="r")
+    (line,) = logs()
+    assert (line["level"], line["msg"], line["event"], line["webhook"]) == (
+        "info",
+        "Webhook received",
+        "received",
+        True,
+    )
+    assert line["time"] > 1_700_000_000_000
+
+
+def test_libraries_speak_the_same_way(logs: Lines) -> None:
+    """A line of `logging`, as uvicorn writes them, has the same shape."""
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request %s", EVIL, extra={"color_message": "x"})
+    (line,) = logs()
+    assert (line["level"], line["msg"]) == ("warning", f"Invalid HTTP request {EVIL}")
+    assert "color_message" not in line
+
+
+@pytest.mark.parametrize("speak", ["ours", "a library's"])
+def test_nothing_ends_a_line_early(written: io.StringIO, speak: str) -> None:
+    """Whatever a value holds, it stays inside its JSON string, in ASCII."""
+    if speak == "ours":
+        structlog.get_logger().info(EVIL, reason=EVIL, **{EVIL: 1})
+    else:
+        logging.getLogger("any").warning(EVIL)
+    line = written.getvalue()
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert json.loads(line)["msg"] == EVIL
+
+
+def test_exception_is_its_type_and_places_only(logs: Lines) -> None:
+    """What an exception says may quote a message: only its type and the places it came through are logged."""
+    for log in (structlog.get_logger().error, logging.getLogger("any").error):
+        try:
+            raise ValueError("a very private text")
+        except ValueError:
+            log("It failed", exc_info=True)
+    first, second = logs()
+    assert first["error"] == second["error"] == "ValueError"
+    assert "test_exception_is_its_type" in first["at"][0]
+    assert "private" not in str((first, second))
+
+
+def test_debug_lines_are_left_out_at_info(logs: Lines) -> None:
+    """The level is a threshold for ours and the libraries', and httpx's lines with each URL need more."""
+    structlog.get_logger().debug("no")
+    logging.getLogger("any").debug("no")
+    logging.getLogger("httpx").info("HTTP Request: POST http://waha/secret")
+    assert logs() == []
+
+
+def test_pseudonyms_are_stable_and_keyed() -> None:
+    """Equal for equal ids under one secret, different otherwise, and short."""
+    here, there = Pseudonyms("one"), Pseudonyms("two")
+    assert here.of("1@c.us") == Pseudonyms("one").of("1@c.us")
+    assert len({here.of("1@c.us"), here.of("2@c.us"), there.of("1@c.us")}) == 3
+    assert len(here.of("x" * 10_000)) == 16

@@ -1,0 +1,242 @@
+"""The webhook endpoint: what becomes of each request, and what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from service_kit import LIMITS, NO_REDIS, Fixture, RawHeaders, build_web, call, event, post, signed
+from starlette.types import Message
+
+from contracts.webhook import LANE_HEADER, WEBHOOK_PATH, encode, message_event
+from service.body import read_bounded
+from service.lanes import LIVE, LaneName
+from service.rejected import BodyTimeout, QueueFull, RateLimited, Rejected, Unavailable
+
+CHAT = "15551234567@c.us"
+
+
+async def send(web: Fixture, headers: RawHeaders, chunks: list[bytes], *, ends: bool = True) -> int | None:
+    """Post *chunks*; the status, or None without an answer."""
+    answer = await call(web.app, "POST", WEBHOOK_PATH, headers=headers, chunks=chunks, ends=ends)
+    return answer.status if answer else None
+
+
+def outcomes(web: Fixture) -> dict[str, float]:
+    """The webhooks counted so far, by outcome."""
+    (family,) = web.web.metrics.webhooks.collect()
+    return {
+        sample.labels["outcome"]: sample.value for sample in family.samples if sample.name.endswith("_total")
+    }
+
+
+async def test_message_is_accepted_with_its_bytes(web: Fixture) -> None:
+    """A signed message is 202 with its id, and its bytes as sent are handed on with id, chat and time."""
+    body = event(chat_id=CHAT, message_id="AAA")
+    answer = await post(web.app, body, signed(body, X_Webhook_Request_Id="waha-1"))
+    assert (answer.status, answer.json) == (202, {"status": "accepted", "messageId": f"false_{CHAT}_AAA"})
+    ((lane, taken),) = web.admission.taken
+    assert (lane, taken.body, taken.request_id, taken.address) == (LIVE, body, "waha-1", "192.0.2.7")
+    assert "1555" not in taken.chat
+
+
+async def test_duplicate_is_200(web: Fixture) -> None:
+    """The same message again, be it through WAHA's other event, is 200 and not taken again."""
+    first, second = (event(chat_id=CHAT, message_id="AAA", event=name) for name in ("message", "message.any"))
+    assert (await post(web.app, first)).status == 202
+    answer = await post(web.app, second)
+    assert (answer.status, answer.json["status"]) == (200, "duplicate")
+    assert len(web.admission.taken) == 1
+
+
+async def test_unwanted_event_is_200_and_counted(web: Fixture) -> None:
+    """An event that will not be answered gets 200: any other answer would be retried sixteen times."""
+    answer = await post(web.app, event(event="session.status"))
+    assert (answer.status, answer.json["status"]) == (200, "ignored")
+    assert (web.admission.taken, outcomes(web)) == ([], {"ignored": 1.0})
+
+
+async def test_lane_follows_the_header(web: Fixture) -> None:
+    """With the gate's header the message goes to this release's own lane, whatever the header's value."""
+    await post(web.app, event())
+    body = event()
+    await post(web.app, body, signed(body, **{LANE_HEADER: ""}))
+    assert [lane.name for lane, _ in web.admission.taken] == [LaneName.LIVE, LaneName.GATE]
+    assert web.admission.taken[1][0].stream == "{wa}:gate:r-test:messages"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "retry_after"),
+    [
+        (RateLimited("x", retry_after_s=7), 429, "7"),
+        (QueueFull("x", retry_after_s=5), 503, "5"),
+        (Unavailable("x", retry_after_s=2), 503, "2"),
+    ],
+)
+async def test_refusal_says_when_to_come_back(
+    web: Fixture, refusal: Rejected, status: int, retry_after: str
+) -> None:
+    """What may be tried again carries Retry-After and the error's code, and is counted under it."""
+    web.admission.refusal = refusal
+    answer = await post(web.app, event())
+    assert (answer.status, answer.headers["retry-after"]) == (status, retry_after)
+    assert answer.json == {"error": {"code": refusal.code, "message": "x"}}
+    assert outcomes(web) == {refusal.code: 1.0}
+
+
+async def test_rate_limit_is_logged_in_the_runbooks_words(web: Fixture) -> None:
+    """The line is a security line with the address."""
+    web.admission.refusal = RateLimited("x", retry_after_s=7)
+    await post(web.app, event())
+    (line,) = web.lines("Rate limit exceeded for IP")
+    assert (line["security"], line["action"], line["ip"]) == (True, "rate_limit", "192.0.2.7")
+
+
+async def test_lines_tell_the_way_of_a_message(web: Fixture) -> None:
+    """Received, then verified, each with the request's id."""
+    body = event()
+    await post(web.app, body, signed(body, X_Webhook_Request_Id="waha-1"))
+    told = [(line["_event"], line["requestId"], line["webhook"]) for line in web.logs.entries]
+    assert told == [("received", "waha-1", True), ("verified", "waha-1", True)]
+
+
+async def test_nothing_personal_is_logged(web: Fixture) -> None:
+    """Neither text nor number stands in any line, whatever becomes of the webhook."""
+    whole = message_event("a very private text", chat_id=CHAT)
+    for body in (
+        encode(whole),
+        encode(whole),
+        encode(whole)[:-2],
+        encode({**whole, "session": "a\nvery private"}),
+    ):
+        await post(web.app, body)
+        await post(web.app, body, [])
+    said = str(web.logs.entries)
+    assert len(web.logs.entries) > 8
+    assert ("private" in said, "1555" in said) == (False, False)
+
+
+class TestBody:
+    """Bodies: bounded, whatever the headers say."""
+
+    async def test_chunks_are_put_together(self, web: Fixture) -> None:
+        """A body may come in any pieces."""
+        body = event()
+        assert await send(web, signed(body), [body[:1], b"", body[1:100], body[100:], b""]) == 202
+
+    @pytest.mark.parametrize("announced", [None, b"1", b"100000", b"9" * 5000])
+    async def test_long_body_is_413(self, web: Fixture, announced: bytes | None) -> None:
+        """More bytes than allowed are 413, announced or not, chunked or not, and the connection is closed."""
+        body = event("x" * LIMITS.max_body_bytes)
+        headers = signed(body) + ([(b"content-length", announced)] if announced else [])
+        answer = await call(web.app, "POST", WEBHOOK_PATH, headers=headers, chunks=[body[:9000], body[9000:]])
+        assert answer
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+    async def test_endless_body_ends(self, web: Fixture) -> None:
+        """A body without end is left after a few times the limit: memory and time are bounded."""
+        chunk = b"x" * LIMITS.max_body_bytes
+        chunks = [chunk] * 1000
+        assert await send(web, [], chunks) == 413
+
+    async def test_longest_body_is_taken(self, web: Fixture) -> None:
+        """Exactly the limit is allowed."""
+        body = event("")
+        body = event("x" * (LIMITS.max_body_bytes - len(body)))
+        body += b" " * (LIMITS.max_body_bytes - len(body))
+        assert await send(web, signed(body), [body]) == 202
+
+    async def test_slow_body_is_given_up(self) -> None:
+        """A body that does not come to its end in time is given up."""
+        silent = asyncio.Event()
+
+        async def receive() -> Message:
+            await silent.wait()
+            raise AssertionError
+
+        with pytest.raises(BodyTimeout):
+            await read_bounded(receive, max_bytes=10, timeout_s=0.02)
+
+    async def test_hanging_up_leaves_nothing(self, web: Fixture) -> None:
+        """A client that goes in the middle of its body gets no answer, and what it sent is not taken."""
+        body = event()
+        assert await send(web, signed(body), [body], ends=False) is None
+        assert (web.admission.taken, outcomes(web)) == ([], {"disconnected": 1.0})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(
+    [
+        b"content-length",
+        b"content-type",
+        b"transfer-encoding",
+        b"x-forwarded-for",
+        b"x-gate-lane",
+        b"x-request-id",
+        b"x-webhook-hmac",
+        b"x-webhook-hmac-algorithm",
+        b"x-webhook-request-id",
+    ]
+)
+HEADERS = st.lists(st.tuples(NAMES, st.binary(max_size=140)), max_size=6)
+
+
+@st.composite
+def changed_events(draw: st.DrawFn) -> bytes:
+    """A message event with some parts replaced by arbitrary JSON."""
+    whole: dict[str, Any] = message_event("hello", chat_id=CHAT)
+    payload = whole["payload"]
+    for part in (whole, payload):
+        part.update(draw(st.dictionaries(st.sampled_from(sorted(part)), JSON, max_size=2)))
+    return json.dumps(whole).encode()
+
+
+FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+async def fuzz(body: bytes, headers: RawHeaders) -> int | None:
+    """The status for one generated request at a new application."""
+    async with Redis.from_url(NO_REDIS) as redis:
+        return await send(build_web(redis, trust_proxy=True), headers, [body])
+
+
+class TestNever5xx:
+    """Generated requests: whatever comes, the answer is the sender's fault or a success."""
+
+    @FUZZ
+    @given(body=st.binary(max_size=300), headers=HEADERS)
+    async def test_of_any_bytes_and_headers(self, body: bytes, headers: RawHeaders) -> None:
+        """Bytes and headers without meaning are refused."""
+        status = await fuzz(body, headers)
+        assert status is not None
+        assert 400 <= status < 500
+
+    @FUZZ
+    @given(body=st.binary(max_size=300), headers=HEADERS)
+    async def test_of_signed_bytes(self, body: bytes, headers: RawHeaders) -> None:
+        """Bytes without meaning are refused although signed."""
+        status = await fuzz(body, headers + signed(body))
+        assert status is not None
+        assert 400 <= status < 500
+
+    @FUZZ
+    @given(value=JSON)
+    async def test_of_any_signed_json(self, value: Any) -> None:
+        """Any JSON value, signed, is refused or ignored."""
+        body = json.dumps(value).encode()
+        assert await fuzz(body, signed(body)) in (200, 400)
+
+    @FUZZ
+    @given(body=changed_events())
+    async def test_of_changed_events(self, body: bytes) -> None:
+        """Events that are wrong in a few places are taken, ignored or refused."""
+        assert await fuzz(body, signed(body)) in (200, 202, 400)
