@@ -21,41 +21,47 @@ from infra.file_lock import held
 from runbook.errors import RunbookError
 
 Report = Callable[[str], None]
+Trouble = Callable[[], str | None]
 
 _ANSWERS_WITHIN_S = 10
 _STARTS_WITHIN_S = 60
+_SERVICE_STARTS_WITHIN_S = 2
+_ASK_EACH_S = 0.25
 _LAST_LINES = 10
 
 
-def ensure_engine(report: Report) -> None:
+def ensure_engine(report: Report, trouble: Trouble | None = None) -> None:
     """See that an engine answers; afterwards DOCKER_HOST names it where the default socket is not it.
 
     Raises:
         RunbookError: none answers and none could be started; says what to install or the daemon's last lines.
     """
-    if engine_answers():
+    trouble = trouble or engine_trouble
+    why = trouble()
+    if why is None:
         return
     named = os.environ.get("DOCKER_HOST") or _context_host()
-    if named:
-        if "DOCKER_HOST" not in os.environ:
-            os.environ["DOCKER_HOST"] = named  # the SDK knows no contexts, and every part must use one engine
-            if engine_answers():
-                return
-        raise RunbookError(
-            f"the Docker engine at {named} does not answer",
-            "start it, or unset DOCKER_HOST and the docker context to use this machine's own",
-        )
+    if named is not None:
+        os.environ["DOCKER_HOST"] = named  # the SDK knows no contexts, and every part must use one engine
+        why = trouble()
+        if why is not None:
+            raise RunbookError(
+                f"the Docker engine at {named} does not answer: {why}",
+                "start it; or, to use this machine's own, unset DOCKER_HOST and `docker context use default`",
+            )
+        return
     with held(cache_folder() / "locks" / "dockerd"):
-        if not engine_answers():
-            _start(_daemon(report), cache_folder() / "dockerd.log", report)
+        if trouble() is not None:
+            _start(_daemon(why, report), cache_folder() / "dockerd.log", report, trouble)
 
 
-def engine_answers() -> bool:
-    """Whether the engine that the environment names answers a ping."""
+def engine_trouble() -> str | None:
+    """Why the engine that the environment names does not answer a ping; None where it does."""
     try:
-        return bool(docker.from_env(timeout=_ANSWERS_WITHIN_S).ping())
-    except (DockerException, requests.RequestException):
-        return False
+        docker.from_env(timeout=_ANSWERS_WITHIN_S).ping()
+    except (DockerException, requests.RequestException) as error:
+        return str(error)
+    return None
 
 
 def _context_host() -> str | None:
@@ -72,43 +78,45 @@ def _context_host() -> str | None:
         return None
 
 
-def _daemon(report: Report) -> str:
+def _daemon(why: str, report: Report) -> str:
     """The path of `dockerd`, installed if need be."""
     if shutil.which("dockerd") is None or shutil.which("iptables") is None:
         try:
             debian_packages.install(["docker.io", "iptables"], report)
         except PartMissing as missing:
             raise RunbookError(
-                f"no Docker engine answers, and none could be installed: {missing.message}",
+                f"no Docker engine answers ({why}), and none could be installed: {missing.message}",
                 "install Docker (docker.io and iptables on Debian and Ubuntu) and start it",
             ) from missing
     daemon = shutil.which("dockerd")
     if daemon is None or os.geteuid() != 0:
         raise RunbookError(
-            "no Docker engine answers", "start it (`systemctl start docker` as root), or set DOCKER_HOST"
+            f"no Docker engine answers: {why}",
+            "start it (as root: `systemctl start docker`), join the group `docker`, or set DOCKER_HOST",
         )
     return daemon
 
 
-def _start(daemon: str, log: Path, report: Report) -> None:
+def _start(daemon: str, log: Path, report: Report, trouble: Trouble) -> None:
     """Start *daemon*, detached, unless installing it started a service; wait until it answers."""
-    if _answers_within(3):  # the package starts the engine itself where there is an init system
+    if _answers_within(_SERVICE_STARTS_WITHIN_S, trouble):
         return
-    report(f"starting dockerd, its log is {log}")
-    with log.open("ab") as output:
+    report(f"starting dockerd; its log is {log}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [daemon], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True
         )
-    if not _answers_within(_STARTS_WITHIN_S, process):
+    if not _answers_within(_STARTS_WITHIN_S, trouble, process):
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
-        raise RunbookError(f"dockerd does not start; its last lines:\n{last}", f"see {log}")
+        raise RunbookError(f"dockerd does not start; its last lines:\n{last}", f"its whole log is {log}")
 
 
-def _answers_within(seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+def _answers_within(seconds: float, trouble: Trouble, process: subprocess.Popen[bytes] | None = None) -> bool:
     """Ask until the engine answers, *process* has ended, or *seconds* have passed."""
     until = time.monotonic() + seconds
-    while not engine_answers():
+    while trouble() is not None:
         if time.monotonic() > until or (process is not None and process.poll() is not None):
             return False
-        time.sleep(0.25)
+        time.sleep(_ASK_EACH_S)
     return True

@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.errors import Refused
 from runbook.errors import RunbookError
 from runbook.toolchain.docker_engine import ensure_engine
-from runbook.toolchain.environment import pulumi_environment
+from runbook.toolchain.environment import is_dev, pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
 
 _NEED_AN_ENGINE = frozenset({"up", "update", "preview", "pre", "refresh", "destroy", "down", "watch"})
@@ -61,7 +61,10 @@ def main(arguments: Sequence[str]) -> None:
     env = {**os.environ, **pulumi_environment(None)}
     if verb(arguments) not in _NEED_NO_STACK:
         stack = named_stack(arguments) or _selected_stack(cli, env)
-        env |= pulumi_environment(stack, env)
+        if stack and is_dev(
+            stack
+        ):  # for any other, the CLI asks for the passphrase itself where it needs one
+            env |= pulumi_environment(stack, env)
     os.execve(cli, [str(cli), *arguments], env)  # noqa: S606 - no shell is wanted
 
 

@@ -1,0 +1,130 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import RunbookError
+from runbook.toolchain.docker_engine import engine_trouble, ensure_engine
+
+Tool = Callable[[str, str], Path]
+
+
+@pytest.fixture(autouse=True)
+def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home, a cache and a search path of the test's own, and no engine named by the environment."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "tools"))
+    monkeypatch.setenv("DOCKER_HOST", "")  # so that it is put back afterwards
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Tool:
+    """Put a shell script on the search path."""
+
+    def make(name: str, script: str) -> Path:
+        path = tmp_path / "tools" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+def refused() -> str | None:
+    """An engine that never answers."""
+    return "connection refused"
+
+
+def nothing(_line: str) -> None:
+    """Report to nobody."""
+
+
+def test_an_engine_that_answers_is_left_alone() -> None:
+    """Nothing is installed, started or said where an engine answers."""
+    said: list[str] = []
+    ensure_engine(said.append, lambda: None)
+    assert said == []
+
+
+def test_a_named_engine_that_is_down_is_not_replaced(monkeypatch: pytest.MonkeyPatch, tool: Tool) -> None:
+    """Where DOCKER_HOST names an engine, no other is started in its place."""
+    tool("dockerd", "echo started >&2; exit 9")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.9.8.7:2375")
+    with pytest.raises(RunbookError, match=r"tcp://10\.9\.8\.7:2375 .*connection refused") as error:
+        ensure_engine(nothing, refused)
+    assert "DOCKER_HOST" in error.value.hint
+
+
+def test_the_engine_of_the_docker_context_is_used(tmp_path: Path) -> None:
+    """The engine that the `docker` command would use becomes everybody's, through DOCKER_HOST."""
+    meta = tmp_path / "home" / ".docker" / "contexts" / "meta" / "0a" / "meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"Name": "lab", "Endpoints": {"docker": {"Host": "unix:///lab.sock"}}}))
+    (tmp_path / "home" / ".docker" / "config.json").write_text('{"currentContext": "lab"}')
+    ensure_engine(nothing, lambda: None if os.environ.get("DOCKER_HOST") == "unix:///lab.sock" else "no")
+    assert os.environ["DOCKER_HOST"] == "unix:///lab.sock"
+
+
+@pytest.mark.parametrize("euid", [0, 1000])
+def test_a_machine_without_docker_hears_what_to_install(monkeypatch: pytest.MonkeyPatch, euid: int) -> None:
+    """Where there is no apt, or we are not root, the error names the packages."""
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    with pytest.raises(RunbookError, match=r"docker\.io iptables") as error:
+        ensure_engine(nothing, refused)
+    assert "install Docker" in error.value.hint
+
+
+def test_others_than_root_start_no_daemon(monkeypatch: pytest.MonkeyPatch, tool: Tool) -> None:
+    """An engine that is installed but not running, or not ours to use, is the operator's to start."""
+    tool("dockerd", "exit 0")
+    tool("iptables", "exit 0")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(RunbookError, match="Permission denied") as error:
+        ensure_engine(nothing, lambda: "Permission denied")
+    assert "group `docker`" in error.value.hint
+
+
+def test_missing_packages_are_installed_and_the_daemon_started(
+    monkeypatch: pytest.MonkeyPatch, tool: Tool, tmp_path: Path
+) -> None:
+    """As root with apt: update, install, start, wait until it answers; each is said."""
+    tools, calls, up = tmp_path / "tools", tmp_path / "calls", tmp_path / "up"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    daemon = tool("later", f": > {up}")
+    install = f"/bin/cp {daemon} {tools}/dockerd; /bin/cp {daemon} {tools}/iptables"
+    tool("apt-get", f'echo "$*" >> {calls}; case "$*" in *install*) {install};; esac')
+    said: list[str] = []
+    ensure_engine(said.append, lambda: None if up.exists() else "down")
+    update, install = calls.read_text().splitlines()
+    assert update.endswith("update")
+    assert install.endswith("install -y --no-install-recommends docker.io iptables")
+    assert said[0] == "installing docker.io iptables (apt-get)"
+    assert said[1].startswith("starting dockerd; its log is ")
+
+
+def test_a_daemon_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tool: Tool) -> None:
+    """What dockerd said last is in the error, and where to read the rest in the hint."""
+    tool("dockerd", "echo 'failed to mount cgroup'; exit 1")
+    tool("iptables", "exit 0")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(RunbookError, match="failed to mount cgroup") as error:
+        ensure_engine(nothing, refused)
+    assert "dockerd.log" in error.value.hint
+
+
+def test_trouble_says_what_the_matter_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A socket that is not there is a reason, not an exception."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    assert "No such file" in (engine_trouble() or "")
+
+
+@pytest.mark.integration
+def test_the_engine_of_this_machine_answers() -> None:
+    """A real engine has no trouble."""
+    assert engine_trouble() is None

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from runbook.errors import RunbookError
+from runbook.toolchain.long_command import run
+
+
+def test_a_sign_of_life_is_given_while_it_works(tmp_path: Path) -> None:
+    """The operator hears what is done at the start, and again and again until it ends."""
+    said: list[str] = []
+    run("thinking", ["sleep", "0.5"], tmp_path / "log", said.append, each_s=0.2)
+    assert said[0] == "thinking"
+    assert len(said) >= 2
+
+
+def test_output_goes_to_the_log_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the command says is kept, and not shown."""
+    run("work", ["sh", "-c", "echo out; echo err >&2"], tmp_path / "new" / "log", lambda _line: None)
+    assert (tmp_path / "new" / "log").read_text() == "out\nerr\n"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_failure_quotes_the_last_lines(tmp_path: Path) -> None:
+    """The end of the output, where the reason is, stands in the error; the file in the hint."""
+    script = "for i in $(seq 50); do echo line $i; done; exit 3"
+    with pytest.raises(RunbookError, match="line 50") as error:
+        run("work", ["sh", "-c", script], tmp_path / "log", lambda _line: None)
+    assert "work failed (exit 3)" in error.value.message
+    assert "line 30\n" not in error.value.message
+    assert str(tmp_path / "log") in error.value.hint
+
+
+def test_the_environment_is_added_to(tmp_path: Path) -> None:
+    """Names given are set, all others stay."""
+    script = 'echo "$ADDED ${PATH:+path}"'
+    run("work", ["sh", "-c", script], tmp_path / "log", lambda _line: None, env={"ADDED": "yes"})
+    assert (tmp_path / "log").read_text() == "yes path\n"
