@@ -40,6 +40,9 @@ NO_REDIS = "redis://127.0.0.1:1/0"
 RELEASE = "r-test"
 LIMITS = Limits(max_body_bytes=16_384, body_timeout_s=0.5)
 
+CLIENT = httpx.Client(trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+"""One for all: to make one costs more than most tests."""
+
 RawHeaders = list[tuple[bytes, bytes]]
 
 
@@ -355,7 +358,7 @@ def free_port() -> int:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False).status_code == 200
+        return CLIENT.get(url).status_code == 200
     except httpx.HTTPError:
         return False
 

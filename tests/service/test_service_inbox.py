@@ -1,0 +1,235 @@
+"""The worker's side of the streams: one holder at a time, nothing sent twice, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+from service_kit import arrival, event
+
+from service.admission import RedisAdmission
+from service.inbox import Entry, Inbox, Record, RetryPolicy, TakeState
+from service.lanes import GROUP, LIVE, gate_lane
+
+pytestmark = pytest.mark.integration
+
+GATE = gate_lane("r-test")
+LEASE_S = 0.05
+
+
+def inbox(redis: Redis, consumer: str = "a", *, base_s: float = 0.01) -> Inbox:
+    """The streams as one worker sees them, with a short lease."""
+    return Inbox(redis, consumer, lease_s=LEASE_S, retry=RetryPolicy(base_s, 10))
+
+
+async def enqueue(redis: Redis, *chats: str) -> None:
+    """Admit one message to each of *chats*."""
+    admission = RedisAdmission(redis, per_minute=1000, max_length=1000, timeout_s=2)
+    for chat in chats:
+        await admission.admit(arrival(event(chat_id=f"{chat}@c.us")), LIVE)
+
+
+async def read(worker: Inbox, count: int = 10) -> list[Entry]:
+    """The new entries."""
+    return await worker.read([LIVE], count=count, block_ms=1)
+
+
+async def left_by_the_dead(worker: Inbox) -> list[Entry]:
+    """What others hold, after a lease."""
+    await asyncio.sleep(LEASE_S + 0.01)
+    return await worker.due(LIVE, ())
+
+
+@pytest.fixture
+async def ours(redis: Redis) -> Inbox:
+    """A worker's inbox, opened."""
+    worker = inbox(redis)
+    await worker.open(LIVE)
+    return worker
+
+
+async def test_open_is_repeatable_and_sees_what_was_there(redis: Redis) -> None:
+    """Messages that came before any worker are read by the first one."""
+    await enqueue(redis, "1")
+    worker = inbox(redis)
+    await worker.open(LIVE)
+    await worker.open(LIVE)
+    assert len(await read(worker)) == 1
+
+
+async def test_gate_lane_expires_unless_kept_alive(redis: Redis) -> None:
+    """An opened gate lane has an hour, renewed by its worker."""
+    worker = inbox(redis)
+    await worker.open(GATE)
+    await redis.expire(GATE.stream, 5)
+    await worker.keep_alive(GATE)
+    assert 3590 < await redis.ttl(GATE.stream) <= 3600
+
+
+async def test_finished_message_is_gone(redis: Redis, ours: Inbox) -> None:
+    """Nothing stays of a message that is done but its claim."""
+    await enqueue(redis, "1")
+    (entry,) = await read(ours)
+    assert await ours.take(entry) == (TakeState.GO, 1)
+    assert await ours.mark(entry, 1)
+    assert await ours.finish(entry)
+    keys = [key async for key in redis.scan_iter()]
+    assert await redis.xlen(LIVE.stream) == 0
+    assert sorted(key.split(b":")[1] for key in keys) == [b"claim", b"messages", b"rate"]
+
+
+async def test_finishing_twice_counts_once(redis: Redis, ours: Inbox) -> None:
+    """Only the first end of a message leaves a record."""
+    await enqueue(redis, "1")
+    (entry,) = await read(ours)
+    record = Record(LIVE.unknown, "why", 1)
+    assert [await ours.finish(entry, record), await ours.finish(entry, record)] == [True, False]
+    ((_, fields),) = await redis.xrange(LIVE.unknown)
+    assert (fields[b"reason"], fields[b"event"], fields[b"entry"]) == (b"why", entry.body, entry.id.encode())
+    assert await ours.take(entry) == (TakeState.GONE, 0)
+
+
+async def test_chat_keeps_its_order_across_workers(redis: Redis, ours: Inbox) -> None:
+    """A later message of a chat waits for the earlier one, whoever holds it; other chats do not wait."""
+    theirs = inbox(redis, "b")
+    await enqueue(redis, "1", "1", "2")
+    (first,) = await read(ours, count=1)
+    second, other = await read(theirs)
+    assert await theirs.take(second) == (TakeState.WAIT, 0)
+    assert await theirs.take(other) == (TakeState.GO, 1)
+    assert await ours.take(first) == (TakeState.GO, 1)
+    await ours.finish(first)
+    (again,) = [entry for entry in await theirs.due(LIVE, {other.id}) if entry.id == second.id]
+    assert await theirs.take(again) == (TakeState.GO, 1)
+
+
+async def test_removed_head_does_not_block_its_chat(redis: Redis, ours: Inbox) -> None:
+    """A message taken out of the stream by hand is passed over."""
+    await enqueue(redis, "1", "1")
+    first, second = await read(ours)
+    await redis.xdel(LIVE.stream, first.id)
+    assert await ours.take(second) == (TakeState.GO, 1)
+
+
+async def test_dead_workers_message_is_taken_over(redis: Redis, ours: Inbox) -> None:
+    """After a lease another worker gets it, as a second attempt, and only one of them."""
+    await enqueue(redis, "1")
+    await read(inbox(redis, "dead"))
+    assert await ours.due(LIVE, ()) == []
+    (entry,) = await left_by_the_dead(ours)
+    third = inbox(redis, "c")
+    (seen,) = await third.due(LIVE, ())
+    assert await ours.take(entry) == (TakeState.GO, 2)
+    assert await third.take(seen) == (TakeState.GONE, 0)
+
+
+async def test_renewed_message_is_not_taken_over(redis: Redis, ours: Inbox) -> None:
+    """A worker that lives keeps what it has in hand, however long it takes."""
+    alive = inbox(redis, "alive")
+    await enqueue(redis, "1")
+    (entry,) = await read(alive)
+    await asyncio.sleep(LEASE_S + 0.01)
+    await alive.renew(LIVE, [entry.id])
+    assert await ours.due(LIVE, ()) == []
+
+
+async def test_message_left_while_sending_is_unknown(redis: Redis, ours: Inbox) -> None:
+    """Whoever takes over a message that was marked must not send it."""
+    dead = inbox(redis, "dead")
+    await enqueue(redis, "1")
+    (entry,) = await read(dead)
+    await dead.take(entry)
+    assert await dead.mark(entry, 1)
+    (left,) = await left_by_the_dead(ours)
+    assert await ours.take(left) == (TakeState.UNKNOWN, 2)
+
+
+async def test_only_one_of_two_workers_gets_the_mark(redis: Redis, ours: Inbox) -> None:
+    """A worker that stalled and comes back after another took over cannot send as well."""
+    stalled = inbox(redis, "stalled")
+    await enqueue(redis, "1")
+    (entry,) = await read(stalled)
+    await stalled.take(entry)
+    (left,) = await left_by_the_dead(ours)
+    await ours.take(left)
+    assert await ours.mark(left, 2)
+    assert not await stalled.mark(entry, 1)
+    await ours.finish(left)
+    assert not await stalled.mark(entry, 1)
+
+
+async def test_own_mark_is_given_again(redis: Redis, ours: Inbox) -> None:
+    """An attempt whose first answer was lost asks again and gets its own mark."""
+    await enqueue(redis, "1")
+    (entry,) = await read(ours)
+    assert [await ours.mark(entry, 1), await ours.mark(entry, 1), await ours.mark(entry, 2)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+async def test_failed_message_rests_and_is_counted(redis: Redis) -> None:
+    """A message surely not sent is due after its pause, as the next attempt."""
+    worker = inbox(redis, base_s=0.1)
+    await worker.open(LIVE)
+    await enqueue(redis, "1")
+    (entry,) = await read(worker)
+    await worker.take(entry)
+    await worker.mark(entry, 1)
+    await worker.unmark(entry)
+    assert await worker.due(LIVE, {entry.id}) == []
+    assert await worker.due(LIVE, ()) == []
+    await asyncio.sleep(0.11)
+    (again,) = await worker.due(LIVE, ())
+    assert await worker.take(again) == (TakeState.GO, 2)
+
+
+async def test_waiting_is_no_attempt(redis: Redis, ours: Inbox) -> None:
+    """However often a message had to wait for its turn, its first attempt is its first."""
+    theirs = inbox(redis, "b")
+    await enqueue(redis, "1", "1")
+    (first,) = await read(ours, count=1)
+    await read(theirs)
+    for _ in range(5):
+        await ours.renew(LIVE, [first.id])
+        for entry in await theirs.due(LIVE, ()):
+            assert await theirs.take(entry) == (TakeState.WAIT, 0)
+        await asyncio.sleep(0.01)
+    await ours.finish(first)
+    (entry,) = await theirs.due(LIVE, ())
+    assert (await theirs.take(entry))[1] <= 1
+
+
+async def test_lost_group_is_an_error_until_opened(redis: Redis, ours: Inbox) -> None:
+    """When Redis lost its data, reading fails, and opening mends it."""
+    await redis.flushall()
+    with pytest.raises(ResponseError, match="NOGROUP"):
+        await read(ours)
+    await ours.open(LIVE)
+    await enqueue(redis, "1")
+    assert len(await read(ours)) == 1
+
+
+async def test_only_silent_consumers_without_messages_are_forgotten(
+    redis: Redis, ours: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is gone is forgotten, unless it holds messages, which would be lost with it."""
+    await enqueue(redis, "1")
+    await read(inbox(redis, "holds"))
+    await read(inbox(redis, "gone"))
+    await asyncio.sleep(0.01)
+    monkeypatch.setattr("service.inbox.SILENT_CONSUMER_MS", 5)
+    await ours.open(LIVE)
+    consumers = await redis.xinfo_consumers(LIVE.stream, GROUP)
+    assert [consumer["name"] for consumer in consumers] == [b"holds"]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "pause_ms"), [(0, 0), (1, 1000), (2, 2000), (5, 16_000), (9, 60_000), (10**6, 60_000)]
+)
+def test_pauses_double_up_to_the_cap(attempts: int, pause_ms: int) -> None:
+    """Pauses grow with the attempts, and are bounded for any count."""
+    assert RetryPolicy(1, 60).pause_ms(attempts) == pause_ms
