@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import gevent
 from gevent.event import Event
@@ -15,8 +16,8 @@ from loadtests.judge import Ending, Evidence, cannot_pass
 from loadtests.messages import Messages
 from loadtests.options import Options
 from loadtests.reply_pages import Reply
-from loadtests.reply_reader import GateReplies, Getter, Replies, ReplyReader, SentList
-from loadtests.webhooks import NoAnswerError, NotSentError, Webhooks
+from loadtests.reply_reader import Replies, ReplyReader
+from loadtests.webhooks import NoAnswerError, NotSentError
 
 READ_EACH_S = 1.0
 READ_EACH_AT_END_S = 0.25
@@ -27,22 +28,27 @@ Settled = Callable[[float, str | None], None]
 """Called with each outcome: ms from the intended time, and the reason if it was not accepted."""
 
 
+class Sender(Protocol):
+    """The wire: see `Webhooks`."""
+
+    def post(self, body: bytes, *, within_s: float) -> int:
+        """Post *body*, and return the answer's status."""
+
+
 class Campaign:
     """Sends the plan of *options* in the open model and keeps the book.
 
     Open: each webhook has its own greenlet, started at the intended time whatever became of those before.
     """
 
-    def __init__(self, options: Options, on_settled: Settled) -> None:
+    def __init__(self, options: Options, sender: Sender, replies: Replies, on_settled: Settled) -> None:
         load = options.load
         self._options, self._load, self._plan = options, load, options.plan
         self._on_settled = on_settled
         self._messages = Messages()
         self._book = Book(self._plan, slow_s=load.webhook_p95_ms / 1000, late_s=load.late_ms / 1000)
-        self._webhooks = Webhooks(
-            options.host, options.secret, at_once=self._plan.total, timeout_s=load.answer_timeout_s
-        )
-        self._reader = ReplyReader(_replies(options), self._take)
+        self._sender = sender
+        self._reader = ReplyReader(replies, self._take)
         self._in_flight = Group()
         self._stop = Event()
         self._ending = Ending.INTERRUPTED
@@ -94,7 +100,7 @@ class Campaign:
             within_s = self._load.answer_timeout_s - late_s
             if within_s <= 0:
                 raise NotSentError("generator: not sent before its answer was overdue")
-            status = self._webhooks.post(encode(self._messages.event(index)), within_s=within_s)
+            status = self._sender.post(encode(self._messages.event(index)), within_s=within_s)
             if not 200 <= status < 300:
                 raise NoAnswerError(f"status {status}")
         except NotSentError as error:
@@ -146,9 +152,3 @@ class Campaign:
 
     def _now(self) -> float:
         return time.monotonic() - self._start_s
-
-
-def _replies(options: Options) -> Replies:
-    address = options.sent_list or options.host
-    get = Getter(address, timeout_s=options.load.answer_timeout_s)
-    return SentList(get, address.path) if options.sent_list else GateReplies(get, address.path)

@@ -28,6 +28,8 @@ from loadtests import report_file
 from loadtests.campaign import Campaign, Settled
 from loadtests.judge import judge
 from loadtests.options import Options, UsageError, add_arguments, read_options
+from loadtests.reply_reader import GateReplies, Getter, SentList
+from loadtests.webhooks import Webhooks
 
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.NO_EVIDENCE: 3}
 USAGE_EXIT_CODE = 2
@@ -61,8 +63,17 @@ def start(environment: Environment, **_: Any) -> None:
         sys.exit(USAGE_EXIT_CODE)
     # Until there is a verdict, every way to end is one without evidence.
     environment.process_exit_code = EXIT_CODES[Verdict.NO_EVIDENCE]
-    Waha.campaign = Campaign(options, _into_statistics(environment))
+    Waha.campaign = _campaign(options, _into_statistics(environment))
     _judge_at_the_end(environment, options, time.monotonic())
+
+
+def _campaign(options: Options, on_settled: Settled) -> Campaign:
+    timeout_s = options.load.answer_timeout_s
+    webhooks = Webhooks(options.host, options.secret, at_once=options.plan.total, timeout_s=timeout_s)
+    address = options.sent_list or options.host
+    get = Getter(address, timeout_s=timeout_s)
+    replies = SentList(get, address.path) if options.sent_list else GateReplies(get, address.path)
+    return Campaign(options, webhooks, replies, on_settled)
 
 
 def _into_statistics(environment: Environment) -> Settled:

@@ -17,7 +17,7 @@ settle_s = 0.3
 [load]
 rate_per_s = 40
 warmup_s = 0.25
-duration_s = 2
+duration_s = 1.5
 answer_timeout_s = 1.5
 error_rate = 0.01
 webhook_p95_ms = 1000
