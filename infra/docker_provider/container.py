@@ -20,6 +20,7 @@ Json = Mapping[str, Any]
 
 _DEFAULT_NETWORK = "bridge"
 _SHORT_ID = 12
+_PORT_TAKEN = ("port is already allocated", "address already in use")
 
 
 class Container(Resource):
@@ -189,13 +190,15 @@ def _start(engine: Engine, container: str, inputs: Properties) -> None:
     try:
         engine.call(f"container {inputs['name']}: cannot be started", lambda api: api.start(container))
     except ProviderError as error:
-        raise type(error)(error.message, _start_hint(inputs)) from None
+        raise type(error)(error.message, _start_hint(error.message, inputs)) from None
 
 
-def _start_hint(inputs: Properties) -> str:
-    """Which host ports the start needs; a port that is taken is the most common cause."""
+def _start_hint(cause: str, inputs: Properties) -> str:
+    """What to do about a port that is taken, the one cause for which the engine's own words do not say it."""
+    if not any(words in cause for words in _PORT_TAKEN):
+        return ""
     ports = [f"{port['ip']}:{port['external']}" for port in inputs.get("ports") or () if port.get("external")]
-    return f"it publishes {', '.join(ports)}; is one of them in use?" if ports else ""
+    return f"it publishes {', '.join(ports)}; end what listens there or give another port"
 
 
 def _attach(engine: Engine, container: str, inputs: Properties) -> str:

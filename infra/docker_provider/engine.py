@@ -12,7 +12,7 @@ from infra.docker_provider.failures import InUse, NotThere, ProviderError
 T = TypeVar("T")
 
 Api = Any
-"""docker-py's `APIClient`, half of whose methods have no types. Importing it takes 0.1 s: done when needed."""
+"""docker-py's `APIClient`, half of whose methods have no types. Importing it takes 0.1 s: when needed."""
 
 POLL_S = 0.2
 _CONNECTIONS = 16

@@ -51,11 +51,15 @@ class Spec:
 
 @dataclass(frozen=True)
 class Facts:
-    """A resource type: its inputs as one object, its outputs, and the value of outputs that nobody gave."""
+    """A resource type: its inputs as one object, its outputs, and their values when nobody gave them.
+
+    `unset` holds after a create; after a refresh, `refreshed` goes before it.
+    """
 
     inputs: Spec
     outputs: tuple[str, ...]
     unset: Mapping[str, Any]
+    refreshed: Mapping[str, Any]
     autonamed: bool
 
 
@@ -68,4 +72,10 @@ def _declared() -> dict[str, Any]:
 def facts_of(token: str) -> Facts:
     """The facts of the resource type *token*, like `docker:index/network:Network`."""
     declared = _declared()[token]
-    return Facts(Spec.of(declared), tuple(declared["outputs"]), declared["unset"], declared["autonamed"])
+    return Facts(
+        inputs=Spec.of(declared),
+        outputs=tuple(declared["outputs"]),
+        unset=declared["unset"],
+        refreshed=declared["refreshed"],
+        autonamed=declared["autonamed"],
+    )

@@ -24,31 +24,14 @@ def assemble(
     rephrases.
     After a refresh the official provider writes empty lists and maps where it wrote null after the create.
     """
-    result = {"__meta": facts.unset["__meta"]}
+    unset = {**facts.unset, **facts.refreshed} if refreshed else facts.unset
+    values = {**unset, **{name: value for name, value in inputs.items() if value is not None}, **seen}
+    result = {"__meta": facts.unset["__meta"], "id": seen["id"]}
     for name in facts.outputs:
         spec = facts.inputs.properties.get(name)
-        result[name] = _output(name, spec, inputs, seen, facts.unset, refreshed)
+        value = values.get(name)
+        result[name] = _filled(spec, value, refreshed) if spec else value
     return result
-
-
-def _output(
-    name: str,
-    spec: Spec | None,
-    inputs: Mapping[str, Any],
-    seen: Mapping[str, Any],
-    unset: Mapping[str, Any],
-    refreshed: bool,
-) -> Any:
-    if name in seen:
-        return _filled(spec, seen[name], refreshed) if spec else seen[name]
-    if inputs.get(name) is not None and spec:
-        return _filled(spec, inputs[name], refreshed)
-    value = unset.get(name)
-    return _empty(spec.type) if spec and value is None and refreshed else value
-
-
-def _empty(kind: str) -> Any:
-    return {"array": [], "map": {}}.get(kind)
 
 
 def _filled(spec: Spec, value: Any, refreshed: bool) -> Any:
@@ -79,4 +62,4 @@ def foreseen(facts: Facts, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The outputs as a preview can know them: what only the engine decides is unknown."""
     given = {name for name, value in inputs.items() if value is not None}
     decided_later = {name: UNKNOWN for name in facts.outputs if name not in given and name not in facts.unset}
-    return assemble(facts, inputs, decided_later)
+    return assemble(facts, inputs, {"id": UNKNOWN, **decided_later})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -111,9 +112,10 @@ class RemoteImage(Resource):
         target = name if _has_name(engine, name, image_id) else image_id
         force = bool(properties.get("forceRemove"))
         try:
-            engine.remove(
-                f"image {name}: cannot be removed", lambda api: api.remove_image(target, force=force)
-            )
+            with contextlib.suppress(NotThere):
+                engine.call(
+                    f"image {name}: cannot be removed", lambda api: api.remove_image(target, force=force)
+                )
         except InUse as error:
             hint = "remove that container first, or set keepLocally and give each content a tag of its own"
             raise InUse(error.message, hint) from None

@@ -13,6 +13,7 @@ recorded creates.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,17 +121,28 @@ def _object(schema: dict[str, Any], declared: dict[str, Any], path: str) -> dict
 def _recorded_unset(token: str) -> dict[str, Any]:
     """The outputs of a recorded create that nobody gave, over all creates of the type."""
     unset: dict[str, Any] = {}
+    for given, outputs in _recorded("Create", token, "properties"):
+        found = {name: outputs[name] for name in outputs if name not in given}
+        unset = {name: value for name, value in found.items() if name not in OF_THIS_RESOURCE} | unset
+    return unset
+
+
+def _recorded_refreshed(token: str) -> dict[str, Any]:
+    """What was null after the create and is an empty list or map after a refresh."""
+    return {
+        name: value
+        for before, after in _recorded("Read", token, "properties")
+        for name, value in after.items()
+        if value in ([], {}) and before.get(name, value) is None
+    }
+
+
+def _recorded(method: str, token: str, part: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The request's and the answer's *part* of every recorded call that was answered with one."""
     for call in map(json.loads, (RECORDINGS / "calls.jsonl").read_text().splitlines()):
-        if (
-            call["method"].endswith("/Create")
-            and f"::{token}::" in call["request"]["urn"]
-            and "response" in call
-        ):
-            given = call["request"]["properties"]
-            outputs = call["response"]["properties"]
-            found = {name: outputs[name] for name in outputs if name not in given}
-            unset = {name: value for name, value in found.items() if name not in OF_THIS_RESOURCE} | unset
-    return dict(sorted(unset.items()))
+        is_asked_for = call["method"].endswith(f"/{method}") and f"::{token}::" in call["request"]["urn"]
+        if is_asked_for and (answered := call.get("response", {}).get(part)):
+            yield call["request"][part], answered
 
 
 def make() -> dict[str, Any]:
@@ -143,6 +155,7 @@ def make() -> dict[str, Any]:
             "autonamed": short in AUTONAMED,
             "outputs": sorted(declared["properties"]),
             "unset": _recorded_unset(token),
+            "refreshed": _recorded_refreshed(token),
         }
     about = (
         "Made by tests/infra/docker_provider/make_facts.py from the official provider's schema: do not edit."
