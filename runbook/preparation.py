@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
-import yaml
-from infra.python_site import ensure_site
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from contracts.targets import read_targets
 from infra.base_images import Mode, Role, ensure_all, resolve
 from infra.manifest import REPOSITORY
+from infra.python_site import ensure_site
 from runbook.console import say
+from runbook.errors import RunbookError
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.pulumi_cli import ensure_cli
+from runbook.workspace import configuration
 
 
 def prepare(stack: str) -> None:
@@ -25,7 +26,7 @@ def prepare(stack: str) -> None:
     ensure_engine(say)
     with ThreadPoolExecutor() as pool:
         # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
-        parts = [
+        parts: list[Future[Any]] = [
             pool.submit(ensure_cli, say),
             pool.submit(_ensure_images, image_mode(stack)),
             pool.submit(ensure_site, REPOSITORY / "service/requirements.lock"),
@@ -40,6 +41,8 @@ def _ensure_images(mode: Mode) -> None:
 
 def image_mode(stack: str) -> Mode:
     """How the stack's configuration file says that base images are chosen."""
-    file = REPOSITORY / f"Pulumi.{stack}.yaml"
-    config = (yaml.safe_load(file.read_text()) or {}).get("config", {}) if file.is_file() else {}
-    return Mode((config.get("runbook:layout") or {}).get("images", Mode.AUTO))
+    asked = (configuration(stack).get("runbook:layout") or {}).get("images", Mode.AUTO)
+    try:
+        return Mode(asked)
+    except ValueError as error:
+        raise RunbookError(f"layout.images: {asked!r}", f"one of {', '.join(Mode)}") from error

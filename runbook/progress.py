@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pulumi.automation import EngineEvent, OpType
 from rich.markup import escape
@@ -27,7 +27,7 @@ _PLANNED = {
     OpType.REPLACE: "would replace",
 }
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
-_NOISE = re.compile(r"^(update failed|preview failed|creating failed|resource .* plugin .*)$")
+_NOISE = re.compile(r"^(update failed|preview failed|using pulumi-\S+ from \$PATH at .*)$")
 
 
 class Progress:
@@ -39,6 +39,8 @@ class Progress:
         self._since: dict[str, float] = {}
         self._errors: list[str] = []
         self.changed = 0
+        self.outputs: dict[str, Any] = {}
+        """The stack's outputs; secret ones masked."""
         self._status = Status("", console=err) if err.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -60,7 +62,10 @@ class Progress:
         if event.resource_pre_event:
             self._begin(event.resource_pre_event.metadata.op, event.resource_pre_event.metadata.urn)
         elif event.res_outputs_event:
-            self._end(event.res_outputs_event.metadata.op, event.res_outputs_event.metadata.urn)
+            step = event.res_outputs_event.metadata
+            self._end(step.op, step.urn)
+            if step.type == "pulumi:pulumi:Stack" and step.new:
+                self.outputs = dict(step.new.outputs or {})
         elif event.diagnostic_event and not event.diagnostic_event.ephemeral:
             self._diagnose(event.diagnostic_event.severity, event.diagnostic_event.message)
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ from runbook.workspace import Workspace
 
 _CONTAINER = "docker:index/container:Container"
 _NETWORK = "docker:index/network:Network"
+WAIT_S = 120.0
+_LOOK_EACH_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Lock:
     host: str
     user: str
     since: str
+
+    def __str__(self) -> str:
+        """Who, where, since when."""
+        return f"process {self.pid} of {self.user} on {self.host} since {self.since}"
 
     @property
     def is_stale(self) -> bool:
@@ -46,60 +55,83 @@ class Lock:
         return b"pulumi" not in command
 
 
-def recover(workspace: Workspace) -> None:
-    """Clear away what a killed update left, and say what was done.
+def recover(workspace: Workspace, wait_s: float = WAIT_S) -> None:
+    """Clear away what a killed update left, and say what was done. Waits for one that is running.
 
     Raises:
-        RunbookError: another update is running.
+        RunbookError: another update is still running after *wait_s*.
     """
-    locks = read_locks(workspace.stack)
-    for lock in locks:
-        if not lock.is_stale:
-            raise RunbookError(
-                f"stack {workspace.stack} is being updated by process {lock.pid} of {lock.user} on "
-                f"{lock.host} since {lock.since}",
-                "wait for it; if that machine is gone, `bin/pulumi cancel` ends its lock",
-            )
-    state = workspace.export()
-    pending = state.get("pending_operations") or []
+    locks = _stale_locks(workspace.stack, wait_s)
+    pending = _pending_operations(workspace)
     if not locks and not pending:
         return
     say(f"an earlier update of stack {workspace.stack} was killed: clearing up")
-    _remove_unknown(workspace.stack, state.get("resources") or [])
+    # In this order: if this is killed too, the lock or the pending operations make the next run begin again.
+    _remove_unknown(workspace.stack, workspace.export().get("resources") or [])
     if locks:
-        say(f"  removed its lock (process {locks[0].pid} is gone)")
+        say(f"  removing its lock ({locks[0]}, which is gone)")
         workspace.cancel()
     if pending:
         names = ", ".join(sorted(_name(operation["resource"]["urn"]) for operation in pending))
-        say(f"  forgot operations that were under way: {names}")
+        say(f"  forgetting operations that were under way: {names}")
         workspace.without_pending()
 
 
 def read_locks(stack: str) -> list[Lock]:
     """The locks of *stack* in a file backend; other backends keep theirs to themselves."""
-    backend = os.environ.get("PULUMI_BACKEND_URL", "")
-    if not backend.startswith("file://"):
-        return []
-    folder = Path(backend.removeprefix("file://")) / ".pulumi/locks/organization/runbook" / stack
-    found = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    root = _file_backend()
+    files = sorted((root / "locks/organization/runbook" / stack).glob("*.json")) if root else []
+    found = [json.loads(file.read_text()) for file in files]
     return [Lock(lock["pid"], lock["hostname"], lock["username"], lock["timestamp"]) for lock in found]
+
+
+def _stale_locks(stack: str, wait_s: float) -> list[Lock]:
+    """The locks, once all who still run have let go of theirs."""
+    deadline, told = time.monotonic() + wait_s, False
+    while running := [lock for lock in read_locks(stack) if not lock.is_stale]:
+        if time.monotonic() > deadline:
+            raise RunbookError(
+                f"stack {stack} is being updated by {running[0]}",
+                "wait for it; if that machine is gone, `bin/pulumi cancel` ends its lock",
+            )
+        if not told:
+            say(f"waiting up to {wait_s:g} s for the update by {running[0]}")
+            told = True
+        time.sleep(_LOOK_EACH_S)
+    return read_locks(stack)
+
+
+def _pending_operations(workspace: Workspace) -> list[dict[str, Any]]:
+    """What the state says is under way; read from the file, where it is one, to spare a run of the CLI."""
+    root = _file_backend()
+    file = root / "stacks/runbook" / f"{workspace.stack}.json" if root else None
+    if file is not None and file.is_file():
+        deployment = json.loads(file.read_text()).get("checkpoint", {}).get("latest") or {}
+    else:
+        deployment = workspace.export()
+    return deployment.get("pending_operations") or []
+
+
+def _file_backend() -> Path | None:
+    backend = os.environ.get("PULUMI_BACKEND_URL", "")
+    return Path(backend.removeprefix("file://")) / ".pulumi" if backend.startswith("file://") else None
 
 
 def _remove_unknown(stack: str, resources: list[dict[str, Any]]) -> None:
     known = {resource.get("id") for resource in resources if resource["type"] in (_CONTAINER, _NETWORK)}
     client = docker.from_env()
-    label = {"label": f"runbook.stack={stack}"}
-    for container in client.containers.list(all=True, filters=label):
+    label = f"runbook.stack={stack}"
+    for container in client.containers.list(all=True, filters={"label": label}):
         if container.id not in known:
             say(f"  removing container {container.name}, which the state does not know")
-            _ignore_gone(lambda c=container: c.remove(force=True))  # type: ignore[misc]
-    for network in client.networks.list(filters=label):
+            _ignore_gone(partial(container.remove, force=True))
+    for network in client.networks.list(filters={"label": label}):
         if network.id not in known:
             say(f"  removing network {network.name}, which the state does not know")
             _ignore_gone(network.remove)
 
 
-def _ignore_gone(removal: Any) -> None:
+def _ignore_gone(removal: Callable[[], None]) -> None:
     try:
         removal()
     except NotFound:

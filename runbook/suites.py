@@ -12,6 +12,7 @@ import typer
 
 from contracts.verdict import Report, Verdict
 from infra.manifest import REPOSITORY
+from infra.suites import Suite, suite_command
 from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.workspace import Workspace, open_workspace
@@ -44,8 +45,8 @@ def webhook_secret(workspace: Workspace) -> str:
     return secret
 
 
-def run(command: list[str], secret: str, *, as_json: bool) -> None:
-    """Run a suite that takes `--report`; show its report and exit 1 unless it passed.
+def run(suite: Suite, url: str, secret: str, *more: str, as_json: bool) -> None:
+    """Run a suite against *url*; show its report and exit 1 unless it passed.
 
     Raises:
         RunbookError: the suite ended without a report.
@@ -53,7 +54,7 @@ def run(command: list[str], secret: str, *, as_json: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
         done = subprocess.run(
-            [sys.executable, "-m", *command, "--report", str(file)],
+            suite_command(suite, url, file, *more),
             cwd=REPOSITORY,
             env={**os.environ, "WAHA_WEBHOOK_SECRET": secret},
             stdout=sys.stderr,  # the suite's own words are progress; the report is the result

@@ -5,29 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
-from pulumi.automation import (
-    CommandError,
-    Deployment,
-    EngineEvent,
-    LocalWorkspace,
-    Stack,
-    StackNotFoundError,
-)
+import yaml
+from pulumi.automation import CommandError, Deployment, LocalWorkspace, Stack, StackNotFoundError
 
 from infra.manifest import REPOSITORY
 from runbook.console import say
 from runbook.errors import RunbookError
+from runbook.operation import OnEvent, run_operation
 from runbook.toolchain.environment import pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
-
-OnEvent = Callable[[EngineEvent], None]
-
-
-class UpdateFailed(Exception):
-    """Pulumi ended an operation with an error; its diagnostics have been shown as events."""
 
 
 class Workspace:
@@ -63,21 +51,24 @@ class Workspace:
         """Run `pulumi up`.
 
         Raises:
-            UpdateFailed: the engine refused or failed; its events said why.
+            OperationFailed: the engine refused or failed; its events said why.
         """
-        self._operate(lambda: self._open.up(on_event=on_event))
+        self._operate(["up", "--yes", "--skip-preview"], on_event)
 
     def preview(self, on_event: OnEvent) -> None:
         """Run `pulumi preview`; raises as `up` does."""
-        self._operate(lambda: self._open.preview(on_event=on_event))
+        self._operate(["preview"], on_event)
 
     def destroy(self, on_event: OnEvent) -> None:
         """Delete all that the state knows; raises as `up` does."""
-        self._operate(lambda: self._open.destroy(on_event=on_event))
+        self._operate(["destroy", "--yes", "--skip-preview"], on_event)
 
     def remove(self) -> None:
         """Forget the stack and its configuration."""
-        self._operate(lambda: self._local.remove_stack(self.stack, preserve_config=False))
+        try:
+            self._local.remove_stack(self.stack, preserve_config=False)
+        except CommandError as error:
+            raise _failed(error, f"stack {self.stack!r} cannot be removed") from error
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""
@@ -115,6 +106,10 @@ class Workspace:
         if done.returncode != 0:
             raise RunbookError(f"configuration {key} was not set: {done.stderr.strip()}", "see the message")
 
+    def is_set(self, key: str) -> bool:
+        """Whether the stack's configuration file has a value for *key*; asks no CLI and decrypts nothing."""
+        return f"runbook:{key}" in configuration(self.stack)
+
     def unset(self, key: str) -> None:
         """Remove a value of the stack's configuration."""
         done = self._config("rm", key)
@@ -140,11 +135,9 @@ class Workspace:
             )
         return self._selected
 
-    def _operate(self, operation: Callable[[], object]) -> None:
-        try:
-            operation()
-        except CommandError as error:
-            raise UpdateFailed(_stderr(error)) from error
+    def _operate(self, operation: list[str], on_event: OnEvent) -> None:
+        command = ["pulumi", "--non-interactive", *operation, "--stack", self.stack]
+        run_operation(command, REPOSITORY, self._env, on_event)
 
     def _config(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -169,6 +162,22 @@ def open_workspace(stack: str) -> Workspace:
     if not workspace.exists():
         raise RunbookError(f"there is no stack {stack!r}", f"`bin/runbook up --stack {stack}` makes it")
     return workspace
+
+
+def configuration(stack: str) -> dict[str, Any]:
+    """What the stack's configuration file says, secrets encrypted; empty where there is none.
+
+    Raises:
+        RunbookError: it is not what Pulumi reads.
+    """
+    file = REPOSITORY / f"Pulumi.{stack}.yaml"
+    if not file.is_file():
+        return {}
+    try:
+        read = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        return dict(read.get("config") or {})
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
+        raise RunbookError(f"{file.name} cannot be read: {error}", "mend it, or take it from git") from error
 
 
 def _failed(error: CommandError, what: str) -> RunbookError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
 
 from contracts.verdict import Report
 from infra.errors import Refused
+from infra.manifest import REPOSITORY
+from infra.suites import SUITES, Suite, suite_command
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _TIMEOUT_S = 300
 
 
@@ -34,7 +34,7 @@ class GateProvider(ResourceProvider):
         """
         reports = Path(props["reports"])
         reports.mkdir(parents=True, exist_ok=True)
-        figures = [run_suite(suite, props, reports) for suite in ("smoke", "load")]
+        figures = [run_suite(suite, props, reports) for suite in SUITES]
         return CreateResult(
             f"gate-{props['release']}",
             {"release": props["release"], "reports": props["reports"], "figures": figures},
@@ -69,7 +69,7 @@ class Gate(Resource):
         super().__init__(GateProvider(), f"gate-{release}", inputs, opts)
 
 
-def run_suite(suite: str, props: dict[str, Any], reports: Path) -> dict[str, Any]:
+def run_suite(suite: Suite, props: dict[str, Any], reports: Path) -> dict[str, Any]:
     """Run one suite against the candidate and return its report, which says that it passed.
 
     Raises:
@@ -97,24 +97,7 @@ def run_suite(suite: str, props: dict[str, Any], reports: Path) -> dict[str, Any
     return judge(suite, props["release"], done.returncode, report_file, log)
 
 
-def suite_command(suite: str, url: str, report_file: Path) -> list[str]:
-    """The command line of a suite, as an operator could type it."""
-    if suite == "smoke":
-        return [
-            sys.executable,
-            "-m",
-            "pytest",
-            "smoke",
-            "-q",
-            "--base-url",
-            url,
-            "--report",
-            str(report_file),
-        ]
-    return [sys.executable, "-m", "loadtests", "--host", url, "--report", str(report_file)]
-
-
-def judge(suite: str, release: str, code: int, report_file: Path, log: Path) -> dict[str, Any]:
+def judge(suite: Suite, release: str, code: int, report_file: Path, log: Path) -> dict[str, Any]:
     """The report as plain data, if both it and the exit code say "pass"."""
     if not report_file.is_file():
         raise Refused(f"gate: {suite} on {release} gave no report (exit code {code}); its output is in {log}")

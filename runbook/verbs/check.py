@@ -89,7 +89,7 @@ def _lock(stack: str) -> str:
     for lock in read_locks(stack):
         state = "left by a killed update" if lock.is_stale else "held"
         raise RunbookError(
-            f"{state}: process {lock.pid} of {lock.user} on {lock.host} since {lock.since}",
+            f"{state}: {lock}",
             "`bin/runbook up` clears a stale one",
         )
     return "free"

@@ -8,12 +8,13 @@ import typer
 
 from runbook.console import err, say
 from runbook.errors import RunbookError
+from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.progress import Progress
 from runbook.recovery import recover
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.environment import is_dev
-from runbook.workspace import UpdateFailed, Workspace
+from runbook.workspace import Workspace
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never ask).")]
 
@@ -32,7 +33,7 @@ def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
         try:
             workspace.destroy(progress)
             workspace.remove()
-        except UpdateFailed as error:
+        except OperationFailed as error:
             raise RunbookError(progress.why or str(error), "run the same command again") from error
     say(f"stack {stack} is gone")
 

@@ -28,4 +28,4 @@ def load(
     """Run the load suite: error rate, latency from the intended send time, nothing lost or doubled."""
     address, secret = target_of(stack, url)
     shape = [*(["--rate", str(rate)] if rate else []), *(["--duration", str(duration)] if duration else [])]
-    run(["loadtests", "--host", address, *shape], secret, as_json=as_json)
+    run("load", address, secret, *shape, as_json=as_json)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from runbook.console import print_json, say
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_stack
+from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
 from runbook.recovery import recover
-from runbook.workspace import UpdateFailed, Workspace
+from runbook.workspace import Workspace
 
 
 def preview(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
@@ -21,7 +22,7 @@ def preview(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     with Progress(planned=True) as progress:
         try:
             workspace.preview(progress)
-        except UpdateFailed as error:
+        except OperationFailed as error:
             raise RunbookError(progress.why or str(error), "mend the cause and try again") from error
     if as_json:
         print_json({"changes": progress.changed})

@@ -17,4 +17,4 @@ Url = Annotated[
 def smoke(stack: Stack = DEFAULT_STACK, url: Url = None, as_json: Json = False) -> None:
     """Run the smoke suite: health, refusals, one answer per message."""
     address, secret = target_of(stack, url)
-    run(["pytest", "smoke", "-q", "--base-url", address], secret, as_json=as_json)
+    run("smoke", address, secret, as_json=as_json)

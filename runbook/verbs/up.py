@@ -7,11 +7,12 @@ import time
 from runbook.console import print_json, say
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_stack
+from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
 from runbook.recovery import recover
-from runbook.workspace import UpdateFailed, Workspace
+from runbook.workspace import Workspace
 
 
 def up(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
@@ -21,18 +22,15 @@ def up(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     workspace = Workspace(stack)
     ensure_stack(workspace)
     recover(workspace)
-    if workspace.get("pinned"):
+    if workspace.is_set("pinned"):
         say("the rollback ends here: deploying the sources as they are")
         workspace.unset("pinned")
     progress = deploy(workspace)
-    outputs = workspace.outputs()
     if as_json:
-        print_json(outputs)
+        print_json(progress.outputs)
+    release, url = progress.outputs["release"], progress.outputs["url"]
     took = f"{time.monotonic() - began:.1f} s"
-    if progress.changed == 0:
-        say(f"nothing to do: release {outputs['release']} is live at {outputs['url']} ({took})")
-    else:
-        say(f"release {outputs['release']} is live at {outputs['url']} ({took})")
+    say(f"{'' if progress.changed else 'nothing to do: '}release {release} is live at {url} ({took})")
 
 
 def deploy(workspace: Workspace) -> Progress:
@@ -44,7 +42,7 @@ def deploy(workspace: Workspace) -> Progress:
     with Progress() as progress:
         try:
             workspace.up(progress)
-        except UpdateFailed as error:
+        except OperationFailed as error:
             raise RunbookError(
                 progress.why or str(error),
                 "live traffic was not moved; mend the cause and run the same command again",

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from contracts.verdict import Check, Report, Verdict
-from infra.dynamic.gate import GateProvider, judge, suite_command
+from infra.dynamic.gate import GateProvider, judge
 from infra.errors import Refused
+from infra.suites import SUITES, suite_command
 
 SLOW = Check(
     name="webhook p95", verdict=Verdict.FAIL, value=4012, limit=500, unit="ms", samples=1000, detail=""
@@ -58,7 +59,7 @@ def test_a_good_report_of_a_suite_that_failed_is_no_pass(tmp_path: Path) -> None
 
 def test_commands_name_url_and_report(tmp_path: Path) -> None:
     """Both suites are what an operator could type."""
-    for suite in ("smoke", "load"):
+    for suite in SUITES:
         command = suite_command(suite, "http://127.0.0.1:1", tmp_path / "r.json")
         assert "http://127.0.0.1:1" in command
         assert str(tmp_path / "r.json") in command

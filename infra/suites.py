@@ -1,0 +1,22 @@
+"""The smoke and load suites as commands, for the gate and for whoever types a verb."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+Suite = Literal["smoke", "load"]
+SUITES: tuple[Suite, ...] = ("smoke", "load")
+
+
+def suite_command(suite: Suite, url: str, report: Path, *more: str) -> list[str]:
+    """The command line that runs *suite* against *url* and writes its `contracts.verdict.Report` to *report*.
+
+    To be run in the repository, with the secret to sign with in WAHA_WEBHOOK_SECRET.
+    """
+    if suite == "smoke":
+        command = ["-m", "pytest", "smoke", "-q", "-p", "no:cacheprovider", "--base-url", url]
+    else:
+        command = ["-m", "locust", "-f", "loadtests/locustfile.py", "--host", url]
+    return [sys.executable, *command, "--report", str(report), *more]
