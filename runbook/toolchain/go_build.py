@@ -55,6 +55,8 @@ def build(target: Path, report: Report, *, module: Path = MODULE, package: str =
         RunbookError: no Go can be had, or the build failed.
     """
     go = find_go(needed_go(module), report)
+    for left in target.parent.glob(f".{target.name}-*"):  # a killed build's; the caller holds the lock
+        left.unlink()
     unfinished = target.with_name(f".{target.name}-{os.getpid()}")
     what = f"building the Pulumi CLI {pinned_version(module)} from source (about 5 minutes on 2 cores)"
     env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
