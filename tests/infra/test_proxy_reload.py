@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import docker
 import pytest
@@ -18,6 +15,7 @@ from infra.containers import ContainerGone
 from infra.errors import Refused
 from infra.haproxy_config import LIVE_PORT, base_config, route_config
 from infra.proxy_control import ProxyControl
+from steady_client import SteadyClient
 
 pytestmark = pytest.mark.integration
 
@@ -35,51 +33,10 @@ http.server.ThreadingHTTPServer(("", 8000), Named).serve_forever()
 """
 
 
-@dataclass
-class Client:
-    """Sends requests over kept-alive connections, `per_s` in all, until stopped; counts what comes back."""
-
-    port: int
-    connections: int = 4
-    per_s: float = 200.0
-    answers: dict[str, int] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Client:
-        self._threads = [threading.Thread(target=self._send) for _ in range(self.connections)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for(self, name: str, answers: int, within_s: float = 20) -> None:
-        """Until *name* has answered so often."""
-        deadline = time.monotonic() + within_s
-        while self.answers.get(name, 0) < answers:
-            assert time.monotonic() < deadline, f"{name} answered {self.answers.get(name, 0)} times"
-            self._stop.wait(0.05)
-
-    def _send(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        while not self._stop.wait(self.connections / self.per_s):
-            try:
-                # As WAHA would: no special header, except one that it must not get through.
-                connection.request("GET", "/", headers={"X-Gate-Lane": "forged"})
-                answer = connection.getresponse()
-                body = answer.read().decode()
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-                continue
-            if answer.status == 200:
-                self.answers[body] = self.answers.get(body, 0) + 1
-            else:
-                self.failures.append(f"{answer.status} {body}")
+def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """As WAHA would ask, but for a header that must not get through."""
+    connection.request("GET", "/", headers={"X-Gate-Lane": "forged"})
+    return connection.getresponse()
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +96,12 @@ def test_a_route_moves_without_a_failed_request(proxy: Container) -> None:
     """At 200 requests/s over kept-alive connections every request is answered, before, during and after."""
     control = ProxyControl(proxy.name or "")
     control.put_route("live", route_config("live", "r-old", [name_of("old")]))
-    with Client(port_of(proxy)) as client:
+    with SteadyClient(port_of(proxy), ask) as client:
         client.wait_for("old live", 100)
         for server in ("new", "old", "new"):
             control.put_route("live", route_config("live", f"r-{server}", [name_of(server)]))
             assert control.wait_drained(15)
-            before = client.answers.get(f"{server} live", 0)
+            before = client.answers[f"{server} live"]
             client.wait_for(f"{server} live", before + 50)
     assert client.failures == []
     assert set(client.answers) == {"old live", "new live"}
@@ -158,7 +115,7 @@ def test_a_wrong_route_changes_nothing(proxy: Container) -> None:
     with pytest.raises(Refused, match="not valid"):
         control.put_route("live", "frontend live\n  bind :8080\n  no-such-keyword\n")
     assert control.route("live") == before
-    with Client(port_of(proxy)) as client:
+    with SteadyClient(port_of(proxy), ask) as client:
         client.wait_for("old live", 10)
     assert client.failures == []
 

@@ -1,0 +1,47 @@
+"""One copy of the project with one stack, for all tests here: deploying from nothing is one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+from project import Project
+
+STACK = "dev-test"
+SHORT_LOAD = {"duration_s = 20": "duration_s = 4", "rate_per_s = 50": "rate_per_s = 100"}
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A copy whose gates take less time: fewer seconds, still more samples than a verdict needs."""
+    project = Project.copy(tmp_path_factory.mktemp("project"), STACK)
+    targets = project.root / "targets.toml"
+    text = targets.read_text()
+    for old, new in SHORT_LOAD.items():
+        assert old in text
+        text = text.replace(old, new)
+    targets.write_text(text)
+    yield project
+    project.runbook("destroy")
+    assert leftovers() == []
+
+
+@pytest.fixture
+def live(project: Project) -> Project:
+    """The project with its sources as they are in the checkout, deployed."""
+    for file in ("service/answering.py", "service/web.py", "service/webhook.py"):
+        project.restore(file)
+    project.deploy()
+    return project
+
+
+def leftovers() -> list[str]:
+    """Names of the containers, networks and volumes of the stack that the engine has."""
+    engine = docker.from_env()
+    label = {"label": f"runbook.stack={STACK}"}
+    return [
+        *(str(container.name) for container in engine.containers.list(all=True, filters=label)),
+        *(str(network.name) for network in engine.networks.list(filters=label)),
+        *(str(volume.name) for volume in engine.volumes.list(filters=label)),
+    ]

@@ -1,0 +1,181 @@
+"""A stack's life, from nothing to nothing, typed as a person would type it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import urllib.request
+from collections import Counter
+
+import pytest
+from conftest import leftovers
+from project import Project
+from sender import Sender, wait_for_replies
+from steady_client import SteadyClient
+
+from contracts.webhook import WEBHOOK_PATH, encode, message_event
+
+pytestmark = pytest.mark.stack
+
+EDIT = "\n# a line more\n"
+
+
+def secret_of(project: Project) -> str:
+    """The secret that the stack's webhooks are signed with."""
+    return project.runbook("secrets", "get", "WAHA_WEBHOOK_SECRET").stdout.strip()
+
+
+def test_up_ends_with_a_gated_live_release(live: Project) -> None:
+    """The release is live on its evidence: the gate's figures, with sample sizes, are in the outputs."""
+    outputs = live.outputs()
+    entry = outputs["releases"][-1]
+    assert entry["manifest"]["id"] == outputs["release"]
+    assert [report["verdict"] for report in entry["gate"]] == ["pass", "pass"]
+    figures = {check["name"]: check for check in entry["gate"][1]["checks"]}
+    assert figures["error rate"]["samples"] >= 299
+    with urllib.request.urlopen(outputs["url"] + "/api/health", timeout=5) as answer:
+        assert json.load(answer)["status"] == "healthy"
+
+
+def test_a_second_up_has_nothing_to_do(live: Project) -> None:
+    """Same content, same release: no resource changes and no gate runs."""
+    done = live.runbook("up")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stderr
+    assert "created" not in done.stderr
+    assert "updated" not in done.stderr
+
+
+def test_a_signed_message_is_answered_once_in_the_sandbox(live: Project) -> None:
+    """`sign` makes headers that the public frontend accepts; the same message twice is one reply."""
+    outputs = live.outputs()
+    event = message_event("hello", chat_id="4915550001@c.us")
+    body = encode(event)
+    signed = subprocess.run(
+        ["bin/runbook", "sign", "--stack", live.stack],
+        cwd=live.root,
+        input=body,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    headers = dict(line.split(": ", 1) for line in signed.splitlines())
+    for status in (202, 200):
+        request = urllib.request.Request(outputs["url"] + WEBHOOK_PATH, body, headers)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert answer.status == status
+    message_id = event["payload"]["id"]
+    assert wait_for_replies(outputs["sandbox_url"], [message_id]) == Counter({message_id: 1})
+
+
+def test_an_unsigned_webhook_is_refused(live: Project) -> None:
+    """The public frontend lets nobody in without a signature, a forged lane or not."""
+    connection = http.client.HTTPConnection("127.0.0.1", live.ports["port"], timeout=5)
+    connection.request("POST", WEBHOOK_PATH, b"{}", {"X-Gate-Lane": "1"})
+    assert connection.getresponse().status == 401
+
+
+def test_the_public_frontend_shows_no_gate_lane(live: Project) -> None:
+    """Whoever forges the lane's header outside does not get to the gate's replies."""
+    connection = http.client.HTTPConnection("127.0.0.1", live.ports["port"], timeout=5)
+    connection.request("GET", "/api/gate/replies?after=0&limit=1", headers={"X-Gate-Lane": "1"})
+    assert connection.getresponse().status == 404
+
+
+@pytest.mark.parametrize("command", ["bin/runbook up", "bin/pulumi up"])
+def test_a_new_release_takes_over_without_a_failed_request(live: Project, command: str) -> None:
+    """Under 200 webhooks/s: none fails, none is lost, none answered twice; the old release is gone after."""
+    before = live.outputs()
+    live.append("service/webhook.py", f"{EDIT}# {command}\n")
+    sender = Sender(secret_of(live))
+    with SteadyClient(live.ports["port"], sender) as client:
+        if command == "bin/runbook up":
+            done = live.runbook("up")
+        else:
+            done = live.pulumi("up", "--yes", "--skip-preview")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert client.failures == []
+    after = live.outputs()
+    assert after["release"] != before["release"]
+    assert not [name for name in leftovers() if before["release"] in name]
+    replies = wait_for_replies(after["sandbox_url"], sender.accepted[-5000:])
+    assert set(sender.accepted[-5000:]) == replies.keys()
+    assert max(replies.values()) == 1
+
+
+BROKEN = {
+    "raises on messages": (
+        "service/answering.py",
+        "async def _broken(*_: object) -> Reply:\n    raise RuntimeError('broken')\n\n"
+        "Answering._write = _broken  # type: ignore\n",
+        "answered once",
+    ),
+    "never becomes healthy": (
+        "service/web.py",
+        "async def _broken(*_: object) -> Response:\n    return JSONResponse({}, status_code=503)\n\n"
+        "Web._ready = _broken  # type: ignore\n",
+        "ready",
+    ),
+    "answers each 20th webhook with 500": (
+        "service/webhook.py",
+        "import itertools\n_count, _good = itertools.count(1), Webhook._take\n\n"
+        "async def _broken(self, *rest):\n"
+        "    if next(_count) % 20 == 0:\n        return 'broken', JSONResponse({}, status_code=500)\n"
+        "    return await _good(self, *rest)\n\nWebhook._take = _broken\n",
+        "error rate",
+    ),
+    "takes 4 s": (
+        "service/webhook.py",
+        "import asyncio\n_good = Webhook._take\n\n"
+        "async def _broken(self, *rest):\n    await asyncio.sleep(4)\n    return await _good(self, *rest)\n\n"
+        "Webhook._take = _broken\n",
+        "webhook",
+    ),
+}
+
+
+@pytest.mark.parametrize("flaw", BROKEN)
+def test_a_broken_release_is_stopped_at_the_gate(live: Project, flaw: str) -> None:
+    """`up` exits 1 and says which check failed, with value, limit and samples; live traffic goes on."""
+    file, code, check = BROKEN[flaw]
+    before = live.outputs()["release"]
+    live.append(file, "\n\n" + code)
+    sender = Sender(secret_of(live))
+    with SteadyClient(live.ports["port"], sender, connections=2, per_s=20) as client:
+        refused = live.runbook("up")
+    assert refused.returncode == 1
+    said = refused.stderr.partition("error: ")[2]
+    assert any(check in line and "limit" in line and "samples" in line for line in said.splitlines()), said
+    assert "Traceback" not in refused.stderr + refused.stdout
+    assert client.failures == []
+    assert live.outputs()["release"] == before
+    live.restore(file)
+    assert live.deploy() == before
+
+
+def test_rollback_brings_back_the_release_before(live: Project) -> None:
+    """Through its gate, with its configuration; the next `up` deploys the sources again."""
+    first = live.outputs()["release"]
+    live.append("service/webhook.py", f"{EDIT}# rolled back\n")
+    second = live.deploy()
+    done = live.runbook("rollback")
+    assert done.returncode == 0, done.stderr
+    assert live.outputs()["release"] == first
+    assert live.deploy() == second
+    unknown = live.runbook("rollback", "r-0000000")
+    assert unknown.returncode == 1
+    assert "error: release 'r-0000000' is not known" in unknown.stderr
+    assert first in unknown.stderr
+
+
+def test_destroy_leaves_nothing_and_up_works_again(live: Project) -> None:
+    """No container, network, volume or secret remains; the next `up` begins from nothing."""
+    done = live.runbook("destroy")
+    assert done.returncode == 0, done.stderr
+    assert leftovers() == []
+    assert not (live.root / f"Pulumi.{live.stack}.yaml").exists()
+    again = live.runbook("destroy")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+    live.configure()
+    live.deploy()

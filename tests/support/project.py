@@ -1,0 +1,135 @@
+"""A copy of this checkout, with a stack of its own, for tests that edit sources, deploy, break and kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass
+class Project:
+    """The copy at `root` and its stack. Commands are what a person would type there."""
+
+    root: Path
+    stack: str
+    ports: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def copy(cls, root: Path, stack: str) -> Project:
+        """A copy of what git knows or would add, as it is now; ports that nobody uses."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=CHECKOUT,
+            capture_output=True,
+            check=True,
+        ).stdout.decode()
+        for name in filter(None, listed.split("\0")):
+            if (CHECKOUT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / name, root / name)
+        ports = dict(zip(("port", "candidate_port", "sandbox_port"), free_ports(3), strict=True))
+        project = cls(root, stack, ports)
+        project.configure()
+        return project
+
+    def configure(self) -> None:
+        """Write the stack's first configuration: its ports."""
+        layout = "".join(f"    {name}: {number}\n" for name, number in self.ports.items())
+        file = self.root / f"Pulumi.{self.stack}.yaml"
+        file.write_text(f"config:\n  runbook:layout:\n    sandbox: true\n{layout}")
+
+    def runbook(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        """`bin/runbook …` on the project's stack, to its end."""
+        return self._run(["bin/runbook", *arguments, "--stack", self.stack], timeout_s)
+
+    def pulumi(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        """`bin/pulumi …` on the project's stack, to its end."""
+        return self._run(["bin/pulumi", *arguments, "--stack", self.stack], timeout_s)
+
+    def outputs(self) -> dict[str, Any]:
+        """What `bin/runbook outputs --json` prints."""
+        done = self.runbook("outputs", "--json")
+        assert done.returncode == 0, done.stderr
+        outputs: dict[str, Any] = json.loads(done.stdout)
+        return outputs
+
+    def deploy(self) -> str:
+        """Run `up`, which must succeed; the id of the release that is live now."""
+        done = self.runbook("up", "--json")
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["release"])
+
+    def append(self, file: str, text: str) -> None:
+        """Add lines at the end of a source file."""
+        with (self.root / file).open("a") as source:
+            source.write(text)
+
+    def restore(self, file: str) -> None:
+        """The file as it is in the checkout."""
+        shutil.copy2(CHECKOUT / file, self.root / file)
+
+    def kill_up_after(self, seconds: float) -> bool:
+        """Start `up`, SIGKILL it with all its descendants after *seconds*; False if it had ended by then."""
+        process = subprocess.Popen(
+            ["bin/runbook", "up", "--stack", self.stack],
+            cwd=self.root,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(seconds)  # the moment at which it is killed, not a wait for something
+        if process.poll() is not None:
+            return False
+        kill_tree(process.pid)
+        process.wait()
+        return True
+
+    def _run(self, command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+
+def environment() -> dict[str, str]:
+    """The caller's, without what would choose another stack, state or secret."""
+    chosen = ("PULUMI_", "RUNBOOK_", "WAHA_", "VIRTUAL_ENV", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(chosen)}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process and all its descendants, those first stopped so that none can start another."""
+    top = psutil.Process(pid)
+    top.send_signal(signal.SIGSTOP)
+    found = [top, *top.children(recursive=True)]
+    for process in found:
+        if process.is_running():
+            process.kill()
