@@ -183,6 +183,7 @@ async def test_failed_message_rests_and_is_counted(redis: Redis) -> None:
     assert await worker.due(LIVE, {entry.id}) == []
     assert await worker.due(LIVE, ()) == []
     await asyncio.sleep(0.11)
+    assert await worker.due(LIVE, {entry.id}) == []
     (again,) = await worker.due(LIVE, ())
     assert await worker.take(again) == (TakeState.GO, 2)
 

@@ -236,6 +236,18 @@ class TestFailures:
         assert json.loads(unknown["event"])["payload"]["body"] == "hello"
         assert len({sent["reply_to"] for sent in stub.sent}) == len(stub.sent) == 2
 
+    def test_worker_that_takes_long_keeps_its_message(
+        self, processes: Processes, stub: Stub, store: Any
+    ) -> None:
+        """A model that needs three leases is asked once, although another worker stands by."""
+        stub.behave = lambda path, _: 3.0 if path == "/v1/chat/completions" else 200
+        web = processes.web()
+        for _ in range(2):
+            processes.worker(stub, AI_API_URL=stub.url)
+        send(web, "hello")
+        wait_until(lambda: idle(store), "it is done")
+        assert (len(stub.asked), len(stub.sent)) == (1, 1)
+
     def test_workers_killed_at_random_lose_and_double_nothing(
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:
