@@ -6,13 +6,13 @@ members of `Config` at its top), so one path serves both directions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra.docker_provider import container_values as values
 from infra.docker_provider import engine_values as ev
-
-Json = Mapping[str, Any]
+from infra.docker_provider.container_values import Json, dig
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,6 @@ def _at(
     )
 
 
-def dig(seen: Json, path: str) -> Any:
-    """The value at the dotted *path*, None where there is nothing."""
-    value: Any = seen
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
 def _objects(name: str, path: str, members: Mapping[str, str]) -> Field:
     """A list of objects whose members have other names in the engine's JSON."""
 
@@ -78,163 +70,6 @@ def _throttle(name: str, path: str) -> Field:
     return _objects(name, f"HostConfig.{path}", {"path": "Path", "rate": "Rate"})
 
 
-def _health_to_engine(check: Json) -> dict[str, Any]:
-    return {
-        "Test": check.get("tests", []),
-        "Interval": ev.nanoseconds_of(check["interval"]),
-        "Timeout": ev.nanoseconds_of(check["timeout"]),
-        "StartPeriod": ev.nanoseconds_of(check["startPeriod"]),
-        "StartInterval": ev.nanoseconds_of(check["startInterval"]),
-        "Retries": check.get("retries", 0),
-    }
-
-
-def _health_from_engine(check: Json | None) -> dict[str, Any] | None:
-    if not check:
-        return None
-    return {
-        "tests": check.get("Test") or [],
-        "interval": ev.duration_of(check.get("Interval")),
-        "timeout": ev.duration_of(check.get("Timeout")),
-        "startPeriod": ev.duration_of(check.get("StartPeriod")),
-        "startInterval": ev.duration_of(check.get("StartInterval")),
-        "retries": check.get("Retries", 0),
-    }
-
-
-def _capabilities_to_engine(capabilities: Json) -> dict[str, Any]:
-    return {
-        "HostConfig.CapAdd": capabilities.get("adds", []),
-        "HostConfig.CapDrop": capabilities.get("drops", []),
-    }
-
-
-def _capabilities_from_engine(seen: Json) -> dict[str, Any] | None:
-    added, dropped = dig(seen, "HostConfig.CapAdd") or [], dig(seen, "HostConfig.CapDrop") or []
-    return {"adds": added, "drops": dropped} if added or dropped else None
-
-
-def _ports_to_engine(ports: list[Json]) -> dict[str, Any]:
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for port in ports:
-        binding = {"HostPort": str(port.get("external", 0)), "HostIp": port["ip"]}
-        bindings.setdefault(_port_key(port), []).append(binding)
-    return {"Config.ExposedPorts": {key: {} for key in bindings}, "HostConfig.PortBindings": bindings}
-
-
-def _ports_from_engine(seen: Json) -> list[dict[str, Any]]:
-    bound = dig(seen, "NetworkSettings.Ports") or dig(seen, "HostConfig.PortBindings") or {}
-    return [_port(key, binding) for key, bindings in sorted(bound.items()) for binding in bindings or ()]
-
-
-def _port(key: str, binding: Json) -> dict[str, Any]:
-    internal, _, protocol = key.partition("/")
-    external = int(binding["HostPort"] or 0)
-    return {"internal": int(internal), "external": external, "ip": binding["HostIp"], "protocol": protocol}
-
-
-def _port_key(port: Json) -> str:
-    return f"{port['internal']}/{port['protocol']}"
-
-
-def assigned_ports(ports: list[Json], seen: Json) -> list[dict[str, Any]]:
-    """The *ports* as given, with the number that the engine chose where none was given."""
-    chosen = {_port_key(port): port["external"] for port in _ports_from_engine(seen)}
-    return [
-        dict(port) if port.get("external") else {**port, "external": chosen.get(_port_key(port))}
-        for port in ports
-    ]
-
-
-def _volumes_to_engine(volumes: list[Json]) -> dict[str, Any]:
-    """Named volumes and host paths are `Binds`, anonymous ones `Volumes`, other containers' `VolumesFrom`."""
-    paths = [volume["containerPath"] for volume in volumes if volume.get("containerPath")]
-    return {
-        "Config.Volumes": {path: {} for path in paths},
-        "HostConfig.Binds": [bind for volume in volumes if (bind := _bind(volume))],
-        "HostConfig.VolumesFrom": [
-            volume["fromContainer"] for volume in volumes if volume.get("fromContainer")
-        ],
-    }
-
-
-def _bind(volume: Json) -> str:
-    source = volume.get("hostPath") or volume.get("volumeName")
-    if not source:
-        return ""
-    mode = ["ro" if volume.get("readOnly") else "rw", *filter(None, [volume.get("selinuxRelabel")])]
-    return f"{source}:{volume['containerPath']}:{','.join(mode)}"
-
-
-def _volumes_from_engine(seen: Json) -> list[dict[str, Any]]:
-    binds = [_volume(bind) for bind in dig(seen, "HostConfig.Binds") or ()]
-    return binds + [{"fromContainer": name} for name in dig(seen, "HostConfig.VolumesFrom") or ()]
-
-
-def _volume(bind: str) -> dict[str, Any]:
-    source, path, *mode = bind.split(":")
-    where = "hostPath" if source.startswith("/") else "volumeName"
-    return {where: source, "containerPath": path, "readOnly": "ro" in ",".join(mode).split(",")}
-
-
-def _mount_to_engine(mount: Json) -> dict[str, Any]:
-    request = {
-        "Type": mount["type"],
-        "Target": mount["target"],
-        "Source": mount.get("source", ""),
-        "ReadOnly": mount.get("readOnly", False),
-    }
-    return request | dict(_mount_options(mount))
-
-
-def _mount_options(mount: Json) -> Iterator[tuple[str, dict[str, Any]]]:
-    if bind := mount.get("bindOptions"):
-        yield "BindOptions", {"Propagation": bind.get("propagation", "")}
-    if volume := mount.get("volumeOptions"):
-        driver = {"Name": volume.get("driverName", ""), "Options": volume.get("driverOptions", {})}
-        labels = ev.labels_to_engine(volume.get("labels", ()))
-        yield (
-            "VolumeOptions",
-            {"NoCopy": volume.get("noCopy", False), "Labels": labels, "DriverConfig": driver},
-        )
-    if tmpfs := mount.get("tmpfsOptions"):
-        yield "TmpfsOptions", {"SizeBytes": tmpfs.get("sizeBytes", 0), "Mode": tmpfs.get("mode", 0)}
-
-
-def _mount_from_engine(mount: Json) -> dict[str, Any]:
-    names = {"type": "Type", "target": "Target", "source": "Source", "readOnly": "ReadOnly"}
-    return {name: mount[key] for name, key in names.items() if mount.get(key)}
-
-
-def _hosts_to_engine(hosts: list[Json]) -> list[str]:
-    return [f"{host['host']}:{host['ip']}" for host in hosts]
-
-
-def _hosts_from_engine(hosts: list[str] | None) -> list[dict[str, str]]:
-    split = [host.partition(":") for host in hosts or ()]
-    return [{"host": name, "ip": address} for name, _, address in split]
-
-
-def _gpus_to_engine(gpus: str) -> list[dict[str, Any]]:
-    request = {"Driver": "", "Capabilities": [["gpu"]], "Options": {}}
-    if gpus == "all":
-        return [request | {"Count": -1}]
-    return [request | {"DeviceIDs": gpus.removeprefix("device=").split(",")}]
-
-
-def _requests_to_engine(requests: list[Json]) -> list[dict[str, Any]]:
-    return [
-        {
-            "Driver": request["driver"],
-            "Count": request.get("count", 0),
-            "DeviceIDs": request.get("deviceIds", []),
-            "Capabilities": [request.get("capabilities", [])],
-            "Options": request.get("options", {}),
-        }
-        for request in requests
-    ]
-
-
 def _never(_seen: Json) -> None:
     """For what cannot be told from the engine's answer."""
 
@@ -249,19 +84,19 @@ FIELDS: tuple[Field, ...] = (
     _at("user", "Config.User"),
     _at("workingDir", "Config.WorkingDir"),
     _at("labels", "Config.Labels", ev.labels_to_engine, ev.labels_from_engine),
-    _at("healthcheck", "Config.Healthcheck", _health_to_engine, _health_from_engine),
+    _at("healthcheck", "Config.Healthcheck", values.health_to_engine, values.health_from_engine),
     _at("stopSignal", "Config.StopSignal"),
     _at("stopTimeout", "Config.StopTimeout"),
     _at("tty", "Config.Tty"),
     _at("stdinOpen", "Config.OpenStdin"),
-    Field("ports", _ports_to_engine, _ports_from_engine),
-    Field("volumes", _volumes_to_engine, _volumes_from_engine),
-    Field("capabilities", _capabilities_to_engine, _capabilities_from_engine),
+    Field("ports", values.ports_to_engine, values.ports_from_engine),
+    Field("volumes", values.volumes_to_engine, values.volumes_from_engine),
+    Field("capabilities", values.capabilities_to_engine, values.capabilities_from_engine),
     _at(
         "mounts",
         "HostConfig.Mounts",
-        lambda mounts: [_mount_to_engine(mount) for mount in mounts],
-        lambda mounts: [_mount_from_engine(mount) for mount in mounts or ()],
+        values.mounts_to_engine,
+        values.mounts_from_engine,
     ),
     _host("tmpfs", "Tmpfs"),
     _host("readOnly", "ReadonlyRootfs"),
@@ -286,8 +121,12 @@ FIELDS: tuple[Field, ...] = (
         "HostConfig.Devices",
         {"hostPath": "PathOnHost", "containerPath": "PathInContainer", "permissions": "CgroupPermissions"},
     ),
-    Field("deviceRequests", lambda value: {"HostConfig.DeviceRequests": _requests_to_engine(value)}, _never),
-    Field("gpus", lambda value: {"HostConfig.DeviceRequests": _gpus_to_engine(value)}, _never),
+    Field(
+        "deviceRequests",
+        lambda value: {"HostConfig.DeviceRequests": values.requests_to_engine(value)},
+        _never,
+    ),
+    Field("gpus", lambda value: {"HostConfig.DeviceRequests": values.gpus_to_engine(value)}, _never),
     _objects("ulimits", "HostConfig.Ulimits", {"name": "Name", "soft": "Soft", "hard": "Hard"}),
     _host("securityOpts", "SecurityOpt"),
     _host("privileged", "Privileged"),
@@ -301,7 +140,7 @@ FIELDS: tuple[Field, ...] = (
     _host("dns", "Dns"),
     _host("dnsOpts", "DnsOptions"),
     _host("dnsSearches", "DnsSearch"),
-    _at("hosts", "HostConfig.ExtraHosts", _hosts_to_engine, _hosts_from_engine),
+    _at("hosts", "HostConfig.ExtraHosts", values.hosts_to_engine, values.hosts_from_engine),
     _host("groupAdds", "GroupAdd"),
     _host("pidMode", "PidMode"),
     _host("ipcMode", "IpcMode"),

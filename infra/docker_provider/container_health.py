@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from infra.docker_provider.container_fields import dig
+from infra.docker_provider.container_values import dig
 from infra.docker_provider.engine import Engine
 
 Json = Mapping[str, Any]
@@ -33,6 +33,8 @@ def is_running(seen: Json) -> bool:
 
 def unmet(engine: Engine, container: str, inputs: Json) -> str:
     """Wait as the inputs ask, and say what the container fails to be; empty when it is as it should be."""
+    if not inputs.get("start"):
+        return ""
     if inputs.get("wait"):
         return _until_healthy(engine, container, inputs["waitTimeout"])
     if inputs.get("mustRun") and not inputs.get("attach") and not inputs.get("rm"):

@@ -47,6 +47,16 @@ def _not_empty(value: str) -> str | None:
     return None if value else "should not be empty"
 
 
+def _gpus(text: str) -> None:
+    if text != "all" and not text.startswith("device="):
+        raise ValueError(text)
+
+
+def _option(text: str) -> None:
+    if "=" not in text:
+        raise ValueError(text)
+
+
 def _octal(text: str) -> int:
     return int(text, 8)
 
@@ -63,6 +73,8 @@ RULES: Mapping[str, Rule] = {
     "cpus": _parsed_by(nano_cpus_of, "a number of CPUs like 1.5"),
     "cpuShares": _LIMIT,
     "destroyGraceSeconds": _LIMIT,
+    "gpus": _parsed_by(_gpus, "all or device=ID,ID"),
+    "networksAdvanced[].driverOpts[]": _parsed_by(_option, "NAME=value"),
     "healthcheck.interval": _DURATION,
     "healthcheck.timeout": _DURATION,
     "healthcheck.startPeriod": _DURATION,

@@ -16,6 +16,7 @@ Api = Any
 
 POLL_S = 0.2
 _CONNECTIONS = 16
+_ANSWER_WITHIN_S = 180
 _RELEASE_WITHIN_S = 5.0
 """How long a thing may still be held by what was just removed, before that counts as a failure."""
 
@@ -82,12 +83,13 @@ class Engine:
         import docker
         from docker import errors
 
+        options: Any = {"max_pool_size": _CONNECTIONS, "version": "auto", "timeout": _ANSWER_WITHIN_S}
         try:
             if self._host:
                 return docker.DockerClient(
                     base_url=self._host, max_pool_size=_CONNECTIONS, version="auto"
                 ).api
-            return docker.from_env(max_pool_size=_CONNECTIONS, version="auto").api
+            return docker.from_env(**options).api
         except errors.DockerException as error:
             where = f"at {self._host}" if self._host else "where DOCKER_HOST or the default socket points"
             raise ProviderError(
