@@ -9,7 +9,7 @@ import pytest
 from project import Project
 
 STACK = "dev-test"
-SHORT_LOAD = {"duration_s = 20": "duration_s = 4", "rate_per_s = 50": "rate_per_s = 100"}
+SHORT_LOAD = {"duration_s = 20": "duration_s = 7"}
 
 
 @pytest.fixture(scope="session")
