@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -35,12 +36,13 @@ class Chats:
         """The ids of the lane's entries that are held."""
         return {entry_id for held, entry_id in self._in_hand if held == lane}
 
-    async def room(self) -> int:
-        """How many more entries may be handed over; waits until there is room for one."""
-        while len(self) >= self._capacity:
+    async def room(self, timeout_s: float) -> int:
+        """How many more entries may be handed over, perhaps 0; waits up to *timeout_s* for room for one."""
+        if len(self) >= self._capacity:
             self._freed.clear()
-            await self._freed.wait()
-        return self._capacity - len(self)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), timeout_s)
+        return max(0, self._capacity - len(self))
 
     def hand_over(self, entry: Entry) -> None:
         """Have *entry* worked on after all earlier ones of its chat. One already held is not taken twice."""

@@ -36,7 +36,10 @@ _LUA = Path(__file__).with_name("lua")
 
 @dataclass(frozen=True)
 class Entry:
-    """One message in a lane's stream. `least_idle_ms`: how long nobody may have touched it, or `FRESH`."""
+    """One message in a lane's stream. `least_idle_ms`: how long nobody may have touched it, or `FRESH`.
+
+    What lacks a field, put there by hand or by another version, must become a dead letter and not stop us.
+    """
 
     lane: Lane
     id: str
@@ -51,17 +54,17 @@ class Entry:
     @property
     def chat(self) -> str:
         """The pseudonym of the chat."""
-        return self.fields[b"chat"].decode()
+        return self.fields.get(b"chat", b"").decode()
 
     @property
     def request_id(self) -> str:
         """The id of the webhook that brought it."""
-        return self.fields[b"requestId"].decode()
+        return self.fields.get(b"requestId", b"").decode()
 
     @property
     def received_ms(self) -> int:
         """When the webhook came, in ms since the epoch."""
-        return int(self.fields[b"received"])
+        return int(self.fields.get(b"received", b"0"))
 
 
 class TakeState(StrEnum):

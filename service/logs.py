@@ -80,6 +80,8 @@ def _describe_exception(
     if isinstance(error, tuple):
         error = error[1]
     if isinstance(error, BaseException):
+        if isinstance(error, BaseExceptionGroup):  # of a task group: what went wrong is inside
+            error = error.exceptions[0]
         line["error"] = type(error).__name__
         frames = traceback.extract_tb(error.__traceback__)
         line["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Generator
 
+import structlog
 import uvicorn
 import uvloop
 from prometheus_client import start_http_server
@@ -89,6 +91,14 @@ def run_worker(settings: WorkerSettings) -> None:
 
 
 async def _work(settings: WorkerSettings) -> None:
+    try:
+        await _answer_messages(settings)
+    except Exception as error:  # the last line of the log must be JSON too
+        structlog.get_logger().critical("Worker failed", exc_info=error)
+        sys.exit(1)
+
+
+async def _answer_messages(settings: WorkerSettings) -> None:
     async with open_worker(settings) as worker:
         loop = asyncio.get_running_loop()
         for stop_signal in STOP_SIGNALS:

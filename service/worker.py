@@ -43,13 +43,13 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is set, then finish what is in hand or leave it pending."""
+        self._beat()  # a path that cannot be written should end the process now, not pass for a Redis error
         renewing = asyncio.create_task(self._renew_forever())
         self.log.info("Worker started", release=self.release)
         try:
-            await asyncio.gather(
-                self._until_stop(self._read, pause_s=0),
-                self._until_stop(self._retry, pause_s=RETRY_EVERY_S),
-            )
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._until_stop(self._read, pause_s=0))
+                loops.create_task(self._until_stop(self._retry, pause_s=RETRY_EVERY_S))
         finally:
             # A read may have taken BLOCK_MS; one more second is for closing connections.
             left = await self.chats.end(max(0.1, self.stop_grace_s - BLOCK_MS / 1000 - 1))
@@ -76,7 +76,9 @@ class Worker:
 
     async def _read(self) -> None:
         """Hand over new messages as long as there is room."""
-        count = await self.chats.room()
+        count = await self.chats.room(BLOCK_MS / 1000)
+        if not count:
+            return
         lanes = await self._lanes()
         for entry in await self.inbox.read(lanes, count=count, block_ms=BLOCK_MS):
             self.chats.hand_over(entry)
@@ -86,8 +88,8 @@ class Worker:
         self._beat()
         for lane in await self._lanes():
             for entry in await self.inbox.due(lane, self.chats.in_hand(lane)):
-                await self.chats.room()
-                self.chats.hand_over(entry)
+                if await self.chats.room(BLOCK_MS / 1000):
+                    self.chats.hand_over(entry)
 
     async def _lanes(self) -> list[Lane]:
         """The lanes to serve now, opened."""

@@ -73,12 +73,13 @@ async def test_concurrency_is_bounded() -> None:
 
 
 async def test_room_is_made_by_finishing() -> None:
-    """When all places are taken, `room` waits for one to be free."""
+    """When all places are taken, `room` waits for one to be free, but not for ever."""
     work = Work()
     chats = Chats(work, concurrency=1)
     for number in range(READ_AHEAD):
         chats.hand_over(entry("a", number))
-    waiting = asyncio.create_task(chats.room())
+    assert await chats.room(0.01) == 0
+    waiting = asyncio.create_task(chats.room(5))
     await settle()
     assert not waiting.done()
     work.gate.set()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,9 @@ import redis as blocking_redis
 from service_kit import CLIENT, SECRET, Processes, Running, Stub, event, free_port, wait_until
 
 from contracts.webhook import LANE_HEADER, REPLIES_PATH, WEBHOOK_PATH, signed_headers
+from service.healthcheck import DEFAULT_HEARTBEAT_FILE, DEFAULT_HOST, DEFAULT_PORT
 from service.lanes import LIVE, LIVE_POINTER, gate_lane
+from service.settings import WebSettings, WorkerSettings
 
 pytestmark = pytest.mark.integration
 
@@ -336,6 +339,18 @@ class TestStopping:
         wait_until(lambda: idle(store), "another has done it")
         assert (len(stub.sent), store.xlen(LIVE.unknown)) == (1, 0)
 
+    def test_full_worker_ends_too(self, processes: Processes, stub: Stub, store: Any) -> None:
+        """A worker that holds as much as it may, all of it stuck, still ends within its grace."""
+        stub.behave = lambda path, _: 30.0 if path == "/v1/chat/completions" else 200
+        web = processes.web()
+        worker = processes.worker(stub, AI_API_URL=stub.url, STOP_GRACE_S="4", CONCURRENCY="1")
+        send(web, *"abcdefgh")
+        wait_until(lambda: len(stub.asked) == 1, "it is stuck")
+        started = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - started < 4
+        assert store.xlen(LIVE.stream) == 8
+
     def test_web_turns_not_ready_and_finishes_its_requests(self, processes: Processes) -> None:
         """After SIGTERM a request in the middle of its body is still taken; then the process ends with 0."""
         web = processes.web(DRAIN_DELAY_S="0.5")
@@ -351,6 +366,41 @@ class TestStopping:
             connection.sendall(body[50:])
             assert connection.recv(12) == b"HTTP/1.1 202"
         assert web.process.wait(10) == 0
+
+
+class TestEnvironment:
+    """What is wrong around a process is said in its log, in one line of JSON."""
+
+    @pytest.mark.parametrize(
+        "environment", [{"HEARTBEAT_FILE": "/nowhere/beat"}, {"METRICS_PORT": "busy"}], ids=["file", "port"]
+    )
+    def test_worker_that_cannot_run_says_so(self, redis_url: str, environment: dict[str, str]) -> None:
+        """A file or port that cannot be had ends the worker with 1, and no traceback."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            named = {
+                name: value.replace("busy", str(taken.getsockname()[1]))
+                for name, value in environment.items()
+            }
+            done = subprocess.run(
+                [sys.executable, "-m", "service", "worker"],
+                env={"REDIS_URL": redis_url, "METRICS_PORT": "0", **named},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (1, "")
+        assert json.loads(done.stdout.splitlines()[-1])["msg"] == "Worker failed"
+
+    def test_foreign_entry_is_a_dead_letter(self, processes: Processes, stub: Stub, store: Any) -> None:
+        """Something in the stream that is no message of ours ends there, and the others go on."""
+        web = processes.web()
+        processes.worker(stub, MAX_ATTEMPTS="2")
+        store.xadd(LIVE.stream, {"what": "ever"})
+        send(web, "hello")
+        wait_until(lambda: idle(store), "both are done")
+        assert (store.xlen(LIVE.dead), len(stub.sent)) == (1, 1)
 
 
 class TestHealthCheck:
@@ -371,6 +421,12 @@ class TestHealthCheck:
         wait_until(beat.exists, "it beats")
         assert healthcheck("worker", HEARTBEAT_FILE=str(beat)) == 0
         assert healthcheck("worker", HEARTBEAT_FILE=str(tmp_path / "none")) == 1
+
+    def test_it_knows_the_defaults(self) -> None:
+        """Without an environment it asks where the processes are by default."""
+        web, worker = WebSettings.model_fields, WorkerSettings.model_fields
+        assert (web["port"].default, web["host"].default) == (DEFAULT_PORT, DEFAULT_HOST)
+        assert worker["heartbeat_file"].default == Path(DEFAULT_HEARTBEAT_FILE)
 
     def test_it_is_fast(self) -> None:
         """It imports none of the service's packages: they would cost each container CPU every few seconds."""
