@@ -3,7 +3,7 @@
     python provider_stack_program.py VERB WANTED
 
 VERB is preview, up, up-refreshed or destroy; WANTED is `Wanted` as JSON. Prints the changes and outputs as
-JSON; a failure prints the engine's own text and exits 1. The environment says where the state and the plugins are.
+JSON; a failure prints the engine's own text and exits 1. The environment says where state and plugins are.
 """
 
 from __future__ import annotations
