@@ -27,7 +27,7 @@ _PLANNED = {
     OpType.REPLACE: "would replace",
 }
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
-_NOISE = re.compile(r"^(update failed|preview failed|using pulumi-\S+ from \$PATH at .*)$")
+_NOISE = re.compile(r"^(update failed|preview failed)$")
 
 
 class Progress:

@@ -1,0 +1,78 @@
+"""`up` killed with all its children, at any moment, converges when it is run again.
+
+Three moments of each kind by default; `RUNBOOK_KILLS=10` takes ten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import docker
+import pytest
+from conftest import STACK
+from project import Project
+
+pytestmark = pytest.mark.stack
+
+KILLS = int(os.environ.get("RUNBOOK_KILLS", "3"))
+LONGEST_S = 24.0
+FIRST_S = 0.7
+MOMENTS = [
+    round(FIRST_S + (LONGEST_S - FIRST_S) * (number / (KILLS - 1)) ** 1.5, 1) for number in range(KILLS)
+]
+
+
+def known_containers(project: Project) -> set[str]:
+    """The ids of the containers in the stack's state."""
+    state = json.loads(project.pulumi("stack", "export").stdout)["deployment"]
+    assert not state.get("pending_operations")
+    return {
+        resource["id"]
+        for resource in state["resources"]
+        if resource["type"] == "docker:index/container:Container"
+    }
+
+
+def containers(label: str) -> dict[str, str]:
+    """Id and name of each container with *label*, running or not."""
+    found = docker.from_env().containers.list(all=True, filters={"label": label})
+    return {str(container.id): str(container.name) for container in found}
+
+
+def assert_converged(project: Project, release: str) -> None:
+    """Engine and state agree, no other release is left, nobody holds the lock, and there is nothing to do."""
+    found = containers(f"runbook.stack={STACK}")
+    assert found.keys() == known_containers(project)
+    releases = {name.rpartition("-r-")[2] for name in found.values() if "-web-" in name or "-worker-" in name}
+    assert releases == {release.removeprefix("r-")}
+    locks = project.root / ".pulumi-state/.pulumi/locks/organization/runbook" / STACK
+    assert list(Path(locks).glob("*.json")) == []
+    assert "nothing to do" in project.runbook("up").stderr
+
+
+@pytest.mark.parametrize("moment_s", MOMENTS)
+def test_a_killed_deployment_converges(live: Project, moment_s: float) -> None:
+    """The next `up` clears up, says so, and ends with the new release live."""
+    before = live.outputs()["release"]
+    live.append("service/webhook.py", f"\n# killed after {moment_s} s\n")
+    was_killed = live.kill_up_after(moment_s)
+    held = list((live.root / ".pulumi-state/.pulumi/locks/organization/runbook" / STACK).glob("*.json"))
+    done = live.runbook("up", "--json")
+    assert done.returncode == 0, done.stderr
+    if was_killed and held:
+        assert "was killed: clearing up" in done.stderr
+        assert "removing its lock" in done.stderr
+    after = json.loads(done.stdout)["release"]
+    assert after != before
+    assert_converged(live, after)
+
+
+@pytest.mark.parametrize("moment_s", MOMENTS[1:])
+def test_a_killed_first_deployment_converges(live: Project, moment_s: float) -> None:
+    """The same from nothing, when network, Redis and proxy are only being made."""
+    assert live.runbook("destroy").returncode == 0
+    live.configure()
+    live.kill_up_after(moment_s)
+    assert_converged(live, live.deploy())
