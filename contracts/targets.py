@@ -33,6 +33,7 @@ class Health(_Section):
 class Smoke(_Section):
     """Limits of the smoke suite."""
 
+    answer_s: float = Field(gt=0)
     reply_within_s: float = Field(gt=0)
     settle_s: float = Field(gt=0)
 

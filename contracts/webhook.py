@@ -19,13 +19,13 @@ Algorithm = Literal["sha512", "sha256"]
 WEBHOOK_PATH = "/api/webhooks/whatsapp"
 REPLIES_PATH = "/api/gate/replies"
 LANE_HEADER = "X-Gate-Lane"
-"""Set by the proxy's candidate frontend, stripped by its public one: keeps the event in the release's lane."""
+"""Set by the proxy's candidate frontend, stripped by its public one: keeps events in the release's lane."""
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def signed_headers(body: bytes, secret: str, algorithm: Algorithm = "sha512") -> dict[str, str]:
-    """WAHA's headers for *body*: a lowercase hex HMAC over the raw bytes, its algorithm, an id and the time."""
+    """WAHA's headers for *body*: a lowercase hex HMAC over the raw bytes, its algorithm, an id, the time."""
     digest = hmac.new(secret.encode(), body, getattr(hashlib, algorithm)).hexdigest()
     return {
         "Content-Type": "application/json",

@@ -1,15 +1,18 @@
-"""First of all: is there a release that takes traffic?"""
+"""First of all: is there a release that takes traffic, and answers before its sender gives up?"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from contracts.targets import Targets
+from contracts.webhook import message_event
 from smoke.evidence import Measured
 from smoke.target import NoAnswerError, Target, described
 
 PROBE_TIMEOUT_S = 2.0
+WEBHOOKS = 3
 BETWEEN_PROBES_S = 0.25
 
 
@@ -28,6 +31,31 @@ def test_ready(measured: Measured, target: Target, targets: Targets, stop_run: C
     if not ok:
         stop_run("the release never became ready")
     measured(round(waited_s, 3), limit_s, unit="s", samples=probes, ok=ok, detail=f"at last {answer}")
+
+
+def test_webhook_answers_in_time(
+    measured: Measured, target: Target, targets: Targets, stop_run: Callable[[str], None]
+) -> None:
+    """The fastest of a few webhooks is answered within the limit: one may be slow on a busy machine.
+
+    A release this slow would take minutes for the rest of the suite, and only say the same again.
+    """
+    limit_s, took_s = targets.smoke.answer_s, []
+    for _ in range(WEBHOOKS):
+        started = time.monotonic()
+        target.post(target.signed(_status_event()))
+        took_s.append(time.monotonic() - started)
+    ok = min(took_s) <= limit_s
+    if not ok:
+        stop_run("webhooks are answered too late")
+    detail = "the fastest of them"
+    measured(round(min(took_s), 3), limit_s, unit="s", samples=WEBHOOKS, ok=ok, detail=detail)
+
+
+def _status_event() -> dict[str, Any]:
+    """An event that asks for no reply: a session is working."""
+    event = message_event("", chat_id="status@broadcast", event="session.status")
+    return {**event, "payload": {"name": event["session"], "status": "WORKING"}}
 
 
 def _probe(target: Target) -> tuple[bool, str]:

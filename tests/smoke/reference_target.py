@@ -48,6 +48,7 @@ class Flaws:
     lacks_a_service: bool = False
     is_degraded: bool = False
     health_takes_s: float = 0.0
+    webhook_takes_s: float = 0.0
     fails_on_malformed: bool = False
     takes_any_size: bool = False
     drops_oversized_unanswered: bool = False
@@ -84,6 +85,7 @@ class ReferenceTarget:
         """Read, verify, claim, answer."""
         if self.flaws.hangs_on_webhooks:
             await self._until_disconnect(request)
+        await asyncio.sleep(self.flaws.webhook_takes_s)
         body = await self._bounded_body(request)
         if body is None:
             return _error(413, "too large")
