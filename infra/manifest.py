@@ -97,23 +97,44 @@ def describe(
 
 
 def snapshot(package: str, site: Path) -> Path:
-    """A build context: a copy of *package* as it is now and the *site*-packages; its name holds their hashes.
+    """A build context: a copy of *package* as it is now; its name holds the hashes of it and of its packages.
 
     The copy is hashed, not the original: an edit during an update cannot get into another id's image.
     """
-    contexts = BUILD / "context"
-    staged = contexts / f".{package}-{os.getpid()}"
-    shutil.rmtree(staged, ignore_errors=True)
+    staged = _staged(package)
     shutil.copytree(
         REPOSITORY / package, staged / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
     )
-    context = contexts / f"{package}-{hash_tree(staged)[:12]}-{site.name}"
+    shutil.move(staged / package / "Dockerfile", staged / "Dockerfile")
+    return _kept(staged, f"{package}-{hash_tree(staged)[:12]}-{site.name}")
+
+
+def packages_context(site: Path) -> Path:
+    """The build context of the image with the packages in *site*, by hard links: it costs no disk space."""
+    dockerfile = REPOSITORY / "infra/images/packages.Dockerfile"
+    name = f"packages-{hashlib.sha256(dockerfile.read_bytes()).hexdigest()[:12]}-{site.name}"
+    if (BUILD / "context" / name).is_dir():
+        return BUILD / "context" / name
+    staged = _staged("packages")
+    shutil.copytree(site, staged / "site", copy_function=os.link)
+    shutil.copy2(dockerfile, staged / "Dockerfile")
+    return _kept(staged, name)
+
+
+def _staged(name: str) -> Path:
+    folder = BUILD / "context" / f".{name}-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _kept(staged: Path, name: str) -> Path:
+    """The context *name*: made of *staged*, unless it is there."""
+    context = staged.with_name(name)
     if context.is_dir():
         shutil.rmtree(staged)
-        return context
-    shutil.copytree(site, staged / "site", copy_function=os.link)
-    shutil.move(staged / package / "Dockerfile", staged / "Dockerfile")
-    staged.rename(context)
+    else:
+        staged.rename(context)
     return context
 
 

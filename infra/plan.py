@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +10,27 @@ import pulumi
 
 from infra.base_images import BaseImage, Role, resolve
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
-from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, snapshot
+from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, packages_context, snapshot
 from infra.python_site import ensure_site
 from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
 
 MADE = {"REDIS_URL"}
 """Secrets of the service that the infrastructure makes itself."""
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What the service's and the sandbox's images are built on: Python, the packages of the lock file."""
+
+    name: str
+    context: Path
+
+    @classmethod
+    def of(cls, python: BaseImage, context: Path) -> Packages:
+        """Named by what it is made of."""
+        digest = hashlib.sha256(f"{python.name}\0{context.name}".encode()).hexdigest()[:12]
+        return cls(f"runbook/packages:{digest}", context)
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Plan:
     context: Path | None
     sandbox_context: Path | None
     python: BaseImage
+    packages: Packages
     redis: BaseImage
     haproxy: BaseImage
 
@@ -40,6 +56,7 @@ def read_plan(config: StackConfig) -> Plan:
     mode = config.layout.images
     python = resolve(Role.PYTHON, mode)
     site = ensure_site(REPOSITORY / "service/requirements.lock")
+    packages = Packages.of(python, packages_context(site))
     kept = Secrets(config.secrets, config.retired, config.secrets[RELEASE_KEY])
     context = None if config.pinned else snapshot("service", site)
     if context is None:
@@ -47,7 +64,7 @@ def read_plan(config: StackConfig) -> Plan:
     else:
         names = SECRET_NAMES & config.secrets.keys()
         manifest = describe(
-            context, python.name, _environment(config), kept.digests(names), Shape.of(config.layout)
+            context, packages.name, _environment(config), kept.digests(names), Shape.of(config.layout)
         )
     return Plan(
         manifest=manifest,
@@ -55,6 +72,7 @@ def read_plan(config: StackConfig) -> Plan:
         context=context,
         sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
         python=python,
+        packages=packages,
         redis=resolve(Role.REDIS, mode),
         haproxy=resolve(Role.HAPROXY, mode),
     )

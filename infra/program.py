@@ -28,13 +28,13 @@ def deploy() -> None:
     network = _network(config)
     redis = RedisStore(RedisArgs(config.stack, config.prefix, _base(plan.redis), network, _password(config)))
     proxy = Proxy(ProxyArgs(config.stack, config.prefix, _base(plan.haproxy), network, config.layout))
-    python = _base(plan.python)
+    packages = _packages(plan)
     before: list[pulumi.Resource] = [redis]
     if plan.sandbox_context:
         before.append(
-            Sandbox(SandboxArgs(config.stack, config.prefix, plan.sandbox_context, python, network))
+            Sandbox(SandboxArgs(config.stack, config.prefix, plan.sandbox_context, packages, network))
         )
-    release = _release(config, plan, python, network, redis, before)
+    release = _release(config, plan, packages, network, redis, before)
 
     def route(name: str, after: pulumi.Resource) -> Route:
         return Route(
@@ -85,10 +85,23 @@ def _base(image: BaseImage) -> pulumi.Output[str]:
     return docker.RemoteImage(f"base-{image.role}", name=image.name, keep_locally=True).name
 
 
+def _packages(plan: Plan) -> pulumi.Output[str]:
+    """The image with the packages, built once for a lock file: a release then builds in a second."""
+    image = plan.packages
+    return docker.RemoteImage(
+        f"packages-{image.name.rpartition(':')[2]}",
+        name=image.name,
+        build=docker.RemoteImageBuildArgs(
+            context=str(image.context), build_args={"BASE": _base(plan.python)}, force_remove=True
+        ),
+        keep_locally=True,
+    ).name
+
+
 def _release(
     config: StackConfig,
     plan: Plan,
-    python: pulumi.Output[str],
+    packages: pulumi.Output[str],
     network: docker.Network,
     redis: RedisStore,
     before: list[pulumi.Resource],
@@ -98,14 +111,14 @@ def _release(
         stack=config.stack,
         prefix=config.prefix,
         manifest=plan.manifest,
-        image=_image(plan, python),
+        image=_image(plan, packages),
         network=network,
         secrets={**secrets, "REDIS_URL": redis.url},
     )
     return Release(args, pulumi.ResourceOptions(depends_on=before))
 
 
-def _image(plan: Plan, python: pulumi.Output[str]) -> pulumi.Output[str]:
+def _image(plan: Plan, packages: pulumi.Output[str]) -> pulumi.Output[str]:
     """The release's image: built from the sources as they are, or kept from when the release was made."""
     manifest: Manifest = plan.manifest
     if plan.context is None:
@@ -115,7 +128,8 @@ def _image(plan: Plan, python: pulumi.Output[str]) -> pulumi.Output[str]:
         name=manifest.image,
         build=docker.RemoteImageBuildArgs(
             context=str(plan.context),
-            build_args={"BASE": python},
+            build_args={"BASE": packages},
+            force_remove=True,
             labels={"runbook.release": manifest.id},
         ),
         keep_locally=True,

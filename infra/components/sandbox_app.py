@@ -45,7 +45,7 @@ class Sandbox(pulumi.ComponentResource):
             f"{name}-image",
             name=f"runbook/sandbox:{args.context.name.split('-')[1]}",
             build=docker.RemoteImageBuildArgs(
-                context=str(args.context), build_args={"BASE": args.base_image}
+                context=str(args.context), build_args={"BASE": args.base_image}, force_remove=True
             ),
             keep_locally=True,
             opts=pulumi.ResourceOptions(parent=self),

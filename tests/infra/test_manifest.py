@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from infra import manifest as module
-from infra.manifest import Manifest, Secrets, Shape, describe, hash_tree, snapshot
+from infra.manifest import (
+    Manifest,
+    Secrets,
+    Shape,
+    describe,
+    hash_tree,
+    packages_context,
+    snapshot,
+)
 
 SHAPE = Shape(web_replicas=2, worker_replicas=1, web_memory_mb=256, worker_memory_mb=256)
 CONTEXT = Path("service-0123456789ab-site-1")
@@ -90,12 +98,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_snapshot_is_a_complete_build_context(project: Path) -> None:
-    """It holds the Dockerfile, the package and the packages it needs; bytecode does not count."""
+    """It holds the Dockerfile and the package; bytecode does not count."""
     (project / "service/__pycache__").mkdir()
     (project / "service/__pycache__/app.pyc").write_bytes(b"x")
     context = snapshot("service", project / "site-a")
     found = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
-    assert found == {"Dockerfile", "service/app.py", "site/lib.py"}
+    assert found == {"Dockerfile", "service/app.py"}
 
 
 def test_a_snapshot_is_named_by_its_content(project: Path) -> None:
@@ -114,3 +122,15 @@ def test_a_moved_file_changes_the_hash(tmp_path: Path) -> None:
     before = hash_tree(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert hash_tree(tmp_path) != before
+
+
+def test_the_packages_context_is_made_once(project: Path) -> None:
+    """It holds the packages by hard links, and is named by the lock's site and its own Dockerfile."""
+    dockerfile = project / "infra/images/packages.Dockerfile"
+    dockerfile.parent.mkdir(parents=True)
+    dockerfile.write_text("FROM x")
+    one = packages_context(project / "site-a")
+    assert (one / "site/lib.py").stat().st_ino == (project / "site-a/lib.py").stat().st_ino
+    assert packages_context(project / "site-a") == one
+    dockerfile.write_text("FROM y")
+    assert packages_context(project / "site-a") != one

@@ -140,25 +140,26 @@ def test_a_broken_release_is_stopped_at_the_gate(live: Project, flaw: str) -> No
     """`up` exits 1 and says which check failed, with value, limit and samples; live traffic goes on."""
     file, code, check = BROKEN[flaw]
     before = live.outputs()["release"]
-    live.append(file, "\n\n" + code)
-    sender = Sender(secret_of(live))
-    with SteadyClient(live.ports["port"], sender, connections=2, per_s=20) as client:
+    client = SteadyClient(live.ports["port"], Sender(secret_of(live)), connections=2, per_s=20)
+    with live.broken(file, "\n\n" + code), client:
         refused = live.runbook("up")
     assert refused.returncode == 1
     said = refused.stderr.partition("error: ")[2]
-    assert any(re.search(check, line) and "limit" in line and "samples" in line for line in said.splitlines()), said
+    assert any(
+        re.search(check, line) and "limit" in line and "samples" in line for line in said.splitlines()
+    ), said
     assert "Traceback" not in refused.stderr + refused.stdout
     assert client.failures == []
     assert live.outputs()["release"] == before
-    live.restore(file)
     assert live.deploy() == before
 
 
 def test_rollback_brings_back_the_release_before(live: Project) -> None:
-    """Through its gate, with its configuration; the next `up` deploys the sources again."""
+    """Through its gate, with the secret it had; the next `up` deploys sources and secrets as they are."""
     first = live.outputs()["release"]
-    live.append("service/webhook.py", f"{EDIT}# rolled back\n")
+    live.runbook("secrets", "set", "RESEND_API_KEY", stdin="re_another_value")
     second = live.deploy()
+    assert second != first
     done = live.runbook("rollback")
     assert done.returncode == 0, done.stderr
     assert live.outputs()["release"] == first

@@ -9,12 +9,15 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+_TIMEOUT_S = 400
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -50,13 +53,13 @@ class Project:
         file = self.root / f"Pulumi.{self.stack}.yaml"
         file.write_text(f"config:\n  runbook:layout:\n    sandbox: true\n{layout}")
 
-    def runbook(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    def runbook(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """`bin/runbook …` on the project's stack, to its end."""
-        return self._run(["bin/runbook", *arguments, "--stack", self.stack], timeout_s)
+        return self._run(["bin/runbook", *arguments, "--stack", self.stack], stdin)
 
-    def pulumi(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`bin/pulumi …` on the project's stack, to its end."""
-        return self._run(["bin/pulumi", *arguments, "--stack", self.stack], timeout_s)
+        return self._run(["bin/pulumi", *arguments, "--stack", self.stack], "")
 
     def outputs(self) -> dict[str, Any]:
         """What `bin/runbook outputs --json` prints."""
@@ -76,9 +79,15 @@ class Project:
         with (self.root / file).open("a") as source:
             source.write(text)
 
-    def restore(self, file: str) -> None:
-        """The file as it is in the checkout."""
-        shutil.copy2(CHECKOUT / file, self.root / file)
+    @contextmanager
+    def broken(self, file: str, code: str) -> Iterator[None]:
+        """A source file with *code* at its end, for the length of a block."""
+        whole = (self.root / file).read_text()
+        self.append(file, code)
+        try:
+            yield
+        finally:
+            (self.root / file).write_text(whole)
 
     def kill_up_after(self, seconds: float) -> bool:
         """Start `up`, SIGKILL it with all its descendants after *seconds*; False if it had ended by then."""
@@ -97,15 +106,15 @@ class Project:
         process.wait()
         return True
 
-    def _run(self, command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], stdin: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.root,
             env=environment(),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=_TIMEOUT_S,
             check=False,
         )
 

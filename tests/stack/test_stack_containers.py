@@ -1,0 +1,89 @@
+"""What the engine shows of a live stack: no privileges, no open ports, no secrets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import docker
+import pytest
+from conftest import STACK
+from project import Project
+
+pytestmark = pytest.mark.stack
+
+RUNNING_ROLES = {"web", "worker", "redis", "proxy", "sandbox"}
+
+
+@pytest.fixture
+def inspected(live: Project) -> dict[str, dict[str, Any]]:
+    """`docker inspect` of each of the stack's running containers, by name."""
+    found = docker.from_env().containers.list(filters={"label": f"runbook.stack={live.stack}"})
+    roles = {container.labels["runbook.role"] for container in found}
+    assert roles == RUNNING_ROLES
+    return {str(container.name): container.attrs for container in found}
+
+
+def test_every_container_is_hardened(inspected: dict[str, dict[str, Any]]) -> None:
+    """Not root, read-only, no capability, bounded memory and logs, restarted, checked, stopped gently."""
+    for name, attrs in inspected.items():
+        host, config = attrs["HostConfig"], attrs["Config"]
+        assert config["User"].partition(":")[0] not in ("", "0", "root"), name
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["CapAdd"] is None, name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert not host["Privileged"], name
+        assert 0 < host["Memory"] <= 512 * 2**20, name
+        assert host["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}, name
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+        assert config["Healthcheck"]["Test"], name
+        assert config["StopTimeout"] >= 10, name
+
+
+def test_only_the_proxy_publishes_ports_and_only_on_loopback(
+    live: Project, inspected: dict[str, dict[str, Any]]
+) -> None:
+    """Redis, web, worker and sandbox are reached through the stack's network alone."""
+    published = {
+        name: {(port["HostIp"], int(port["HostPort"])) for ports in bindings.values() for port in ports}
+        for name, attrs in inspected.items()
+        if (bindings := attrs["HostConfig"]["PortBindings"])
+    }
+    assert published == {
+        f"runbook-{STACK}-proxy": {("127.0.0.1", port) for port in live.ports.values()},
+    }
+
+
+def test_no_secret_is_readable(live: Project, inspected: dict[str, dict[str, Any]]) -> None:
+    """Not in inspect, process lists, logs, state, configuration, the suites' output or the reports."""
+    names = ("REDIS_PASSWORD", "RELEASE_KEY", "WAHA_API_KEY", "WAHA_WEBHOOK_SECRET")
+    secrets = {name: live.runbook("secrets", "get", name).stdout.strip() for name in names}
+    engine = docker.from_env()
+    places = {f"inspect of {name}": json.dumps(attrs) for name, attrs in inspected.items()}
+    for name in inspected:
+        container = engine.containers.get(name)
+        places[f"logs of {name}"] = container.logs().decode(errors="replace")
+        places[f"processes of {name}"] = json.dumps(container.top(ps_args="axww -o pid,args"))
+    for folder in (".pulumi-state", ".build/reports"):
+        for file in (live.root / folder).rglob("*"):
+            if file.is_file():
+                places[str(file)] = file.read_text(errors="replace")
+    places["configuration"] = (live.root / f"Pulumi.{STACK}.yaml").read_text()
+    shown = live.runbook("outputs", "--json")
+    places["outputs"] = shown.stdout + shown.stderr
+    preview = live.pulumi("preview", "--diff")
+    places["preview"] = preview.stdout + preview.stderr
+    places["processes of this machine"] = subprocess.run(
+        ["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    assert all(len(value) >= 20 for value in secrets.values())
+    assert len(places) > 20
+    leaks = [
+        (secret, place)
+        for secret, value in secrets.items()
+        for place, text in places.items()
+        if value in text
+    ]
+    assert leaks == []
