@@ -17,8 +17,8 @@ def labels(stack: str, **more: str) -> list[docker.ContainerLabelArgs]:
     return [docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(named.items())]
 
 
-def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments of a container that runs as *user* (uid:gid), read-only, with nothing it does not need.
+def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str], **instead: Any) -> dict[str, Any]:
+    """Arguments of a container that runs as *user* (uid:gid), read-only; *instead* replaces single ones.
 
     `memory_swap` equals `memory` because the provider would otherwise see a change on each update.
     """
@@ -37,6 +37,7 @@ def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str]) -> dict[str, A
         "stop_signal": "SIGTERM",
         "stop_timeout": STOP_GRACE_S,
         "destroy_grace_seconds": STOP_GRACE_S,
+        **instead,
     }
 
 

@@ -75,7 +75,10 @@ class Proxy(pulumi.ComponentResource):
             wait=True,
             wait_timeout=60,
             labels=labels(args.stack, role="proxy"),
-            **{**hardened("99:99", 192, {"/run/haproxy": "size=1m,mode=0777"}), "init": False},
+            # The master process is the first one, and SIGUSR1 is its way to end what is under way.
+            **hardened(
+                "99:99", 192, {"/run/haproxy": "size=1m,mode=0777"}, init=False, stop_signal="SIGUSR1"
+            ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[seeded]),
         )
         self.register_outputs({"container": self.container.name})
