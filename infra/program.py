@@ -7,6 +7,7 @@ import pulumi_docker as docker
 
 from contracts.targets import read_targets
 from infra.base_images import BaseImage
+from infra.components.place import Place
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.components.redis_store import RedisArgs, RedisStore
 from infra.components.release import Release, ReleaseArgs
@@ -15,6 +16,7 @@ from infra.dynamic.base_image import MadeImage
 from infra.dynamic.gate import Gate
 from infra.dynamic.ledger import Ledger
 from infra.dynamic.route import Route
+from infra.haproxy_config import RouteName
 from infra.manifest import BUILD, Manifest
 from infra.plan import Plan, read_plan
 from infra.provenance import provenance
@@ -25,20 +27,18 @@ def deploy() -> None:
     """Declare the stack: network, Redis, proxy, release, candidate route, gate, live route."""
     config = read_stack_config()
     plan, targets = read_plan(config), read_targets()
-    network = _network(config)
-    redis = RedisStore(RedisArgs(config.stack, config.prefix, _base(plan.redis), network, _password(config)))
-    proxy = Proxy(ProxyArgs(config.stack, config.prefix, _base(plan.haproxy), network, config.layout))
+    place = Place(config.stack, config.prefix, _network(config))
+    redis = RedisStore(RedisArgs(place, _base(plan.redis), _password(config)))
+    proxy = Proxy(ProxyArgs(place, _base(plan.haproxy), config.layout))
     packages = _packages(plan)
     before: list[pulumi.Resource] = [redis]
     if plan.sandbox_context:
-        before.append(
-            Sandbox(SandboxArgs(config.stack, config.prefix, plan.sandbox_context, packages, network))
-        )
-    release = _release(config, plan, packages, network, redis, before)
+        before.append(Sandbox(SandboxArgs(place, plan.sandbox_context, packages)))
+    release = _release(plan, place, packages, redis, before)
 
-    def route(name: str, after: pulumi.Resource) -> Route:
+    def route(name: RouteName, after: pulumi.Resource) -> Route:
         return Route(
-            "live" if name == "live" else "candidate",
+            name,
             release=plan.manifest.id,
             servers=release.web_names,
             proxy=proxy.container.name,
@@ -52,7 +52,7 @@ def deploy() -> None:
     candidate = route("candidate", after=release)
     gate = Gate(
         release=plan.manifest.id,
-        candidate_url=_url(config, config.layout.candidate_port),
+        candidate_url=_loopback(config.layout.candidate_port),
         webhook_secret=plan.secrets["WAHA_WEBHOOK_SECRET"],
         reports=BUILD / "reports" / config.stack / plan.manifest.id,
         opts=pulumi.ResourceOptions(depends_on=[candidate]),
@@ -99,20 +99,17 @@ def _packages(plan: Plan) -> pulumi.Output[str]:
 
 
 def _release(
-    config: StackConfig,
     plan: Plan,
+    place: Place,
     packages: pulumi.Output[str],
-    network: docker.Network,
     redis: RedisStore,
     before: list[pulumi.Resource],
 ) -> Release:
     secrets = {name: pulumi.Output.secret(value) for name, value in plan.secrets.items()}
     args = ReleaseArgs(
-        stack=config.stack,
-        prefix=config.prefix,
+        place=place,
         manifest=plan.manifest,
         image=_image(plan, packages),
-        network=network,
         secrets={**secrets, "REDIS_URL": redis.url},
     )
     return Release(args, pulumi.ResourceOptions(depends_on=before))
@@ -136,14 +133,16 @@ def _image(plan: Plan, packages: pulumi.Output[str]) -> pulumi.Output[str]:
     ).name
 
 
-def _url(config: StackConfig, port: int) -> str:
-    return f"http://{'127.0.0.1' if config.layout.bind == '0.0.0.0' else config.layout.bind}:{port}"  # noqa: S104
+def _loopback(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _export(config: StackConfig, live: Route, ledger: Ledger) -> None:
-    pulumi.export("url", _url(config, config.layout.port))
-    pulumi.export("candidate_url", f"http://127.0.0.1:{config.layout.candidate_port}")
-    if config.layout.sandbox:
-        pulumi.export("sandbox_url", f"http://127.0.0.1:{config.layout.sandbox_port}")
+    layout = config.layout
+    everywhere = layout.bind == "0.0.0.0"  # noqa: S104 - what the operator may have set
+    pulumi.export("url", _loopback(layout.port) if everywhere else f"http://{layout.bind}:{layout.port}")
+    pulumi.export("candidate_url", _loopback(layout.candidate_port))
+    if layout.sandbox:
+        pulumi.export("sandbox_url", _loopback(layout.sandbox_port))
     pulumi.export("release", live.release)
     pulumi.export("releases", ledger.entries)

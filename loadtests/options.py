@@ -12,10 +12,10 @@ from typing import ParamSpec, TypeVar
 from pydantic import ValidationError
 
 from contracts.targets import TARGETS_FILE, Load, TargetsError, read_targets
+from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
 from loadtests.address import Address, AddressError
 from loadtests.arrivals import Plan, PlanError
 
-SECRET = "WAHA_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 _OVERRIDES = {"rate_per_s": "--rate", "warmup_s": "--warmup", "duration_s": "--duration"}
 _DISTRIBUTED = ("processes", "master", "worker")
 
@@ -103,7 +103,7 @@ class _Problems(list[str]):
         """What *read* returns; None after noting, under *name*, why it could not."""
         try:
             return read(*args, **kwargs)
-        except (AddressError, PlanError, TargetsError, UsageError) as problem:
+        except (AddressError, PlanError, SecretError, TargetsError, UsageError) as problem:
             self.append(f"{name}{problem}")
             return None
 
@@ -121,21 +121,10 @@ def _not_for_this_suite(parsed: argparse.Namespace) -> list[str]:
 
 
 def _secret(env: Mapping[str, str]) -> str:
-    if value := env.get(SECRET):
-        return value
-    file = env.get(f"{SECRET}_FILE")
-    if not file:
-        raise UsageError(
-            f"{SECRET}: is missing; set it, or {SECRET}_FILE, to the secret that the target verifies with"
-        )
-    try:
-        value = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{SECRET}_FILE: {file}: {reason}") from error
-    if not value:
-        raise UsageError(f"{SECRET}_FILE: {file}: is empty")
-    return value
+    secret = read_webhook_secret(env)
+    if secret is None:
+        raise UsageError(f"{NAME}: is missing; set it, or {NAME}_FILE, to the target's secret")
+    return secret
 
 
 def _load(load: Load, parsed: argparse.Namespace) -> Load:

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from contracts.targets import TARGETS_FILE, Targets, TargetsError, read_targets
-
-SECRET_NAME = "WAHA_WEBHOOK_SECRET"  # noqa: S105 - a name
+from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
 
 
 class OptionsError(Exception):
@@ -79,17 +78,10 @@ def _targets(value: str | None) -> Targets:
 
 
 def _secret(env: Mapping[str, str]) -> str:
-    if secret := env.get(SECRET_NAME):
-        return secret
-    file = env.get(f"{SECRET_NAME}_FILE")
-    if not file:
-        raise OptionsError(
-            f"no secret to sign webhooks with: set {SECRET_NAME}, or {SECRET_NAME}_FILE to a file holding it"
-        )
     try:
-        secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{SECRET_NAME}_FILE: {file!r} cannot be read: {error}") from error
-    if not secret:
-        raise OptionsError(f"{SECRET_NAME}_FILE: {file!r} is empty: put the webhook secret into it")
+        secret = read_webhook_secret(env)
+    except SecretError as error:
+        raise OptionsError(str(error)) from error
+    if secret is None:
+        raise OptionsError(f"no secret to sign webhooks with: set {NAME}, or {NAME}_FILE to its file")
     return secret

@@ -8,13 +8,9 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from infra.components.place import Place
+
 STOP_GRACE_S = 15
-
-
-def labels(stack: str, **more: str) -> list[docker.ContainerLabelArgs]:
-    """The labels by which a stack's containers are found when the state does not know them."""
-    named = {"runbook.stack": stack, **{f"runbook.{name}": value for name, value in more.items()}}
-    return [docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(named.items())]
 
 
 def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str], **instead: Any) -> dict[str, Any]:
@@ -44,7 +40,7 @@ def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str], **instead: Any
 def seed(
     name: str,
     *,
-    stack: str,
+    place: Place,
     image: pulumi.Input[str],
     volume: docker.Volume,
     mount: str,
@@ -63,7 +59,7 @@ def seed(
         command=["true"],
         start=False,
         must_run=False,
-        labels=labels(stack),
+        labels=place.labels(),
         volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount)],
         uploads=[
             docker.ContainerUploadArgs(file=f"{mount}/{file}", content=content, permissions="0444")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.hardening import hardened, labels, seed
+from infra.components.hardening import hardened, seed
+from infra.components.place import Place
 from infra.haproxy_config import CANDIDATE_PORT, LIVE_PORT, SANDBOX_PORT, base_config
 from infra.stack_config import Layout
 
@@ -22,10 +23,8 @@ _ALIVE = (
 class ProxyArgs:
     """What the proxy needs to know."""
 
-    stack: str
-    prefix: str
+    place: Place
     image: pulumi.Input[str]
-    network: docker.Network
     layout: Layout
 
 
@@ -41,17 +40,12 @@ class Proxy(pulumi.ComponentResource):
 
     def __init__(self, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("runbook:infra:Proxy", "proxy", None, opts)
-        name = f"{args.prefix}-proxy"
+        place, name = args.place, f"{args.place.prefix}-proxy"
         self.base = base_config(sandbox=args.layout.sandbox)
-        routes = docker.Volume(
-            f"{name}-routes",
-            name=f"{name}-routes",
-            labels=[docker.VolumeLabelArgs(label="runbook.stack", value=args.stack)],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        routes = place.volume(f"{name}-routes", self)
         seeded = seed(
             f"{name}-routes",
-            stack=args.stack,
+            place=place,
             image=args.image,
             volume=routes,
             mount=ROUTES,
@@ -65,16 +59,14 @@ class Proxy(pulumi.ComponentResource):
             entrypoints=["haproxy"],
             command=["-W", "-db", "-S", "127.0.0.1:8999", "-f", ROUTES],
             ports=_ports(args.layout),
-            networks_advanced=[
-                docker.ContainerNetworksAdvancedArgs(name=args.network.name, aliases=["proxy"])
-            ],
+            networks_advanced=place.joined("proxy"),
             volumes=[docker.ContainerVolumeArgs(volume_name=routes.name, container_path=ROUTES)],
             healthcheck=docker.ContainerHealthcheckArgs(
                 tests=["CMD", "bash", "-c", _ALIVE], interval="2s", timeout="2s", retries=15
             ),
             wait=True,
             wait_timeout=60,
-            labels=labels(args.stack, role="proxy"),
+            labels=place.labels(role="proxy"),
             # The master process is the first one, and SIGUSR1 is its way to end what is under way.
             **hardened(
                 "99:99", 192, {"/run/haproxy": "size=1m,mode=0777"}, init=False, stop_signal="SIGUSR1"

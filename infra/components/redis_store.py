@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.hardening import hardened, labels, seed
+from infra.components.hardening import hardened, seed
+from infra.components.place import Place
 
 _CONFIG = """\
 dir /data
@@ -28,10 +29,8 @@ _MAXMEMORY_MB = 256
 class RedisArgs:
     """What a Redis store needs to know."""
 
-    stack: str
-    prefix: str
+    place: Place
     image: pulumi.Input[str]
-    network: docker.Network
     password: pulumi.Output[str]
 
 
@@ -43,21 +42,15 @@ class RedisStore(pulumi.ComponentResource):
 
     def __init__(self, args: RedisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("runbook:infra:RedisStore", "redis", None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        name = f"{args.prefix}-redis"
-        data = docker.Volume(
-            f"{name}-data", name=f"{name}-data", labels=_volume_labels(args.stack), opts=child
-        )
-        conf = docker.Volume(
-            f"{name}-conf", name=f"{name}-conf", labels=_volume_labels(args.stack), opts=child
-        )
+        place, name = args.place, f"{args.place.prefix}-redis"
+        data, conf = place.volume(f"{name}-data", self), place.volume(f"{name}-conf", self)
         config = args.password.apply(
             lambda password: _CONFIG.format(password=password, maxmemory_mb=_MAXMEMORY_MB)
         )
         files = {"redis.conf": config, "password": args.password}
         seeded = seed(
             f"{name}-conf",
-            stack=args.stack,
+            place=place,
             image=args.image,
             volume=conf,
             mount="/conf",
@@ -70,9 +63,7 @@ class RedisStore(pulumi.ComponentResource):
             image=args.image,
             entrypoints=["redis-server"],
             command=["/conf/redis.conf"],
-            networks_advanced=[
-                docker.ContainerNetworksAdvancedArgs(name=args.network.name, aliases=["redis"])
-            ],
+            networks_advanced=place.joined("redis"),
             volumes=[
                 docker.ContainerVolumeArgs(volume_name=data.name, container_path="/data"),
                 docker.ContainerVolumeArgs(volume_name=conf.name, container_path="/conf", read_only=True),
@@ -82,13 +73,9 @@ class RedisStore(pulumi.ComponentResource):
             ),
             wait=True,
             wait_timeout=60,
-            labels=labels(args.stack, role="redis"),
+            labels=place.labels(role="redis"),
             **hardened("999:999", _MEMORY_MB, {"/tmp": "size=16m"}),  # noqa: S108 - a tmpfs in the container
             opts=pulumi.ResourceOptions(parent=self, depends_on=[seeded]),
         )
         self.url = args.password.apply(lambda password: f"redis://:{password}@redis:6379/0")
         self.register_outputs({"container": self.container.name})
-
-
-def _volume_labels(stack: str) -> list[docker.VolumeLabelArgs]:
-    return [docker.VolumeLabelArgs(label="runbook.stack", value=stack)]

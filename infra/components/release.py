@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.hardening import STOP_GRACE_S, hardened, labels, seed
+from infra.components.hardening import STOP_GRACE_S, hardened, seed
+from infra.components.place import Place
 from infra.haproxy_config import WEB_PORT
 from infra.manifest import Manifest
 
@@ -19,11 +20,9 @@ _USER = "65532:65532"
 class ReleaseArgs:
     """What a release needs to know. `secrets`: name to value, with those that infrastructure makes."""
 
-    stack: str
-    prefix: str
+    place: Place
     manifest: Manifest
     image: pulumi.Input[str]
-    network: docker.Network
     secrets: dict[str, pulumi.Input[str]]
 
 
@@ -35,16 +34,11 @@ class Release(pulumi.ComponentResource):
     def __init__(self, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("runbook:infra:Release", args.manifest.id, None, opts)
         self._args = args
-        name = f"{args.prefix}-secrets-{args.manifest.id}"
-        self._secrets = docker.Volume(
-            name,
-            name=name,
-            labels=[docker.VolumeLabelArgs(label="runbook.stack", value=args.stack)],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        name = f"{args.place.prefix}-secrets-{args.manifest.id}"
+        self._secrets = args.place.volume(name, self)
         self._seeded = seed(
             name,
-            stack=args.stack,
+            place=args.place,
             image=args.image,
             volume=self._secrets,
             mount=_SECRETS,
@@ -61,14 +55,14 @@ class Release(pulumi.ComponentResource):
 
     def _container(self, role: str, number: int, memory_mb: int) -> str:
         args = self._args
-        name = f"{args.prefix}-{role}-{number}-{args.manifest.id}"
+        name = f"{args.place.prefix}-{role}-{number}-{args.manifest.id}"
         docker.Container(
             name,
             name=name,
             image=args.image,
             command=["python3", "-m", "service", role],
             envs=self._environment(),
-            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.network.name, aliases=[name])],
+            networks_advanced=args.place.joined(name),
             volumes=[
                 docker.ContainerVolumeArgs(
                     volume_name=self._secrets.name, container_path=_SECRETS, read_only=True
@@ -81,7 +75,7 @@ class Release(pulumi.ComponentResource):
                 retries=3,
                 start_period="20s",
             ),
-            labels=labels(args.stack, role=role, release=args.manifest.id),
+            labels=args.place.labels(role=role, release=args.manifest.id),
             **hardened(_USER, memory_mb, {"/tmp": "size=64m"}),  # noqa: S108 - a tmpfs in the container
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._seeded]),
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.hardening import hardened, labels
+from infra.components.hardening import hardened
+from infra.components.place import Place
 
 _URL = "http://sandbox:9000"
 ENVIRONMENT = {
@@ -26,11 +27,9 @@ ENVIRONMENT = {
 class SandboxArgs:
     """What the sandbox needs to know. `context` is its build context, named by its content."""
 
-    stack: str
-    prefix: str
+    place: Place
     context: Path
     base_image: pulumi.Input[str]
-    network: docker.Network
 
 
 class Sandbox(pulumi.ComponentResource):
@@ -40,7 +39,7 @@ class Sandbox(pulumi.ComponentResource):
 
     def __init__(self, args: SandboxArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("runbook:infra:Sandbox", "sandbox", None, opts)
-        name = f"{args.prefix}-sandbox"
+        name = f"{args.place.prefix}-sandbox"
         image = docker.RemoteImage(
             f"{name}-image",
             name=f"runbook/sandbox:{args.context.name.split('-')[1]}",
@@ -54,9 +53,7 @@ class Sandbox(pulumi.ComponentResource):
             name,
             name=name,
             image=image.name,
-            networks_advanced=[
-                docker.ContainerNetworksAdvancedArgs(name=args.network.name, aliases=["sandbox"])
-            ],
+            networks_advanced=args.place.joined("sandbox"),
             envs=["HOST=0.0.0.0", "PORT=9000"],
             healthcheck=docker.ContainerHealthcheckArgs(
                 tests=["CMD", "python3", "-m", "sandbox", "healthcheck"],
@@ -66,7 +63,7 @@ class Sandbox(pulumi.ComponentResource):
             ),
             wait=True,
             wait_timeout=60,
-            labels=labels(args.stack, role="sandbox"),
+            labels=args.place.labels(role="sandbox"),
             **hardened("65532:65532", 256, {"/tmp": "size=16m"}),  # noqa: S108 - a tmpfs in the container
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -9,13 +9,13 @@ from contextlib import ExitStack
 import docker
 import pytest
 from docker.models.containers import Container
+from steady_client import SteadyClient
 
 from infra.base_images import Mode, Role, resolve
 from infra.containers import ContainerGone
 from infra.errors import Refused
 from infra.haproxy_config import LIVE_PORT, base_config, route_config
 from infra.proxy_control import ProxyControl
-from steady_client import SteadyClient
 
 pytestmark = pytest.mark.integration
 
