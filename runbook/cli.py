@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Never
 
+import requests
 import typer
+from docker.errors import DockerException
 
 from contracts.targets import TargetsError
 from infra.errors import Refused
 from runbook.console import say_error
 from runbook.errors import RunbookError
 from runbook.verbs import VERBS
+
+_INTERRUPTED = 130
+"""The exit code that Typer gives a command which was interrupted; it says nothing of its own."""
 
 app = typer.Typer(
     name="runbook",
@@ -27,18 +36,32 @@ for _name, _verb in VERBS.items():
         app.command(_name)(_verb)
 
 
-def main() -> None:
-    """Run the verb on the command line: exit 0 done, 1 refused or failed, 2 usage."""
+def main(command: Callable[[], object] = app) -> None:
+    """Run *command*, the verb on the command line: exit 0 done, 1 refused or failed, 2 usage."""
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(stop) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored, and means it
+            signal.signal(stop, _interrupt)
     try:
-        app()
-    except RunbookError as error:
-        say_error(error.message, error.hint)
-    except Refused as error:
+        command()
+    except (RunbookError, Refused) as error:
         say_error(error.message, error.hint)
     except TargetsError as error:
         say_error(str(error), "mend targets.toml")
-    except KeyboardInterrupt:
-        say_error("interrupted", "nothing is lost: run the same command again")
+    except (DockerException, requests.RequestException) as error:
+        say_error(
+            f"the Docker engine: {error}", "does `docker version` answer? then run the same command again"
+        )
+    except OSError as error:
+        say_error(f"this machine: {error}", "mend the cause and run the same command again")
+    except SystemExit as end:
+        if end.code != _INTERRUPTED:
+            raise
+        say_error("interrupted", "run the same command again: it goes on from what is there")
     else:
         return
     sys.exit(1)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> Never:
+    """Told to end, stop as at Ctrl-C: in order, and nothing that we started is left at work."""
+    raise KeyboardInterrupt

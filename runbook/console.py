@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def say(line: str) -> None:
@@ -25,6 +25,19 @@ def say_error(message: str, hint: str = "") -> None:
         err.print(hint, markup=False)
 
 
+def show(text: str) -> None:
+    """A verb's result, to the letter: rich would expand tabs, and wrap at the terminal's width."""
+    print(text)
+
+
+def show_row(text: str) -> None:
+    """A row of a table: cut off at the edge of a terminal, so that it stays one line."""
+    if out.is_terminal:
+        out.print(text, markup=False, no_wrap=True, overflow="ellipsis")
+    else:
+        show(text)
+
+
 def print_json(data: Any) -> None:
     """A verb's result for machines: one JSON document on stdout."""
-    out.print(json.dumps(data, indent=2, sort_keys=True, default=str), markup=False)
+    show(json.dumps(data, indent=2, sort_keys=True, default=str))

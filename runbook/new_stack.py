@@ -17,6 +17,11 @@ def ensure_stack(workspace: Workspace) -> None:
     if not workspace.exists():
         say(f"making stack {workspace.stack}")
         workspace.create()
+    ensure_secrets(workspace)
+
+
+def ensure_secrets(workspace: Workspace) -> None:
+    """Generate what every stack has, unless its configuration has secrets already."""
     if workspace.is_set("secrets"):
         return
     missing = [*GENERATED, *(_SANDBOX_SECRETS if is_dev(workspace.stack) else ())]

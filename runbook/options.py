@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
-Stack = Annotated[str, typer.Option("--stack", envvar="RUNBOOK_STACK", help="The stack to work on.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
 DEFAULT_STACK = "dev"
+_STACK = re.compile(r"([A-Za-z0-9_.-]+/){0,2}[A-Za-z0-9_.-]{1,100}")
+
+
+def _stack_name(given: str) -> str:
+    """Refuse what Pulumi would: the name becomes part of file names, labels and container names."""
+    if not _STACK.fullmatch(given):
+        raise typer.BadParameter(
+            f"{given!r} is no stack: letters, digits, hyphens, underscores and dots make one"
+        )
+    return given
+
+
+Stack = Annotated[
+    str,
+    typer.Option("--stack", envvar="RUNBOOK_STACK", callback=_stack_name, help="The stack to work on."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from contracts.targets import read_targets
 from infra.base_images import Mode, Role, ensure_all, resolve
 from infra.manifest import REPOSITORY
 from infra.python_site import ensure_site
+from runbook.child import stop_children
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.toolchain.docker_engine import ensure_engine
@@ -24,13 +25,19 @@ def prepare(stack: str) -> None:
     """
     read_targets()  # a mistake there should show before anything is built
     ensure_engine(say)
+    mode = image_mode(stack)
     with ThreadPoolExecutor() as pool:
         # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
         parts: list[Future[Any]] = [
             pool.submit(ensure_cli, say),
-            pool.submit(_ensure_images, image_mode(stack)),
+            pool.submit(_ensure_images, mode),
             pool.submit(ensure_site, REPOSITORY / "service/requirements.lock"),
         ]
+        try:
+            wait(parts)
+        except KeyboardInterrupt:
+            stop_children()  # or the pool would wait for them to do all their work
+            raise
     for part in parts:
         part.result()
 
@@ -41,8 +48,20 @@ def _ensure_images(mode: Mode) -> None:
 
 def image_mode(stack: str) -> Mode:
     """How the stack's configuration file says that base images are chosen."""
-    asked = (configuration(stack).get("runbook:layout") or {}).get("images", Mode.AUTO)
+    return mode_in(configuration(stack))
+
+
+def mode_in(found: dict[str, Any]) -> Mode:
+    """What a stack's configuration says on base images.
+
+    Raises:
+        RunbookError: something that is not a mode; names those that are.
+    """
+    layout = found.get("runbook:layout") or {}
+    asked = layout.get("images", Mode.AUTO) if isinstance(layout, dict) else layout
     try:
         return Mode(asked)
     except ValueError as error:
-        raise RunbookError(f"layout.images: {asked!r}", f"one of {', '.join(Mode)}") from error
+        raise RunbookError(
+            f"the stack's configuration layout.images is {asked!r}", f"one of {', '.join(Mode)}"
+        ) from error

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from pulumi.automation import EngineEvent, OpType
+from pulumi.automation import EngineEvent, OpType, StepEventMetadata
 from rich.markup import escape
 from rich.status import Status
 
@@ -17,8 +18,7 @@ _DONE = {
     OpType.CREATE: "created",
     OpType.UPDATE: "updated",
     OpType.DELETE: "deleted",
-    OpType.DELETE_REPLACED: "deleted",
-    OpType.CREATE_REPLACEMENT: "replaced",
+    OpType.CREATE_REPLACEMENT: "replaced",  # the deletion that belongs to it is not told beside it
 }
 _PLANNED = {
     OpType.CREATE: "would create",
@@ -27,18 +27,24 @@ _PLANNED = {
     OpType.REPLACE: "would replace",
 }
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
-_NOISE = re.compile(r"^(update failed|preview failed)$")
+_NOISE = re.compile(r"(update|preview|destroy) failed")
+_FRAME = re.compile(r"^(creating|updating|deleting|reading|replacing) urn:\S+ ")
+_COUNTED = re.compile(r"^1 error occurred:\s*\* ")
+_TRACEBACK = "Traceback (most recent call last):"
+_PLACE = re.compile(r'^ *File "(?P<file>.+)", line (?P<line>\d+)', re.MULTILINE)
 
 
 class Progress:
     """Listens to one operation. On a terminal a line at the bottom shows what is under way."""
 
-    def __init__(self, *, planned: bool = False) -> None:
+    def __init__(self, *, planned: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._words = _PLANNED if planned else _DONE
         self._planned = planned
+        self._clock = clock
         self._since: dict[str, float] = {}
         self._errors: list[str] = []
-        self.changed = 0
+        self.changed: list[str] = []
+        """The names of the resources that changed, or would."""
         self.outputs: dict[str, Any] = {}
         """The stack's outputs; secret ones masked."""
         self._status = Status("", console=err) if err.is_terminal else None
@@ -62,10 +68,10 @@ class Progress:
         if event.resource_pre_event:
             self._begin(event.resource_pre_event.metadata.op, event.resource_pre_event.metadata.urn)
         elif event.res_outputs_event:
-            step = event.res_outputs_event.metadata
-            self._end(step.op, step.urn)
-            if step.type == "pulumi:pulumi:Stack" and step.new:
-                self.outputs = dict(step.new.outputs or {})
+            self._end(event.res_outputs_event.metadata)
+        elif event.res_op_failed_event:
+            self._since.pop(event.res_op_failed_event.metadata.urn, None)
+            self._show_running()
         elif event.diagnostic_event and not event.diagnostic_event.ephemeral:
             self._diagnose(event.diagnostic_event.severity, event.diagnostic_event.message)
 
@@ -77,29 +83,32 @@ class Progress:
     def _begin(self, op: OpType, urn: str) -> None:
         if op not in self._words or _is_component(urn):
             return
-        self._since[urn] = time.monotonic()
         if self._planned:
-            self._count(f"{self._words[op]} {_name(urn)}")
+            self._tell(urn, f"{self._words[op]} {_name(urn)}")
+        else:
+            self._since[urn] = self._clock()
+            self._show_running()
+
+    def _end(self, step: StepEventMetadata) -> None:
+        since = self._since.pop(step.urn, None)
+        if since is not None and step.op in self._words:
+            self._tell(step.urn, f"{self._words[step.op]} {_name(step.urn)} ({self._clock() - since:.1f} s)")
+        if step.type == "pulumi:pulumi:Stack" and step.new:
+            self.outputs = dict(step.new.outputs or {})
         self._show_running()
 
-    def _end(self, op: OpType, urn: str) -> None:
-        since = self._since.pop(urn, None)
-        if since is not None and op in self._words and not self._planned:
-            self._count(f"{self._words[op]} {_name(urn)} ({time.monotonic() - since:.1f} s)")
-        self._show_running()
-
-    def _count(self, line: str) -> None:
-        self.changed += 1
+    def _tell(self, urn: str, line: str) -> None:
+        self.changed.append(_name(urn))
         say(f"  {line}")
 
     def _diagnose(self, severity: str, message: str) -> None:
         text = _COLOURS.sub("", message).strip()
-        if not text or _NOISE.match(text):
+        if not text or _NOISE.fullmatch(text):
             return
         if severity == "error":
             self._errors.append(_in_short(text))
         else:
-            say(f"  {text}")
+            say(f"  warning: {text}" if severity == "warning" else f"  {text}")
 
     def _show_running(self) -> None:
         if self._status:
@@ -118,5 +127,14 @@ def _name(urn: str) -> str:
 
 def _in_short(text: str) -> str:
     """Without the engine's frame around what a provider said: `creating urn:…: 1 error occurred: * …`."""
-    text = re.sub(r"^(creating|updating|deleting|reading) urn:\S+ ", "", text)
-    return re.sub(r"1 error occurred:\s*\* ", "", text).strip()
+    text = _COUNTED.sub("", _FRAME.sub("", text))
+    before, traceback, stack = text.partition(_TRACEBACK)
+    return f"{before}{_end_of(stack)}".strip() if traceback else text.strip()
+
+
+def _end_of(stack: str) -> str:
+    """What a traceback ends in, and where: the rest is for whoever runs `bin/pulumi up`."""
+    lines = [line for line in stack.splitlines() if line.strip()]
+    places = list(_PLACE.finditer(stack))
+    where = f" ({places[-1]['file']}, line {places[-1]['line']})" if places else ""
+    return f"{lines[-1].strip()}{where}" if lines else ""

@@ -22,12 +22,18 @@ from docker.errors import APIError, NotFound
 
 from runbook.console import say
 from runbook.errors import RunbookError
-from runbook.workspace import Workspace
+from runbook.workspace import Workspace, bare_name
 
-_CONTAINER = "docker:index/container:Container"
-_NETWORK = "docker:index/network:Network"
-WAIT_S = 120.0
 _LOOK_EACH_S = 0.5
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an update that is running is waited for, and by which clock."""
+
+    wait_s: float = 120.0
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -55,89 +61,125 @@ class Lock:
         return b"pulumi" not in command
 
 
-def recover(workspace: Workspace, wait_s: float = WAIT_S) -> None:
+def recover(
+    workspace: Workspace, engine: docker.DockerClient | None = None, patience: Patience | None = None
+) -> None:
     """Clear away what a killed update left, and say what was done. Waits for one that is running.
 
     Raises:
-        RunbookError: another update is still running after *wait_s*.
+        RunbookError: another update goes on for longer than our patience, or a thing cannot be removed.
     """
-    locks = _stale_locks(workspace.stack, wait_s)
+    locks = _stale_locks(workspace, patience or Patience())
     pending = _pending_operations(workspace)
     if not locks and not pending:
         return
     say(f"an earlier update of stack {workspace.stack} was killed: clearing up")
+    known = {resource.get("id") for resource in workspace.export().get("resources") or []}
+    if workspace.state_folder is None:
+        # Its locks cannot be seen from here, but this is refused while an update runs: so it comes first.
+        _forget(pending, workspace)
+        _remove_unknown(workspace.stack, known, engine or docker.from_env())
+        return
     # In this order: if this is killed too, the lock or the pending operations make the next run begin again.
-    _remove_unknown(workspace.stack, workspace.export().get("resources") or [])
+    _remove_unknown(workspace.stack, known, engine or docker.from_env())
     if locks:
         say(f"  removing its lock ({locks[0]}, which is gone)")
         workspace.cancel()
     if pending:
-        names = ", ".join(sorted(_name(operation["resource"]["urn"]) for operation in pending))
-        say(f"  forgetting operations that were under way: {names}")
-        workspace.without_pending()
+        _forget(pending, workspace)
 
 
-def read_locks(stack: str) -> list[Lock]:
-    """The locks of *stack* in a file backend; other backends keep theirs to themselves."""
-    root = _file_backend()
-    files = sorted((root / "locks/organization/runbook" / stack).glob("*.json")) if root else []
-    found = [json.loads(file.read_text()) for file in files]
-    return [Lock(lock["pid"], lock["hostname"], lock["username"], lock["timestamp"]) for lock in found]
+def read_locks(workspace: Workspace) -> list[Lock]:
+    """The stack's locks in a file backend; other backends keep theirs to themselves.
+
+    Raises:
+        RunbookError: a lock does not say who holds it.
+    """
+    root = workspace.state_folder
+    if root is None:
+        return []
+    files = sorted((root / "locks/organization/runbook" / bare_name(workspace.stack)).glob("*.json"))
+    return [lock for file in files if (lock := _read_lock(file, workspace.stack)) is not None]
 
 
-def _stale_locks(stack: str, wait_s: float) -> list[Lock]:
+def _read_lock(file: Path, stack: str) -> Lock | None:
+    """The lock; None where it has been let go meanwhile."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return Lock(int(kept["pid"]), kept["hostname"], kept["username"], kept["timestamp"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunbookError(
+            f"the lock of stack {stack} does not say who holds it: {file} is damaged",
+            f"if no update of it runs anywhere, `bin/pulumi cancel --stack {stack}` ends the lock",
+        ) from error
+
+
+def _stale_locks(workspace: Workspace, patience: Patience) -> list[Lock]:
     """The locks, once all who still run have let go of theirs."""
-    deadline, told = time.monotonic() + wait_s, False
-    while running := [lock for lock in read_locks(stack) if not lock.is_stale]:
-        if time.monotonic() > deadline:
+    deadline, told = patience.now() + patience.wait_s, False
+    while True:
+        locks = read_locks(workspace)
+        running = [lock for lock in locks if not lock.is_stale]
+        if not running:
+            return locks
+        if patience.now() >= deadline:
             raise RunbookError(
-                f"stack {stack} is being updated by {running[0]}",
-                "wait for it; if that machine is gone, `bin/pulumi cancel` ends its lock",
+                f"stack {workspace.stack} is being updated by {running[0]}",
+                "wait for it; if that machine or process is gone, "
+                f"`bin/pulumi cancel --stack {workspace.stack}` ends its lock",
             )
         if not told:
-            say(f"waiting up to {wait_s:g} s for the update by {running[0]}")
+            say(f"waiting up to {patience.wait_s:g} s for the update by {running[0]}")
             told = True
-        time.sleep(_LOOK_EACH_S)
-    return read_locks(stack)
+        patience.sleep(_LOOK_EACH_S)
 
 
 def _pending_operations(workspace: Workspace) -> list[dict[str, Any]]:
     """What the state says is under way; read from the file, where it is one, to spare a run of the CLI."""
-    root = _file_backend()
-    file = root / "stacks/runbook" / f"{workspace.stack}.json" if root else None
-    if file is not None and file.is_file():
-        deployment = json.loads(file.read_text()).get("checkpoint", {}).get("latest") or {}
-    else:
-        deployment = workspace.export()
-    return deployment.get("pending_operations") or []
+    root = workspace.state_folder
+    file = root / "stacks/runbook" / f"{bare_name(workspace.stack)}.json" if root else None
+    if file is None or not file.is_file():
+        return workspace.export().get("pending_operations") or []
+    try:
+        deployment = json.loads(file.read_text(encoding="utf-8"))["checkpoint"].get("latest") or {}
+        return deployment.get("pending_operations") or []
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise RunbookError(
+            f"the state of stack {workspace.stack} is damaged: {file}: {error}",
+            f"`{file}.bak` and {root}/backups hold earlier ones",
+        ) from error
 
 
-def _file_backend() -> Path | None:
-    backend = os.environ.get("PULUMI_BACKEND_URL", "")
-    return Path(backend.removeprefix("file://")) / ".pulumi" if backend.startswith("file://") else None
+def _forget(pending: list[dict[str, Any]], workspace: Workspace) -> None:
+    names = ", ".join(sorted(_name(operation["resource"]["urn"]) for operation in pending))
+    say(f"  forgetting operations that were under way: {names}")
+    workspace.without_pending()
 
 
-def _remove_unknown(stack: str, resources: list[dict[str, Any]]) -> None:
-    known = {resource.get("id") for resource in resources if resource["type"] in (_CONTAINER, _NETWORK)}
-    client = docker.from_env()
-    label = f"runbook.stack={stack}"
-    for container in client.containers.list(all=True, filters={"label": label}):
+def _remove_unknown(stack: str, known: set[str | None], engine: docker.DockerClient) -> None:
+    """Remove the stack's containers, then its networks, whose ids are not among those *known*."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"runbook.stack={bare_name(stack)}"}
+    for container in engine.containers.list(all=True, filters=mine):
         if container.id not in known:
-            say(f"  removing container {container.name}, which the state does not know")
-            _ignore_gone(partial(container.remove, force=True))
-    for network in client.networks.list(filters={"label": label}):
+            _remove(f"container {container.name}", partial(container.remove, force=True))
+    for network in engine.networks.list(filters=mine):
         if network.id not in known:
-            say(f"  removing network {network.name}, which the state does not know")
-            _ignore_gone(network.remove)
+            _remove(f"network {network.name}", network.remove)
 
 
-def _ignore_gone(removal: Callable[[], None]) -> None:
+def _remove(what: str, removal: Callable[[], None]) -> None:
+    say(f"  removing {what}, which the state does not know")
     try:
         removal()
     except NotFound:
         return
     except APIError as error:
-        raise RunbookError(f"could not be removed: {error.explanation}", "see `docker ps -a`") from error
+        raise RunbookError(
+            f"{what} cannot be removed: {error.explanation}",
+            "remove it by hand, then run the same command again",
+        ) from error
 
 
 def _runs(pid: int) -> bool:

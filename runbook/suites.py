@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-import typer
+from pydantic import ValidationError
 
 from contracts.verdict import Report, Verdict
 from infra.manifest import REPOSITORY
 from infra.suites import Suite, suite_command
+from runbook.child import run_child
 from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.workspace import Workspace, open_workspace
+
+_SECRET = "WAHA_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 
 
 def target_of(stack: str, url: str | None) -> tuple[str, str]:
@@ -24,48 +27,86 @@ def target_of(stack: str, url: str | None) -> tuple[str, str]:
     The candidate frontend keeps every message in the release's gate lane: nobody is messaged.
 
     Raises:
-        RunbookError: no stack, or no secret.
+        RunbookError: no stack, nothing deployed, or no secret.
     """
-    given = os.environ.get("WAHA_WEBHOOK_SECRET")
+    given = given_secret(os.environ)
     if url and given:
         return url, given
     workspace = open_workspace(stack)
-    secret = given or webhook_secret(workspace)
-    return url or str(workspace.outputs()["candidate_url"]), secret
+    return url or candidate_url(workspace), given or webhook_secret(workspace)
+
+
+def candidate_url(workspace: Workspace) -> str:
+    """Where the stack's candidate frontend is."""
+    try:
+        return str(workspace.outputs()["candidate_url"])
+    except KeyError as error:
+        raise RunbookError(
+            f"no update of stack {workspace.stack} has ended well yet: there is nothing to test",
+            f"`bin/runbook up --stack {workspace.stack}`",
+        ) from error
+
+
+def given_secret(env: Mapping[str, str]) -> str | None:
+    """The secret that the environment names, as the suites read it; None where it names none.
+
+    Raises:
+        RunbookError: it names a file that cannot be read or is empty.
+    """
+    if secret := env.get(_SECRET):
+        return secret
+    file = env.get(f"{_SECRET}_FILE")
+    if not file:
+        return None
+    try:
+        secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise RunbookError(f"{_SECRET}_FILE: {file}: {reason}", "name a readable file") from error
+    if not secret:
+        raise RunbookError(f"{_SECRET}_FILE: {file} is empty", "put the secret into it")
+    return secret
 
 
 def webhook_secret(workspace: Workspace) -> str:
     """The secret that the stack's webhooks are signed with."""
-    secret = workspace.secrets()["current"].get("WAHA_WEBHOOK_SECRET")
+    secret = workspace.secrets()["current"].get(_SECRET)
     if not secret:
         raise RunbookError(
-            f"stack {workspace.stack} has no WAHA_WEBHOOK_SECRET",
-            "`bin/runbook secrets set WAHA_WEBHOOK_SECRET`",
+            f"stack {workspace.stack} has no {_SECRET}", f"`bin/runbook secrets set {_SECRET}`"
         )
     return secret
 
 
 def run(suite: Suite, url: str, secret: str, *more: str, as_json: bool) -> None:
-    """Run a suite against *url*; show its report and exit 1 unless it passed.
+    """Run a suite against *url* and show its report.
 
     Raises:
-        RunbookError: the suite ended without a report.
+        RunbookError: it did not pass, or ended without a report.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.json"
-        done = subprocess.run(
+        code = run_child(
             suite_command(suite, url, file, *more),
-            cwd=REPOSITORY,
-            env={**os.environ, "WAHA_WEBHOOK_SECRET": secret},
-            stdout=sys.stderr,  # the suite's own words are progress; the report is the result
-            check=False,
+            folder=REPOSITORY,
+            env={_SECRET: secret},
+            output=sys.stderr.fileno(),  # the suite's own words are progress; the report is the result
         )
-        if not file.is_file():
-            raise RunbookError(
-                f"the suite gave no report (exit code {done.returncode})", "its output is above"
-            )
-        report = Report.model_validate_json(file.read_bytes())
+        report = read_report(suite, file, code)
     if as_json:
         print_json(report.model_dump(mode="json"))
-    if report.verdict is not Verdict.PASS or done.returncode != 0:
-        raise typer.Exit(1)
+    if report.verdict is not Verdict.PASS or code != 0:
+        names = ", ".join(check.name for check in report.not_passed) or f"exit code {code}"
+        raise RunbookError(
+            f"{suite}: {report.verdict}: {names}", "each is above, with value, limit and samples"
+        )
+
+
+def read_report(suite: Suite, file: Path, code: int) -> Report:
+    """The report that *suite* wrote before it ended with *code*."""
+    try:
+        return Report.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError) as error:
+        raise RunbookError(
+            f"{suite} gave no report (exit code {code})", "what it said is above; is the URL right?"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,22 +14,33 @@ from pulumi.automation import CommandError, Deployment, LocalWorkspace, Stack, S
 from infra.manifest import REPOSITORY
 from runbook.console import say
 from runbook.errors import RunbookError
-from runbook.operation import OnEvent, run_operation
+from runbook.operation import OnEvent, error_in, run_operation
 from runbook.toolchain.environment import pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
+
+_PULUMI_S_OWN = "the message is Pulumi's own; `bin/pulumi` is the CLI, set up for this project"
 
 
 class Workspace:
     """One stack in the project's folder, driven through the Automation API."""
 
-    def __init__(self, stack: str) -> None:
-        cli = ensure_cli(say)
+    def __init__(self, stack: str, folder: Path = REPOSITORY, cli: Path | None = None) -> None:
+        cli = cli or ensure_cli(say)
         self.stack = stack
-        self._env = pulumi_environment(stack)
+        self._folder = folder
+        self._env = pulumi_environment(stack, repository=folder)
         self._env["PATH"] = os.pathsep.join([str(cli.parent), self._env["PATH"]])
         os.environ.update(self._env)  # the Automation API finds the CLI, and it its plugins, on our own PATH
-        self._local = LocalWorkspace(work_dir=str(REPOSITORY), env_vars=self._env)
+        self._local = LocalWorkspace(work_dir=str(folder), env_vars=self._env)
         self._selected: Stack | None = None
+
+    @property
+    def state_folder(self) -> Path | None:
+        """Where a file backend keeps states and locks; None for a backend that is elsewhere."""
+        scheme, _, path = self._env["PULUMI_BACKEND_URL"].partition("://")
+        if scheme != "file":
+            return None
+        return self._folder / Path(path.partition("?")[0]).expanduser() / ".pulumi"
 
     def exists(self) -> bool:
         """Select the stack if the backend has it."""
@@ -85,43 +97,57 @@ class Workspace:
             raise _failed(error, f"the state of stack {self.stack!r} cannot be read") from error
 
     def without_pending(self) -> None:
-        """Drop the operations that the state says are still under way."""
-        state = self._open.export_stack()
-        deployment = {**(state.deployment or {}), "pending_operations": []}
-        self._open.import_stack(Deployment(version=state.version, deployment=deployment))
+        """Drop the operations that the state says are still under way; refused while an update runs."""
+        try:
+            state = self._open.export_stack()
+            deployment = {**(state.deployment or {}), "pending_operations": []}
+            self._open.import_stack(Deployment(version=state.version, deployment=deployment))
+        except CommandError as error:
+            raise _failed(error, f"the state of stack {self.stack!r} cannot be mended") from error
 
     def cancel(self) -> None:
         """Remove the stack's lock."""
-        self._open.cancel()
+        try:
+            self._open.cancel()
+        except CommandError as error:
+            raise _failed(error, f"the lock of stack {self.stack!r} cannot be removed") from error
 
     def get(self, key: str) -> str | None:
-        """A value of the stack's configuration, decrypted; None where it is not set."""
-        done = self._config("get", key)
-        return done.stdout.removesuffix("\n") if done.returncode == 0 else None
+        """A value of the stack's configuration, decrypted; None where it is not set.
+
+        Raises:
+            RunbookError: it is set and cannot be read, by a wrong passphrase for example.
+        """
+        return self._config("get", key).removesuffix("\n") if self.is_set(key) else None
 
     def set(self, key: str, value: str, *, secret: bool = False, path: bool = False) -> None:
         """Set a value of the stack's configuration; through standard input, so no process list shows it."""
         flags = [*(["--secret"] if secret else []), *(["--path"] if path else [])]
-        done = self._config("set", key, *flags, stdin=value)
-        if done.returncode != 0:
-            raise RunbookError(f"configuration {key} was not set: {done.stderr.strip()}", "see the message")
+        self._config("set", key, *flags, stdin=value)
 
     def is_set(self, key: str) -> bool:
         """Whether the stack's configuration file has a value for *key*; asks no CLI and decrypts nothing."""
-        return f"runbook:{key}" in configuration(self.stack)
+        return f"runbook:{key}" in configuration(self.stack, self._folder)
 
     def unset(self, key: str) -> None:
         """Remove a value of the stack's configuration."""
-        done = self._config("rm", key)
-        if done.returncode != 0:
-            raise RunbookError(
-                f"configuration {key} was not removed: {done.stderr.strip()}", "see the message"
-            )
+        self._config("rm", key)
 
     def secrets(self) -> dict[str, dict[str, str]]:
-        """The stack's secrets: `current` (name to value) and `retired` (keyed hash to value)."""
-        kept = json.loads(self.get("secrets") or "{}")
-        return {"current": kept.get("current", {}), "retired": kept.get("retired", {})}
+        """The stack's secrets: `current` (name to value) and `retired` (keyed hash to value).
+
+        Raises:
+            RunbookError: they cannot be read, or are not what `bin/runbook secrets` writes.
+        """
+        try:
+            kept = json.loads(self.get("secrets") or "{}")
+            return {part: dict(kept.get(part) or {}) for part in ("current", "retired")}
+        except (ValueError, AttributeError, TypeError):
+            # Without the cause: its message could quote a value.
+            raise RunbookError(
+                f"the configuration `secrets` of stack {self.stack!r} is not what the runbook writes there",
+                f"take {configuration_file(self.stack).name} from git, or from where it was last right",
+            ) from None
 
     def keep_secrets(self, kept: dict[str, dict[str, str]]) -> None:
         """Write the stack's secrets back, encrypted."""
@@ -130,26 +156,29 @@ class Workspace:
     @property
     def _open(self) -> Stack:
         if self._selected is None:
-            raise RunbookError(
-                f"there is no stack {self.stack!r}", f"`bin/runbook up --stack {self.stack}` makes it"
-            )
+            raise _no_stack(self.stack)
         return self._selected
 
     def _operate(self, operation: list[str], on_event: OnEvent) -> None:
         command = ["pulumi", "--non-interactive", *operation, "--stack", self.stack]
-        run_operation(command, REPOSITORY, self._env, on_event)
+        run_operation(command, self._folder, self._env, on_event)
 
-    def _config(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["pulumi", "--non-interactive", "config", *arguments, "--stack", self.stack],
-            cwd=REPOSITORY,
+    def _config(self, action: str, key: str, *flags: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            ["pulumi", "--non-interactive", "config", action, key, *flags, "--stack", self.stack],
+            cwd=self._folder,
             env={**os.environ, **self._env},
             input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
             check=False,
         )
+        if done.returncode != 0:
+            raise RunbookError(
+                f"`pulumi config {action} {key}` on stack {self.stack!r}: {error_in(done.stderr)}",
+                _PULUMI_S_OWN,
+            )
+        return done.stdout
 
 
 def open_workspace(stack: str) -> Workspace:
@@ -160,31 +189,40 @@ def open_workspace(stack: str) -> Workspace:
     """
     workspace = Workspace(stack)
     if not workspace.exists():
-        raise RunbookError(f"there is no stack {stack!r}", f"`bin/runbook up --stack {stack}` makes it")
+        raise _no_stack(stack)
     return workspace
 
 
-def configuration(stack: str) -> dict[str, Any]:
+def bare_name(stack: str) -> str:
+    """The name without organization and project: what files and labels have."""
+    return stack.rpartition("/")[2]
+
+
+def configuration_file(stack: str, folder: Path = REPOSITORY) -> Path:
+    """Where Pulumi keeps the stack's configuration."""
+    return folder / f"Pulumi.{bare_name(stack)}.yaml"
+
+
+def configuration(stack: str, folder: Path = REPOSITORY) -> dict[str, Any]:
     """What the stack's configuration file says, secrets encrypted; empty where there is none.
 
     Raises:
         RunbookError: it is not what Pulumi reads.
     """
-    file = REPOSITORY / f"Pulumi.{stack}.yaml"
+    file = configuration_file(stack, folder)
     if not file.is_file():
         return {}
     try:
         read = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         return dict(read.get("config") or {})
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         raise RunbookError(f"{file.name} cannot be read: {error}", "mend it, or take it from git") from error
 
 
+def _no_stack(stack: str) -> RunbookError:
+    return RunbookError(f"there is no stack {stack!r}", f"`bin/runbook up --stack {stack}` makes it")
+
+
 def _failed(error: CommandError, what: str) -> RunbookError:
-    return RunbookError(f"{what}: {_stderr(error)}", "the message is Pulumi's own")
-
-
-def _stderr(error: CommandError) -> str:
-    """The part of the Automation API's message that the CLI wrote to its standard error."""
-    text = str(error).partition("stderr:")[2] or str(error)
-    return text.strip().removeprefix("error: ")
+    text = str(error).partition("stderr:")[2] or str(error)  # the part that the CLI wrote there
+    return RunbookError(f"{what}: {error_in(text)}", _PULUMI_S_OWN)

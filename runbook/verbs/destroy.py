@@ -24,18 +24,24 @@ def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
     if not (yes or is_dev(stack)):
         _confirm(stack)
     ensure_engine(say)
-    workspace = Workspace(stack)
+    tear_down(Workspace(stack))
+
+
+def tear_down(workspace: Workspace) -> None:
+    """Delete all of the stack, if there is one."""
     if not workspace.exists():
-        say(f"nothing to do: there is no stack {stack}")
+        say(f"nothing to do: there is no stack {workspace.stack}")
         return
     recover(workspace)
     with Progress() as progress:
         try:
             workspace.destroy(progress)
-            workspace.remove()
         except OperationFailed as error:
-            raise RunbookError(progress.why or str(error), "run the same command again") from error
-    say(f"stack {stack} is gone")
+            raise RunbookError(
+                progress.why or str(error), "mend the cause and run the same command again"
+            ) from error
+    workspace.remove()
+    say(f"stack {workspace.stack} is gone")
 
 
 def _confirm(stack: str) -> None:

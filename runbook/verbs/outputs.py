@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbook.console import out, print_json
+from runbook.console import print_json, say, show
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.workspace import open_workspace
 
@@ -13,5 +13,7 @@ def outputs(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
+    if not found:
+        say(f"no update of stack {stack} has ended well yet")
     for name in sorted(found.keys() - {"releases"}):
-        out.print(f"{name}: {found[name]}", markup=False)
+        show(f"{name}: {found[name]}")

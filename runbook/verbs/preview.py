@@ -19,11 +19,23 @@ def preview(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     workspace = Workspace(stack)
     ensure_stack(workspace)
     recover(workspace)
+    changes = planned(workspace)
+    if as_json:
+        print_json({"changes": len(changes)})
+    say(f"{len(changes)} changes" if changes else "nothing to do")
+
+
+def planned(workspace: Workspace) -> list[str]:
+    """Show what would change; the names.
+
+    Raises:
+        RunbookError: the program or a provider refused.
+    """
+    if workspace.is_set("pinned"):
+        say("a rollback is in force: this is what it has; `up` ends it and deploys the sources as they are")
     with Progress(planned=True) as progress:
         try:
             workspace.preview(progress)
         except OperationFailed as error:
             raise RunbookError(progress.why or str(error), "mend the cause and try again") from error
-    if as_json:
-        print_json({"changes": progress.changed})
-    say(f"{progress.changed} changes" if progress.changed else "nothing to do")
+    return progress.changed

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.table import Table
-
-from runbook.console import out, print_json
+from runbook.console import print_json, say, show_row
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.workspace import open_workspace
 
 _FIGURES = {"error rate": "errors", "webhook p95": "webhook p95", "reply p95": "reply p95"}
+_HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit")
 
 
 def releases(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """List the releases that went live, newest first, with their gates' figures."""
-    found = open_workspace(stack).outputs()
-    entries = list(reversed(found.get("releases", [])))
+    entries = list(reversed(open_workspace(stack).outputs().get("releases") or []))
     if as_json:
         print_json(entries)
         return
-    table = Table("release", "state", "since", "by", "commit", *_FIGURES.values(), box=None)
-    for position, entry in enumerate(entries):
-        state = "live" if position == 0 else ""
-        table.add_row(
-            entry["manifest"]["id"], state, entry["at"], entry["by"], entry["commit"], *_figures(entry)
-        )
-    out.print(table)
+    if not entries:
+        say(f"no release of stack {stack} went live yet")
+        return
+    for line in table([_HEAD, *(row(entry, live=entry is entries[0]) for entry in entries)]):
+        show_row(line)
 
 
-def _figures(entry: dict[str, Any]) -> list[str]:
+def row(entry: dict[str, Any], *, live: bool) -> tuple[str, ...]:
+    """One line on a release, what matters most first: a narrow terminal cuts off the rest."""
     checks = {check["name"]: check for report in entry["gate"] for check in report["checks"]}
-    return [_figure(checks.get(name)) for name in _FIGURES]
+    return (
+        entry["manifest"]["id"],
+        "live" if live else "",
+        entry["at"][:16].replace("T", " "),
+        *(figure(checks.get(name)) for name in _FIGURES),
+        entry["by"],
+        entry["commit"],
+    )
 
 
-def _figure(check: dict[str, Any] | None) -> str:
-    if check is None or check["value"] is None:
-        return "-"
-    value = check["value"]
-    shown = f"{value:g}" if isinstance(value, int | float) else str(value)
-    return f"{shown} {check['unit']} of {check['limit']:g}, n={check['samples']:g}"
+def figure(check: dict[str, Any] | None) -> str:
+    """A measured value in short: a share in per cent, a time in its unit."""
+    value = None if check is None else check["value"]
+    if check is None or not isinstance(value, int | float):
+        return "-" if value is None else str(value)
+    return f"{value:.0f} {check['unit']}" if check["unit"] else f"{value:.2%}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows as lines, each column as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

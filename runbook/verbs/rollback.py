@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from runbook.console import say
+from runbook.console import print_json, say
 from runbook.errors import RunbookError
-from runbook.options import DEFAULT_STACK, Stack
+from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
+from runbook.progress import Progress
 from runbook.recovery import recover
 from runbook.verbs.up import deploy
 from runbook.workspace import Workspace, open_workspace
@@ -20,19 +21,15 @@ Release = Annotated[
 ]
 
 
-def rollback(release: Release = None, stack: Stack = DEFAULT_STACK) -> None:
+def rollback(release: Release = None, stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """Bring back an earlier release. It stays until the next `up`."""
     prepare(stack)
     workspace = open_workspace(stack)
     recover(workspace)
     manifest = choose(workspace.outputs(), release)
-    before = workspace.get("pinned")
-    workspace.set("pinned", json.dumps(manifest, sort_keys=True))
-    try:
-        deploy(workspace)
-    except BaseException:  # Ctrl-C too: the next update must not go on with a rollback that did not happen
-        _restore(workspace, before)
-        raise
+    progress = bring_back(workspace, manifest)
+    if as_json:
+        print_json(progress.outputs)
     say(f"release {manifest['id']} is live again; the next `bin/runbook up` deploys the sources as they are")
 
 
@@ -43,19 +40,36 @@ def choose(outputs: dict[str, Any], release: str | None) -> dict[str, Any]:
         RunbookError: there is none, or it is live now; names those that can be had.
     """
     live = outputs.get("release")
-    known = {entry["manifest"]["id"]: entry["manifest"] for entry in outputs.get("releases", [])}
-    earlier = [
-        entry["manifest"]["id"] for entry in outputs.get("releases", []) if entry["manifest"]["id"] != live
-    ]
-    choices = ", ".join(dict.fromkeys(reversed(earlier))) or "none yet"
+    manifests = [entry["manifest"] for entry in outputs.get("releases") or []]
+    earlier = {manifest["id"]: manifest for manifest in reversed(manifests) if manifest["id"] != live}
+    choices = ", ".join(earlier) or "none yet"
+    if release is None:
+        if not earlier:
+            raise RunbookError(
+                "there is no earlier release", "`bin/runbook up` deploys the sources as they are"
+            )
+        release = next(iter(earlier))
     if release == live:
         raise RunbookError(f"release {release} is live already", f"others: {choices}")
-    wanted = release or (earlier[-1] if earlier else None)
-    if wanted not in known:
-        what = f"release {release!r} is not known" if release else "there is no earlier release"
-        raise RunbookError(what, f"can be brought back: {choices}")
-    manifest: dict[str, Any] = known[wanted]
+    if release not in earlier:
+        raise RunbookError(f"release {release!r} is not known", f"can be brought back: {choices}")
+    manifest: dict[str, Any] = earlier[release]
     return manifest
+
+
+def bring_back(workspace: Workspace, manifest: dict[str, Any]) -> Progress:
+    """Deploy the release of *manifest*; if that fails, the next update is as if nobody had asked.
+
+    Raises:
+        RunbookError: the update was stopped.
+    """
+    before = workspace.get("pinned")
+    workspace.set("pinned", json.dumps(manifest, sort_keys=True))
+    try:
+        return deploy(workspace)
+    except BaseException:  # Ctrl-C too: the next update must not go on with a rollback that did not happen
+        _restore(workspace, before)
+        raise
 
 
 def _restore(workspace: Workspace, pinned: str | None) -> None:

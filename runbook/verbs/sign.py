@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from contracts.webhook import signed_headers
-from runbook.console import out
-from runbook.errors import RunbookError
+from runbook.console import show
 from runbook.options import DEFAULT_STACK, Stack
-from runbook.suites import webhook_secret
+from runbook.suites import given_secret, webhook_secret
 from runbook.workspace import open_workspace
 
 Algorithm = Annotated[Literal["sha512", "sha256"], typer.Option("--algorithm", help="The HMAC's hash.")]
@@ -25,18 +23,6 @@ def sign(stack: Stack = DEFAULT_STACK, algorithm: Algorithm = "sha512") -> None:
     The secret is WAHA_WEBHOOK_SECRET, or the file that WAHA_WEBHOOK_SECRET_FILE names, or the stack's.
     """
     body = sys.stdin.buffer.read()
-    for name, value in signed_headers(body, _secret(stack), algorithm).items():
-        out.print(f"{name}: {value}", markup=False)
-
-
-def _secret(stack: str) -> str:
-    if given := os.environ.get("WAHA_WEBHOOK_SECRET"):
-        return given
-    if file := os.environ.get("WAHA_WEBHOOK_SECRET_FILE"):
-        try:
-            return Path(file).read_text().rstrip("\n")
-        except OSError as error:
-            raise RunbookError(
-                f"WAHA_WEBHOOK_SECRET_FILE: {file}: {error.strerror}", "name a readable file"
-            ) from error
-    return webhook_secret(open_workspace(stack))
+    secret = given_secret(os.environ) or webhook_secret(open_workspace(stack))
+    for name, value in signed_headers(body, secret, algorithm).items():
+        show(f"{name}: {value}")

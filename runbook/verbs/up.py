@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from contracts.verdict import Report
 from runbook.console import print_json, say
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_stack
@@ -14,18 +15,14 @@ from runbook.progress import Progress
 from runbook.recovery import recover
 from runbook.workspace import Workspace
 
+_PORT_TAKEN = ("port is already allocated", "address already in use")  # Docker's words, and the system's
+
 
 def up(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """Deploy the sources as they are: provision, gate, move the traffic, remove the old release."""
     began = time.monotonic()
     prepare(stack)
-    workspace = Workspace(stack)
-    ensure_stack(workspace)
-    recover(workspace)
-    if workspace.is_set("pinned"):
-        say("the rollback ends here: deploying the sources as they are")
-        workspace.unset("pinned")
-    progress = deploy(workspace)
+    progress = deploy_sources(Workspace(stack))
     if as_json:
         print_json(progress.outputs)
     release, url = progress.outputs["release"], progress.outputs["url"]
@@ -33,8 +30,18 @@ def up(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     say(f"{'' if progress.changed else 'nothing to do: '}release {release} is live at {url} ({took})")
 
 
+def deploy_sources(workspace: Workspace) -> Progress:
+    """Make the stack if there is none, clear up after a killed update, end a rollback, deploy."""
+    ensure_stack(workspace)
+    recover(workspace)
+    if workspace.is_set("pinned"):
+        say("the rollback ends here: deploying the sources as they are")
+        workspace.unset("pinned")
+    return deploy(workspace)
+
+
 def deploy(workspace: Workspace) -> Progress:
-    """Run the update and show it.
+    """Run the update and show it, with the figures of the gate that it passed.
 
     Raises:
         RunbookError: it was stopped; says by what, and that the live release still has the traffic.
@@ -43,8 +50,31 @@ def deploy(workspace: Workspace) -> Progress:
         try:
             workspace.up(progress)
         except OperationFailed as error:
-            raise RunbookError(
-                progress.why or str(error),
-                "live traffic was not moved; mend the cause and run the same command again",
-            ) from error
+            why = progress.why or str(error)
+            raise RunbookError(why, _what_to_do(why, workspace.stack)) from error
+    if "release" not in progress.outputs:  # a later CLI may tell them otherwise: the state has them too
+        progress.outputs = workspace.outputs()
+    for line in gate_lines(progress):
+        say(f"  {line}")
     return progress
+
+
+def gate_lines(progress: Progress) -> list[str]:
+    """What the gate measured, a line each check; nothing where no gate ran in this update."""
+    release = progress.outputs.get("release")
+    entries = progress.outputs.get("releases") or []
+    if f"gate-{release}" not in progress.changed or not entries:
+        return []
+    reports = [Report.model_validate(report) for report in entries[-1]["gate"]]
+    return [f"{report.suite}: {check}" for report in reports for check in report.checks]
+
+
+def _what_to_do(why: str, stack: str) -> str:
+    again = "live traffic was not moved; mend the cause and run the same command again"
+    if any(words in why for words in _PORT_TAKEN):
+        return (
+            f"{again}: end what has the port, or take another: "
+            f"`bin/pulumi config set --path runbook:layout.port NUMBER --stack {stack}` "
+            "(or candidate_port, sandbox_port)"
+        )
+    return again

@@ -1,0 +1,70 @@
+"""Programs that we start and wait for: when we are told to stop, they are told once, and waited for.
+
+Each has a session of its own. A terminal's Ctrl-C would otherwise reach it beside our own signal, and the
+Pulumi CLI takes a second one as "at once, in whatever state".
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import psutil  # type: ignore[import-untyped]
+
+from runbook.console import say
+
+
+def run_child(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    output: IO[bytes] | int | None = None,
+) -> int:
+    """Run *command* in *folder*, *env* added to the environment; the exit code.
+
+    *output* takes both of its output streams; by default it has ours.
+
+    Raises:
+        KeyboardInterrupt: we were told to stop; so was the program, and it has ended.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        _stop(process)
+        raise
+
+
+def stop_children() -> None:
+    """End what we started and did not detach, with its own children: a daemon in its own session stays."""
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if os.getsid(process.pid) == os.getsid(0):
+                process.terminate()
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let *process* end in order; told again, at once."""
+    say("stopping: what is under way ends first; interrupt again to stop at once")
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
