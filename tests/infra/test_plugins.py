@@ -183,10 +183,12 @@ def orphan(tmp_path: Path) -> Iterator[int]:
     port = tmp_path / "port"
     script = f"{PLUGINS / 'pulumi-language-python'} > {port} & echo $!; wait"
     with subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE, text=True) as engine:
-        assert engine.stdout is not None
-        host = int(engine.stdout.readline())
-        assert until(lambda: port.read_text().strip().isdigit()), "the host did not start"
-        engine.kill()
+        try:
+            assert engine.stdout is not None
+            host = int(engine.stdout.readline())
+            assert until(lambda: port.exists() and port.read_text().strip().isdigit()), "no host started"
+        finally:
+            engine.kill()
     yield host
     if alive(host):
         os.kill(host, signal.SIGKILL)
