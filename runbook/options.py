@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 DEFAULT_STACK = "dev"
-_STACK = re.compile(r"([A-Za-z0-9_.-]+/){0,2}[A-Za-z0-9_.-]{1,100}")
+_STACK = re.compile(r"(\w[\w.-]*/){0,2}\w[\w.-]{0,99}", re.ASCII)
 
 
 def _stack_name(given: str) -> str:

@@ -1,0 +1,89 @@
+"""A stack without Pulumi: what the verbs ask of `runbook.workspace.Workspace`, kept in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine_events import event
+
+from runbook.operation import OnEvent
+
+
+@dataclass
+class FakeWorkspace:
+    """`events` are what each operation tells, `failure` what it ends in; `calls` says what was asked for.
+
+    `config` holds the configuration by key, `deployment` the state, `found_outputs` the stack's outputs.
+    """
+
+    stack: str = "dev"
+    state_folder: Path | None = None
+    is_made: bool = True
+    config: dict[str, str] = field(default_factory=dict)
+    deployment: dict[str, Any] = field(default_factory=dict)
+    found_outputs: dict[str, Any] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    failure: BaseException | None = None
+    calls: list[str] = field(default_factory=list)
+
+    def exists(self) -> bool:
+        return self.is_made
+
+    def create(self) -> None:
+        self.calls.append("create")
+        self.is_made = True
+
+    def up(self, on_event: OnEvent) -> None:
+        self._operate("up", on_event)
+
+    def preview(self, on_event: OnEvent) -> None:
+        self._operate("preview", on_event)
+
+    def destroy(self, on_event: OnEvent) -> None:
+        self._operate("destroy", on_event)
+
+    def remove(self) -> None:
+        self.calls.append("remove")
+        self.is_made = False
+
+    def outputs(self) -> dict[str, Any]:
+        return self.found_outputs
+
+    def export(self) -> dict[str, Any]:
+        return self.deployment
+
+    def without_pending(self) -> None:
+        self.calls.append("without_pending")
+        self.deployment = {**self.deployment, "pending_operations": []}
+
+    def cancel(self) -> None:
+        self.calls.append("cancel")
+
+    def get(self, key: str) -> str | None:
+        return self.config.get(key)
+
+    def set(self, key: str, value: str, *, secret: bool = False, path: bool = False) -> None:
+        self.config[key] = value
+
+    def is_set(self, key: str) -> bool:
+        return key in self.config
+
+    def unset(self, key: str) -> None:
+        del self.config[key]
+
+    def secrets(self) -> dict[str, dict[str, str]]:
+        kept = json.loads(self.config.get("secrets", "{}"))
+        return {"current": kept.get("current", {}), "retired": kept.get("retired", {})}
+
+    def keep_secrets(self, kept: dict[str, dict[str, str]]) -> None:
+        self.set("secrets", json.dumps(kept), secret=True)
+
+    def _operate(self, operation: str, on_event: OnEvent) -> None:
+        self.calls.append(operation)
+        for data in self.events:
+            on_event(event(data))
+        if self.failure is not None:
+            raise self.failure
