@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ _PLANNED = {
     OpType.REPLACE: "would replace",
 }
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
-_NOISE = re.compile(r"(update|preview|destroy) failed")
+_NOISE = re.compile(r"(update|preview|refresh|destroy) failed")
 _FRAME = re.compile(r"^(creating|updating|deleting|reading|replacing) urn:\S+ ")
 _COUNTED = re.compile(r"^1 error occurred:\s*\* ")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -47,6 +47,8 @@ class Progress:
         """The names of the resources that changed, or would."""
         self.outputs: dict[str, Any] = {}
         """The stack's outputs; secret ones masked."""
+        self.must_run: set[str] = set()
+        """The ids of the containers that should be running now."""
         self._status = Status("", console=err) if err.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -95,6 +97,8 @@ class Progress:
             self._tell(step.urn, f"{self._words[step.op]} {_name(step.urn)} ({self._clock() - since:.1f} s)")
         if step.type == "pulumi:pulumi:Stack" and step.new:
             self.outputs = dict(step.new.outputs or {})
+        if step.type == "docker:index/container:Container" and step.new and _must_run(step.new.inputs):
+            self.must_run.add(step.new.id)
         self._show_running()
 
     def _tell(self, urn: str, line: str) -> None:
@@ -114,6 +118,11 @@ class Progress:
         if self._status:
             running = ", ".join(_name(urn) for urn in list(self._since)[-3:])
             self._status.update(escape(running))
+
+
+def _must_run(inputs: Mapping[str, Any] | None) -> bool:
+    """Whether a container is one that runs; seeds are only there to put files into volumes."""
+    return bool((inputs or {}).get("mustRun", True))
 
 
 def _is_component(urn: str) -> bool:

@@ -71,6 +71,10 @@ class Workspace:
         """Run `pulumi preview`; raises as `up` does."""
         self._operate(["preview"], on_event)
 
+    def refresh(self, on_event: OnEvent) -> None:
+        """Take into the state what the engine has; raises as `up` does."""
+        self._operate(["refresh", "--yes", "--skip-preview"], on_event)
+
     def destroy(self, on_event: OnEvent) -> None:
         """Delete all that the state knows; raises as `up` does."""
         self._operate(["destroy", "--yes", "--skip-preview"], on_event)

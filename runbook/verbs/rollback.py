@@ -13,7 +13,7 @@ from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
 from runbook.recovery import recover
-from runbook.verbs.up import deploy
+from runbook.verbs.up import answering, deploy
 from runbook.workspace import Workspace, open_workspace
 
 Release = Annotated[
@@ -27,7 +27,7 @@ def rollback(release: Release = None, stack: Stack = DEFAULT_STACK, as_json: Jso
     workspace = open_workspace(stack)
     recover(workspace)
     manifest = choose(workspace.outputs(), release)
-    progress = bring_back(workspace, manifest)
+    progress = answering(workspace, bring_back(workspace, manifest))
     if as_json:
         print_json(progress.outputs)
     say(f"release {manifest['id']} is live again; the next `bin/runbook up` deploys the sources as they are")

@@ -26,8 +26,7 @@ SETTABLE = SECRET_NAMES - {"REDIS_URL"}
 @secrets.command("list")
 def list_(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """List every secret's name and whether it is set; never a value."""
-    current = open_workspace(stack).secrets()["current"]
-    found = {name: name in current for name in sorted(SETTABLE | current.keys())}
+    found = listed(open_workspace(stack))
     if as_json:
         print_json(found)
         return
@@ -48,6 +47,12 @@ def set_(name: Name, stack: Stack = DEFAULT_STACK) -> None:
         raise RunbookError(f"{name!r} is no secret that can be set", f"one of {', '.join(sorted(SETTABLE))}")
     value = typer.prompt(name, hide_input=True, err=True) if sys.stdin.isatty() else read_value(sys.stdin)
     replace(open_workspace(stack), name, checked(name, value))
+
+
+def listed(workspace: Workspace) -> dict[str, bool]:
+    """Each secret's name, and whether it is set."""
+    current = workspace.secrets()["current"]
+    return {name: name in current for name in sorted(SETTABLE | current.keys())}
 
 
 def value_of(workspace: Workspace, name: str) -> str:

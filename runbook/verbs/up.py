@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from contracts.verdict import Report
 from runbook.console import print_json, say
 from runbook.errors import RunbookError
+from runbook.liveness import why_not_live
 from runbook.new_stack import ensure_stack
-from runbook.operation import OperationFailed
+from runbook.operation import OnEvent, OperationFailed
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
@@ -22,7 +24,8 @@ def up(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """Deploy the sources as they are: provision, gate, move the traffic, remove the old release."""
     began = time.monotonic()
     prepare(stack)
-    progress = deploy_sources(Workspace(stack))
+    workspace = Workspace(stack)
+    progress = answering(workspace, deploy_sources(workspace))
     if as_json:
         print_json(progress.outputs)
     release, url = progress.outputs["release"], progress.outputs["url"]
@@ -40,22 +43,46 @@ def deploy_sources(workspace: Workspace) -> Progress:
     return deploy(workspace)
 
 
+def answering(workspace: Workspace, progress: Progress) -> Progress:
+    """See that all runs and the live release answers; put right what was changed behind Pulumi's back.
+
+    Raises:
+        RunbookError: it does not answer after that either.
+    """
+    url = str(progress.outputs["url"])
+    if problem := why_not_live(url, progress.must_run):
+        say(f"not as it should be ({problem}): comparing the state with the engine")
+        _run(workspace.refresh, workspace.stack)
+        progress = deploy(workspace)
+        if problem := why_not_live(url, progress.must_run):
+            raise RunbookError(
+                f"the live release is not as it should be: {problem}",
+                "see `docker ps -a` and `docker logs NAME`, or go back with `bin/runbook rollback`",
+            )
+    return progress
+
+
 def deploy(workspace: Workspace) -> Progress:
     """Run the update and show it, with the figures of the gate that it passed.
 
     Raises:
         RunbookError: it was stopped; says by what, and that the live release still has the traffic.
     """
-    with Progress() as progress:
-        try:
-            workspace.up(progress)
-        except OperationFailed as error:
-            why = progress.why or str(error)
-            raise RunbookError(why, _what_to_do(why, workspace.stack)) from error
+    progress = _run(workspace.up, workspace.stack)
     if "release" not in progress.outputs:  # a later CLI may tell them otherwise: the state has them too
         progress.outputs = workspace.outputs()
     for line in gate_lines(progress):
         say(f"  {line}")
+    return progress
+
+
+def _run(operation: Callable[[OnEvent], None], stack: str) -> Progress:
+    with Progress() as progress:
+        try:
+            operation(progress)
+        except OperationFailed as error:
+            why = progress.why or str(error)
+            raise RunbookError(why, _what_to_do(why, stack)) from error
     return progress
 
 

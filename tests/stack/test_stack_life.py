@@ -6,9 +6,11 @@ import http.client
 import json
 import re
 import subprocess
+import time
 import urllib.request
 from collections import Counter
 
+import docker
 import pytest
 from conftest import leftovers
 from project import Project
@@ -152,6 +154,26 @@ def test_a_broken_release_is_stopped_at_the_gate(live: Project, flaw: str) -> No
     assert client.failures == []
     assert live.outputs()["release"] == before
     assert live.deploy() == before
+
+
+def test_up_puts_right_what_was_removed_by_hand(live: Project) -> None:
+    """One container of each kind removed behind Pulumi's back: `up` sees it, says so, and brings them back."""
+    before = live.outputs()["release"]
+    found = docker.from_env().containers.list(filters={"label": f"runbook.stack={live.stack}"})
+    for container in {container.labels["runbook.role"]: container for container in found}.values():
+        container.remove(force=True)
+    done = live.runbook("up")
+    assert done.returncode == 0, done.stderr
+    assert "comparing the state with the engine" in done.stderr
+    after = live.outputs()
+    assert after["release"] == before
+    sender = Sender(secret_of(live))
+    with SteadyClient(live.ports["port"], sender, connections=2, per_s=20) as client:
+        replies_wanted = 40
+        while len(sender.accepted) < replies_wanted and client.sent < 4 * replies_wanted:
+            time.sleep(0.05)
+    assert client.failures == []
+    assert max(wait_for_replies(after["sandbox_url"], sender.accepted).values()) == 1
 
 
 def test_rollback_brings_back_the_release_before(live: Project) -> None:
