@@ -157,7 +157,7 @@ def test_a_broken_release_is_stopped_at_the_gate(live: Project, flaw: str) -> No
 
 
 def test_up_puts_right_what_was_removed_by_hand(live: Project) -> None:
-    """One container of each kind removed behind Pulumi's back: `up` sees it, says so, and brings them back."""
+    """One container of each kind removed by hand: `up` sees it, says so, and brings them back."""
     before = live.outputs()["release"]
     found = docker.from_env().containers.list(filters={"label": f"runbook.stack={live.stack}"})
     for container in {container.labels["runbook.role"]: container for container in found}.values():
