@@ -30,10 +30,10 @@ def show(text: str) -> None:
     print(text)
 
 
-def show_row(text: str) -> None:
+def show_row(text: str, console: Console = out) -> None:
     """A row of a table: cut off at the edge of a terminal, so that it stays one line."""
-    if out.is_terminal:
-        out.print(text, markup=False, no_wrap=True, overflow="ellipsis")
+    if console.is_terminal:
+        console.print(text, markup=False, no_wrap=True, overflow="ellipsis")
     else:
         show(text)
 

@@ -55,10 +55,14 @@ def mode_in(found: dict[str, Any]) -> Mode:
     """What a stack's configuration says on base images.
 
     Raises:
-        RunbookError: something that is not a mode; names those that are.
+        RunbookError: something that is no mode; names those that are.
     """
     layout = found.get("runbook:layout") or {}
-    asked = layout.get("images", Mode.AUTO) if isinstance(layout, dict) else layout
+    if not isinstance(layout, dict):
+        raise RunbookError(
+            f"the stack's configuration layout is {layout!r}", "it should be a map, or not be there"
+        )
+    asked = layout.get("images", Mode.AUTO)
     try:
         return Mode(asked)
     except ValueError as error:

@@ -10,7 +10,7 @@ from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.workspace import open_workspace
 
 _FIGURES = {"error rate": "errors", "webhook p95": "webhook p95", "reply p95": "reply p95"}
-_HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit")
+HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit")
 
 
 def releases(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
@@ -22,7 +22,7 @@ def releases(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     if not entries:
         say(f"no release of stack {stack} went live yet")
         return
-    for line in table([_HEAD, *(row(entry, live=entry is entries[0]) for entry in entries)]):
+    for line in table([HEAD, *(row(entry, live=entry is entries[0]) for entry in entries)]):
         show_row(line)
 
 

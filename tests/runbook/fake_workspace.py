@@ -42,6 +42,9 @@ class FakeWorkspace:
     def preview(self, on_event: OnEvent) -> None:
         self._operate("preview", on_event)
 
+    def refresh(self, on_event: OnEvent) -> None:
+        self._operate("refresh", on_event)
+
     def destroy(self, on_event: OnEvent) -> None:
         self._operate("destroy", on_event)
 

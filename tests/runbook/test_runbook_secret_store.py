@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from fake_workspace import FakeWorkspace
+
+from infra.manifest import Secrets
+from infra.plan import MADE
+from infra.stack_config import GENERATED, REDIS_PASSWORD, RELEASE_KEY
+from runbook.console import print_json
+from runbook.errors import RunbookError
+from runbook.verbs.secret_store import SETTABLE, checked, listed, read_value, replace, value_of
+from service.settings import SECRET_NAMES
+
+VALUE, OTHER, KEY = "hunter2", "hunter3", "the key"
+
+
+def stack_with(**current: str) -> FakeWorkspace:
+    """A stack that has the generated secrets and those given."""
+    workspace = FakeWorkspace()
+    workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
+    return workspace
+
+
+def test_a_value_is_put_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside those that are there, and without being shown."""
+    workspace = stack_with(WAHA_API_KEY="a")
+    replace(workspace, "SENTRY_DSN", VALUE)
+    assert value_of(workspace, "SENTRY_DSN") == VALUE
+    assert value_of(workspace, "WAHA_API_KEY") == "a"
+    assert workspace.secrets()["retired"] == {}
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "SENTRY_DSN is set; `bin/runbook up` deploys it\n"
+
+
+def test_the_old_value_is_kept_for_rollbacks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Under the keyed hash by which the manifests of earlier releases name it; neither value is shown."""
+    workspace = stack_with(WAHA_API_KEY=VALUE)
+    before = Secrets(workspace.secrets()["current"], {}, KEY).digests(["WAHA_API_KEY"])
+    replace(workspace, "WAHA_API_KEY", OTHER)
+    kept = workspace.secrets()
+    assert Secrets(kept["current"], kept["retired"], KEY).values(before) == {"WAHA_API_KEY": VALUE}
+    said = capsys.readouterr()
+    assert VALUE not in said.out + said.err
+    assert OTHER not in said.out + said.err
+
+
+def test_two_changes_keep_two_values() -> None:
+    """Each release can be brought back with its own."""
+    workspace = stack_with(WAHA_API_KEY="a")
+    replace(workspace, "WAHA_API_KEY", "b")
+    replace(workspace, "WAHA_API_KEY", "c")
+    assert sorted(workspace.secrets()["retired"].values()) == ["a", "b"]
+
+
+def test_another_key_of_the_hashes_keeps_every_value_under_the_old_one() -> None:
+    """Earlier manifests name all values by hashes of the old key."""
+    workspace = stack_with(WAHA_API_KEY=VALUE, SENTRY_DSN="dsn")
+    before = Secrets(workspace.secrets()["current"], {}, KEY).digests(["WAHA_API_KEY", "SENTRY_DSN"])
+    replace(workspace, RELEASE_KEY, "another key")
+    kept = workspace.secrets()
+    found = Secrets(kept["current"], kept["retired"], "another key").values(before)
+    assert found == {"WAHA_API_KEY": VALUE, "SENTRY_DSN": "dsn"}
+
+
+def test_the_same_value_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """No new release comes of it."""
+    workspace = stack_with(WAHA_API_KEY=VALUE)
+    before = workspace.config["secrets"]
+    replace(workspace, "WAHA_API_KEY", VALUE)
+    assert workspace.config["secrets"] == before
+    assert "has that value already" in capsys.readouterr().err
+
+
+def test_the_first_secret_of_a_stack_comes_with_the_generated_ones() -> None:
+    """A stack that `bin/pulumi stack init` made has none yet, and `up` generates only into an empty set."""
+    workspace = FakeWorkspace("production")
+    replace(workspace, "WAHA_API_KEY", VALUE)
+    assert workspace.secrets()["current"].keys() == {"WAHA_API_KEY", *GENERATED}
+
+
+def test_without_the_key_of_the_hashes_nothing_is_replaced() -> None:
+    """A configuration mended by hand may lack it: the old value could not be found again."""
+    workspace = FakeWorkspace()
+    workspace.keep_secrets({"current": {"WAHA_API_KEY": VALUE}, "retired": {}})
+    with pytest.raises(RunbookError, match=RELEASE_KEY) as refusal:
+        replace(workspace, "WAHA_API_KEY", OTHER)
+    assert f"secrets set {RELEASE_KEY}" in refusal.value.hint
+    replace(workspace, RELEASE_KEY, KEY)
+    replace(workspace, "WAHA_API_KEY", OTHER)
+    assert value_of(workspace, "WAHA_API_KEY") == OTHER
+
+
+def test_a_secret_that_is_not_set_is_an_error() -> None:
+    """It says how it is set."""
+    with pytest.raises(RunbookError, match="SENTRY_DSN is not set") as refusal:
+        value_of(stack_with(), "SENTRY_DSN")
+    assert "secrets set SENTRY_DSN" in refusal.value.hint
+
+
+def test_the_list_has_names_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """All that can be set, and whether they are; never a value, in text or in JSON."""
+    found = listed(stack_with(WAHA_API_KEY=VALUE))
+    print_json(found)
+    assert found == {**dict.fromkeys(SETTABLE, False), **dict.fromkeys(GENERATED, True), "WAHA_API_KEY": True}
+    assert VALUE not in capsys.readouterr().out
+
+
+def test_what_the_infrastructure_makes_cannot_be_set() -> None:
+    """The program refuses it: better here than at the next `up`."""
+    assert SETTABLE == SECRET_NAMES - MADE
+
+
+@pytest.mark.parametrize("text", [VALUE, f"{VALUE}\n", f"{VALUE}\r\n"])
+def test_a_line_is_a_value_without_its_end(text: str) -> None:
+    """As `echo` and files have it."""
+    assert checked("X", read_value(io.StringIO(text))) == VALUE
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", f"{VALUE}\n{OTHER}", f"{VALUE}\n\n", f"{VALUE}\0", f"{VALUE}\r{OTHER}"]
+)
+def test_a_value_is_one_line(text: str) -> None:
+    """Files of secrets hold one; what was given is not repeated."""
+    with pytest.raises(RunbookError, match="WAHA_API_KEY is empty or has several lines") as refusal:
+        checked("WAHA_API_KEY", read_value(io.StringIO(text)))
+    assert VALUE not in refusal.value.message + refusal.value.hint
+
+
+def test_a_value_is_text() -> None:
+    """A key file in some binary form is refused, without a word of it."""
+    binary = io.TextIOWrapper(io.BytesIO(b"\xff\xfehunter2"), encoding="utf-8")
+    with pytest.raises(RunbookError, match="not UTF-8") as refusal:
+        read_value(binary)
+    assert refusal.value.__suppress_context__
+
+
+def test_the_form_is_the_one_that_the_program_reads() -> None:
+    """`current` and `retired`, in one key."""
+    workspace = stack_with()
+    replace(workspace, "WAHA_API_KEY", VALUE)
+    assert json.loads(workspace.config["secrets"]).keys() == {"current", "retired"}

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_workspace import FakeWorkspace
+from releases_kit import CHECKS, history
+
+from contracts.verdict import Report
+from contracts.webhook import signed_headers
+from runbook.errors import RunbookError
+from runbook.suites import candidate_url, given_secret, read_report, webhook_secret
+
+SECRET = "hunter2"
+
+
+def test_the_environment_may_name_no_secret() -> None:
+    """Then it is the stack's."""
+    assert given_secret({}) is None
+    assert given_secret({"WAHA_WEBHOOK_SECRET": "", "WAHA_WEBHOOK_SECRET_FILE": ""}) is None
+
+
+def test_the_secret_itself_goes_before_a_file() -> None:
+    """As in the suites."""
+    given = {"WAHA_WEBHOOK_SECRET": SECRET, "WAHA_WEBHOOK_SECRET_FILE": "/nowhere"}
+    assert given_secret(given) == SECRET
+
+
+@pytest.mark.parametrize("content", [SECRET, f"{SECRET}\n", f"{SECRET}\r\n"])
+def test_a_file_is_a_secret_without_its_line_end(tmp_path: Path, content: str) -> None:
+    """As in the service."""
+    (tmp_path / "secret").write_text(content, newline="")
+    assert given_secret({"WAHA_WEBHOOK_SECRET_FILE": str(tmp_path / "secret")}) == SECRET
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfehunter2", "not UTF-8")],
+)
+def test_a_file_that_holds_no_secret_is_an_error(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """The variable, the file and the reason are named; nothing of its content is."""
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RunbookError, match=f"WAHA_WEBHOOK_SECRET_FILE: {file}.*{reason}") as refusal:
+        given_secret({"WAHA_WEBHOOK_SECRET_FILE": str(file)})
+    assert "hunter2" not in refusal.value.message
+
+
+def test_a_folder_is_no_secret(tmp_path: Path) -> None:
+    """A mount that went wrong is often an empty folder."""
+    with pytest.raises(RunbookError, match="Is a directory"):
+        given_secret({"WAHA_WEBHOOK_SECRET_FILE": str(tmp_path)})
+
+
+def test_a_stack_without_the_secret_says_how_it_is_set() -> None:
+    """Nothing can be signed without."""
+    workspace = FakeWorkspace("production")
+    with pytest.raises(RunbookError, match="stack production has no WAHA_WEBHOOK_SECRET") as refusal:
+        webhook_secret(workspace)
+    assert "secrets set WAHA_WEBHOOK_SECRET" in refusal.value.hint
+    workspace.keep_secrets({"current": {"WAHA_WEBHOOK_SECRET": SECRET}, "retired": {}})
+    assert webhook_secret(workspace) == SECRET
+
+
+def test_a_stack_on_which_nothing_went_live_cannot_be_tested() -> None:
+    """Its outputs come with the first update that ends well."""
+    with pytest.raises(RunbookError, match="nothing to test") as refusal:
+        candidate_url(FakeWorkspace("dev-2"))
+    assert "bin/runbook up --stack dev-2" in refusal.value.hint
+    assert candidate_url(FakeWorkspace(found_outputs=history("r-1"))) == "http://127.0.0.1:8081"
+
+
+def test_the_report_is_what_the_suite_wrote(tmp_path: Path) -> None:
+    """Its checks, and the verdict that follows from them."""
+    report = Report.of("load", CHECKS["load"], 20)
+    (tmp_path / "report.json").write_text(report.model_dump_json())
+    assert read_report("load", tmp_path / "report.json", 0) == report
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "{}"])
+def test_a_suite_without_a_report_is_an_error(tmp_path: Path, content: str | None) -> None:
+    """It ended before it could judge, and its own words are above."""
+    file = tmp_path / "report.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(RunbookError, match=r"load gave no report \(exit code 3\)"):
+        read_report("load", file, 3)
+
+
+@pytest.mark.parametrize("algorithm", ["sha512", "sha256"])
+def test_sign_prints_the_headers_of_the_body(algorithm: str, tmp_path: Path) -> None:
+    """One `Name: value` a line, over exactly the bytes that were read; the secret is not among them."""
+    body = b'{"event":"message"}\r\n\xff'
+    done = run_sign(body, "--algorithm", algorithm, WAHA_WEBHOOK_SECRET=SECRET)
+    headers = dict(line.split(": ", 1) for line in done.stdout.decode().splitlines())
+    expected = signed_headers(body, SECRET, algorithm)
+    assert headers.keys() == expected.keys()
+    assert headers["X-Webhook-Hmac"] == expected["X-Webhook-Hmac"]
+    assert headers["X-Webhook-Hmac-Algorithm"] == algorithm
+    assert SECRET.encode() not in done.stdout + done.stderr
+
+
+def test_sign_takes_the_file(tmp_path: Path) -> None:
+    """The same headers as with the secret itself; a file that cannot be read is an error."""
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    done = run_sign(b"x", WAHA_WEBHOOK_SECRET_FILE=str(tmp_path / "secret"))
+    assert f"X-Webhook-Hmac: {signed_headers(b'x', SECRET)['X-Webhook-Hmac']}" in done.stdout.decode()
+    refused = run_sign(b"x", WAHA_WEBHOOK_SECRET_FILE=str(tmp_path / "none"))
+    assert refused.returncode == 1
+    assert refused.stdout == b""
+    assert refused.stderr.startswith(b"error: WAHA_WEBHOOK_SECRET_FILE")
+    assert b"Traceback" not in refused.stderr
+
+
+def run_sign(body: bytes, *words: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """`bin/runbook sign`, with no other environment than *env*."""
+    command = [sys.executable, "-m", "runbook", "sign", *words]
+    return subprocess.run(
+        command,
+        input=body,
+        env={"PATH": "/usr/bin:/bin", **env},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from engine_events import diagnostic, done, outputs, pre
+from fake_workspace import FakeWorkspace
+from releases_kit import history
+
+from runbook.errors import RunbookError
+from runbook.new_stack import ensure_secrets
+from runbook.operation import OperationFailed
+from runbook.verbs.up import deploy, deploy_sources
+
+GATED = [pre("create", "gate-r-2"), done("create", "gate-r-2")]
+
+
+def test_the_gates_figures_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """When it has passed, each check with value, limit and samples."""
+    deploy(FakeWorkspace(events=[*GATED, outputs(history("r-1", "r-2"))]))
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "  smoke: webhook answers in time: pass: 12.5 ms, limit 3000 ms, samples 20",
+        "  load: error rate: pass: 0.0012, limit 0.01, samples 1100",
+        "  load: webhook p95: pass: 12.345 ms, limit 500 ms, samples 1100",
+        "  load: reply p95: pass: 87.6 ms, limit 3000 ms, samples 1100",
+    ]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [pre("delete", "gate-r-1"), done("delete", "gate-r-1")],
+        [pre("same", "gate-r-2"), done("same", "gate-r-2")],
+    ],
+    ids=["nothing to do", "an old gate goes", "it passed before"],
+)
+def test_figures_of_a_gate_that_did_not_run_are_not_shown(
+    events: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would look like evidence of this update."""
+    deploy(FakeWorkspace(events=[*events, outputs(history("r-1", "r-2"))]))
+    assert "samples" not in capsys.readouterr().err
+
+
+def test_outputs_that_no_event_told_are_read() -> None:
+    """The state has them too."""
+    workspace = FakeWorkspace(found_outputs=history("r-1"))
+    assert deploy(workspace).outputs["release"] == "r-1"
+
+
+def test_a_refusal_is_told_with_all_its_reasons() -> None:
+    """In the engine's order; and what became of live traffic."""
+    events = [
+        diagnostic("error", "gate: load refused release r-2 (fail):\n  error rate: fail"),
+        diagnostic("error", "and more"),
+    ]
+    with pytest.raises(RunbookError) as refusal:
+        deploy(FakeWorkspace(events=events, failure=OperationFailed("update failed")))
+    assert refusal.value.message == "gate: load refused release r-2 (fail):\n  error rate: fail\nand more"
+    assert refusal.value.hint == "live traffic was not moved; mend the cause and run the same command again"
+
+
+def test_a_failure_before_the_first_event_has_the_clis_words() -> None:
+    """A configuration that it cannot read, for example."""
+    with pytest.raises(RunbookError, match="incorrect passphrase"):
+        deploy(FakeWorkspace(failure=OperationFailed("incorrect passphrase")))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Bind for 127.0.0.1:8080 failed: port is already allocated",
+        "listen tcp4 127.0.0.1:8080: bind: address already in use",
+    ],
+)
+def test_a_port_that_is_taken_says_how_to_take_another(words: str) -> None:
+    """The setting and the command that sets it are named."""
+    with pytest.raises(RunbookError, match=words) as refusal:
+        deploy(FakeWorkspace("dev-2", events=[diagnostic("error", words)], failure=OperationFailed("")))
+    assert "bin/pulumi config set --path runbook:layout.port NUMBER --stack dev-2" in refusal.value.hint
+
+
+def test_a_bare_stack_is_made_and_deployed() -> None:
+    """One command from nothing."""
+    workspace = FakeWorkspace(is_made=False, events=[outputs(history("r-1"))])
+    assert deploy_sources(workspace).outputs["release"] == "r-1"
+    assert workspace.calls == ["create", "up"]
+    assert workspace.is_set("secrets")
+
+
+def test_an_update_ends_a_rollback(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sources are deployed as they are, and that is said."""
+    workspace = FakeWorkspace(config={"pinned": "{}"}, events=[outputs(history("r-1"))])
+    ensure_secrets(workspace)
+    deploy_sources(workspace)
+    assert not workspace.is_set("pinned")
+    assert "the rollback ends here" in capsys.readouterr().err
