@@ -41,7 +41,10 @@ def choose(outputs: dict[str, Any], release: str | None) -> dict[str, Any]:
     """
     live = outputs.get("release")
     manifests = [entry["manifest"] for entry in outputs.get("releases") or []]
-    earlier = {manifest["id"]: manifest for manifest in reversed(manifests) if manifest["id"] != live}
+    earlier: dict[str, dict[str, Any]] = {}
+    for manifest in reversed(manifests):
+        if manifest["id"] != live:
+            earlier.setdefault(manifest["id"], manifest)
     choices = ", ".join(earlier) or "none yet"
     if release is None:
         if not earlier:
@@ -53,8 +56,7 @@ def choose(outputs: dict[str, Any], release: str | None) -> dict[str, Any]:
         raise RunbookError(f"release {release} is live already", f"others: {choices}")
     if release not in earlier:
         raise RunbookError(f"release {release!r} is not known", f"can be brought back: {choices}")
-    manifest: dict[str, Any] = earlier[release]
-    return manifest
+    return earlier[release]
 
 
 def bring_back(workspace: Workspace, manifest: dict[str, Any]) -> Progress:
