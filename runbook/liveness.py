@@ -13,9 +13,9 @@ _ANSWER_S = 2.0
 _LOOK_EACH_S = 0.2
 
 
-def why_not_live(url: str, must_run: Set[str]) -> str | None:
+def why_not_live(url: str, must_run: Set[str], engine: docker.DockerClient | None = None) -> str | None:
     """What is wrong with a stack, whose containers are *must_run* (ids) and whose frontend is *url*."""
-    running = {str(container.id) for container in docker.from_env().containers.list()}
+    running = {str(container.id) for container in (engine or docker.from_env()).containers.list()}
     if gone := len(must_run - running):
         return f"{gone} of {len(must_run)} containers do not run"
     return why_silent(url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from contracts.verdict import Report
 from runbook.console import print_json, say
@@ -43,18 +43,22 @@ def deploy_sources(workspace: Workspace) -> Progress:
     return deploy(workspace)
 
 
-def answering(workspace: Workspace, progress: Progress) -> Progress:
+def answering(
+    workspace: Workspace,
+    progress: Progress,
+    problem_of: Callable[[str, Set[str]], str | None] = why_not_live,
+) -> Progress:
     """See that all runs and the live release answers; put right what was changed behind Pulumi's back.
 
     Raises:
         RunbookError: it does not answer after that either.
     """
     url = str(progress.outputs["url"])
-    if problem := why_not_live(url, progress.must_run):
+    if problem := problem_of(url, progress.must_run):
         say(f"not as it should be ({problem}): comparing the state with the engine")
         _run(workspace.refresh, workspace.stack)
         progress = deploy(workspace)
-        if problem := why_not_live(url, progress.must_run):
+        if problem := problem_of(url, progress.must_run):
             raise RunbookError(
                 f"the live release is not as it should be: {problem}",
                 "see `docker ps -a` and `docker logs NAME`, or go back with `bin/runbook rollback`",

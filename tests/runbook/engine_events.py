@@ -22,9 +22,10 @@ def pre(op: str, name: str, kind: str = CONTAINER) -> dict[str, Any]:
     return {"resourcePreEvent": {"metadata": {"op": op, "urn": urn(name, kind), "type": kind}}}
 
 
-def done(op: str, name: str, kind: str = CONTAINER) -> dict[str, Any]:
-    """A step has ended well."""
-    return {"resOutputsEvent": {"metadata": {"op": op, "urn": urn(name, kind), "type": kind}}}
+def done(op: str, name: str, kind: str = CONTAINER, **state: Any) -> dict[str, Any]:
+    """A step has ended well; *state* is what the resource is now."""
+    new = {"new": state} if state else {}
+    return {"resOutputsEvent": {"metadata": {"op": op, "urn": urn(name, kind), "type": kind, **new}}}
 
 
 def failed(op: str, name: str) -> dict[str, Any]:

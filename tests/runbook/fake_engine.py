@@ -25,13 +25,16 @@ class Thing:
 
 @dataclass
 class Things:
-    """A collection of the SDK's: `list` filters by one label, `name=value`."""
+    """A collection of the SDK's: `list` filters by one label, `name=value`, if by anything."""
 
     found: list[Thing] = field(default_factory=list)
 
-    def list(self, filters: dict[str, Any], **_more: bool) -> list[Thing]:
+    def list(self, filters: dict[str, Any] | None = None, **_more: bool) -> list[Thing]:
+        there = [thing for thing in self.found if not thing.removed]
+        if filters is None:
+            return there
         name, _, value = filters["label"].partition("=")
-        return [thing for thing in self.found if thing.labels.get(name) == value and not thing.removed]
+        return [thing for thing in there if thing.labels.get(name) == value]
 
     def add(self, name: str, stack: str = "dev", refusal: Exception | None = None) -> Thing:
         """One more, with an id made of its name."""

@@ -85,6 +85,19 @@ def test_the_outputs_of_the_stack_are_kept() -> None:
     assert tell(Progress(), outputs({"url": "http://x"})).outputs == {"url": "http://x"}
 
 
+def test_containers_that_should_run_are_known_by_id() -> None:
+    """Those that are made or stay; not those that go, nor those that only put files into a volume."""
+    here = [done(op, name, id=name, inputs=inputs) for op, name, inputs in CONTAINERS]
+    assert tell(Progress(), *here, done("delete", "old")).must_run == {"new", "kept"}
+
+
+CONTAINERS = [
+    ("create", "new", {}),
+    ("same", "kept", {"mustRun": True}),
+    ("same", "seed", {"mustRun": False}),
+]
+
+
 def test_colours_are_taken_off(capsys: pytest.CaptureFixture[str]) -> None:
     """The engine's markup is not for people."""
     message = "<{%fg 13%}><{%bold%}>gate: smoke<{%reset%}> [1/2]"

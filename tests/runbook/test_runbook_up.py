@@ -8,7 +8,7 @@ from releases_kit import history
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_secrets
 from runbook.operation import OperationFailed
-from runbook.verbs.up import deploy, deploy_sources
+from runbook.verbs.up import answering, deploy, deploy_sources
 
 GATED = [pre("create", "gate-r-2"), done("create", "gate-r-2")]
 
@@ -94,3 +94,31 @@ def test_an_update_ends_a_rollback(capsys: pytest.CaptureFixture[str]) -> None:
     deploy_sources(workspace)
     assert not workspace.is_set("pinned")
     assert "the rollback ends here" in capsys.readouterr().err
+
+
+def test_what_was_removed_by_hand_is_put_right(capsys: pytest.CaptureFixture[str]) -> None:
+    """The state takes in what the engine has, and another update makes what is missing."""
+    workspace = FakeWorkspace(events=[outputs(history("r-1"))])
+    problems = iter(["1 of 5 containers do not run", None])
+    progress = answering(workspace, deploy(workspace), lambda _url, _ids: next(problems))
+    assert workspace.calls == ["up", "refresh", "up"]
+    assert progress.outputs["release"] == "r-1"
+    assert "1 of 5 containers do not run" in capsys.readouterr().err
+
+
+def test_a_live_release_is_left_alone() -> None:
+    """Looking is all that is done, at its public address."""
+    workspace = FakeWorkspace(events=[outputs(history("r-1"))])
+    asked: list[str] = []
+    answering(workspace, deploy(workspace), lambda url, _ids: asked.append(url))
+    assert asked == ["http://127.0.0.1:8080"]
+    assert workspace.calls == ["up"]
+
+
+def test_what_cannot_be_put_right_is_an_error() -> None:
+    """It is tried once."""
+    workspace = FakeWorkspace(events=[outputs(history("r-1"))])
+    with pytest.raises(RunbookError, match="not as it should be: silence") as refusal:
+        answering(workspace, deploy(workspace), lambda _url, _ids: "silence")
+    assert workspace.calls == ["up", "refresh", "up"]
+    assert "bin/runbook rollback" in refusal.value.hint
