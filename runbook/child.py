@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -32,7 +33,31 @@ def run_child(
     Raises:
         KeyboardInterrupt: we were told to stop; so was the program, and it has ended.
     """
-    process = subprocess.Popen(
+    process = _start(command, folder, env, output)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        _stop(process)
+        raise
+
+
+@contextmanager
+def child_beside(
+    command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None, output: IO[bytes]
+) -> Iterator[Callable[[], int]]:
+    """Run *command* as `run_child` does, while the block goes on; gives what waits for its exit code."""
+    process = _start(command, folder, env, output)
+    try:
+        yield process.wait
+    except KeyboardInterrupt:
+        _stop(process)
+        raise
+
+
+def _start(
+    command: Sequence[str], folder: Path, env: Mapping[str, str] | None, output: IO[bytes] | int | None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         command,
         cwd=folder,
         env={**os.environ, **(env or {})},
@@ -41,11 +66,6 @@ def run_child(
         stderr=None if output is None else subprocess.STDOUT,
         start_new_session=True,
     )
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        _stop(process)
-        raise
 
 
 def stop_children() -> None:

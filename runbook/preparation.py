@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from contracts.targets import read_targets
@@ -16,6 +18,8 @@ from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.pulumi_cli import ensure_cli
 from runbook.workspace import configuration
 
+_LOOK_EACH_S = 0.2
+
 
 def prepare(stack: str) -> None:
     """Bring the machine to where an update can start; quick when it is there already.
@@ -26,19 +30,30 @@ def prepare(stack: str) -> None:
     read_targets()  # a mistake there should show before anything is built
     ensure_engine(say)
     mode = image_mode(stack)
-    with ThreadPoolExecutor() as pool:
-        # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
-        parts: list[Future[Any]] = [
-            pool.submit(ensure_cli, say),
-            pool.submit(_ensure_images, mode),
-            pool.submit(ensure_site, REPOSITORY / "service/requirements.lock"),
-        ]
+    # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
+    side_by_side(
+        partial(ensure_cli, say),
+        partial(_ensure_images, mode),
+        partial(ensure_site, REPOSITORY / "service/requirements.lock"),
+    )
+
+
+def side_by_side(*parts: Callable[[], object]) -> None:
+    """Do all *parts*, each in a thread, to their ends; then raise what the first of those that failed raised.
+
+    Raises:
+        KeyboardInterrupt: we were told to stop, and what the parts had started was.
+    """
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+        done = [pool.submit(part) for part in parts]
         try:
-            wait(parts)
+            wait(done)
         except KeyboardInterrupt:
-            stop_children()  # or the pool would wait for them to do all their work
+            # Or the pool would wait for all their work. More than once: a part may be between two steps.
+            while wait(done, _LOOK_EACH_S).not_done:
+                stop_children()
             raise
-    for part in parts:
+    for part in done:
         part.result()
 
 

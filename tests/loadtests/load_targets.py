@@ -12,6 +12,7 @@ within_s = 1
 [health]
 answer_s = 1
 [smoke]
+answer_s = 3
 reply_within_s = 1
 settle_s = 0.3
 [load]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.child import run_child
+from runbook.child import child_beside, run_child
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,27 @@ def test_what_is_at_work_is_ended_and_a_daemon_is_not() -> None:
         [sys.executable, "-c", PARENT], capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout.split() == ["2", "None"]
+
+
+def test_a_child_beside_runs_while_the_block_goes_on(tmp_path: Path) -> None:
+    """The block sees what it does; at the end its exit code can be waited for."""
+    os.mkfifo(tmp_path / "door")
+    script = "cat door; exit 7"
+    with (
+        (tmp_path / "said").open("wb") as output,
+        child_beside(["sh", "-c", script], folder=tmp_path, output=output) as wait,
+    ):
+        (tmp_path / "door").write_text("opened")  # it would block for ever if nobody read
+        assert wait() == 7
+    assert (tmp_path / "said").read_text() == "opened"
+
+
+def test_an_interrupted_block_stops_the_child_beside(tmp_path: Path) -> None:
+    """Ctrl-C in what goes on meanwhile ends it too."""
+    with (
+        (tmp_path / "said").open("wb") as output,
+        pytest.raises(KeyboardInterrupt),
+        child_beside(["sleep", "60"], folder=tmp_path, output=output) as wait,
+    ):
+        raise KeyboardInterrupt
+    assert wait() == -signal.SIGINT

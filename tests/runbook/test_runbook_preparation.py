@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from typing import Any
 
 import pytest
 
 from infra.base_images import Mode
 from runbook.errors import RunbookError
-from runbook.preparation import mode_in
+from runbook.preparation import mode_in, side_by_side
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,44 @@ def test_a_layout_that_is_no_map_is_an_error(layout: object) -> None:
     """Not a traceback: the program says the same of it later."""
     with pytest.raises(RunbookError, match="layout"):
         mode_in({"runbook:layout": layout})
+
+
+def test_parts_are_done_side_by_side() -> None:
+    """Each here waits for the others."""
+    together = threading.Barrier(3, timeout=10)
+    side_by_side(*[together.wait] * 3)
+
+
+def test_a_part_that_fails_ends_no_other() -> None:
+    """What the others have made is there at the next run; then the first failure is told."""
+    done: list[int] = []
+
+    def fail() -> None:
+        raise RunbookError("no CLI", "")
+
+    with pytest.raises(RunbookError, match="no CLI"):
+        side_by_side(fail, lambda: done.append(1))
+    assert done == [1]
+
+
+INTERRUPTED = """
+import os, signal, subprocess, time
+from functools import partial
+from runbook import cli
+from runbook.preparation import side_by_side
+def work(first="true"):
+    for command in (first, "true", "true"):
+        subprocess.run(["sh", "-c", f"{command}; exec sleep 60"])
+try:
+    cli.main(partial(side_by_side, work, partial(work, f"kill -TERM {os.getpid()}")))
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_told_to_stop_it_does_not_wait_for_the_work() -> None:
+    """A build of minutes is ended, not waited for."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.stdout == "stopped\n", done.stderr
