@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -44,9 +44,10 @@ def side_by_side(*parts: Callable[[], object]) -> None:
     Raises:
         KeyboardInterrupt: we were told to stop, and what the parts had started was.
     """
+    done: list[Future[object]] = []
     with ThreadPoolExecutor(max_workers=len(parts)) as pool:
-        done = [pool.submit(part) for part in parts]
         try:
+            done.extend(map(pool.submit, parts))
             wait(done)
         except KeyboardInterrupt:
             # Or the pool would wait for all their work. More than once: a part may be between two steps.

@@ -49,6 +49,6 @@ def test_infra_reads_only_the_names_of_the_service_settings() -> None:
 
 @pytest.mark.parametrize("folder", ["infra", "loadtests"])
 def test_no_module_hides_a_standard_one(folder: str) -> None:
-    """Pulumi and Locust put these folders first on the path: a `queue.py` there would replace the library's."""
+    """Pulumi and Locust put these folders first on the path: a `queue.py` there would hide the library."""
     names = {file.stem for file in (ROOT / folder).glob("*.py")} - {"__init__", "__main__"}
     assert not names & sys.stdlib_module_names
