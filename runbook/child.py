@@ -18,6 +18,8 @@ import psutil  # type: ignore[import-untyped]
 
 from runbook.console import say
 
+_LOOK_EACH_S = 1.0
+
 
 def run_child(
     command: Sequence[str],
@@ -35,7 +37,7 @@ def run_child(
     """
     process = _start(command, folder, env, output)
     try:
-        return process.wait()
+        return _end_of(process)
     except KeyboardInterrupt:
         _stop(process)
         raise
@@ -83,8 +85,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     say("stopping: what is under way ends first; interrupt again to stop at once")
     process.send_signal(signal.SIGINT)
     try:
-        process.wait()
+        _end_of(process)
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
-        process.wait()
+        _end_of(process)
         raise
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the exit code; not without end at once, which would miss a signal that came just before."""
+    while True:
+        try:
+            return process.wait(_LOOK_EACH_S)
+        except subprocess.TimeoutExpired:
+            continue

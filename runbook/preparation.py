@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.pulumi_cli import ensure_cli
 from runbook.workspace import configuration
 
+_THREADS = "preparation"
 _LOOK_EACH_S = 0.2
 
 
@@ -44,18 +47,24 @@ def side_by_side(*parts: Callable[[], object]) -> None:
     Raises:
         KeyboardInterrupt: we were told to stop, and what the parts had started was.
     """
-    done: list[Future[object]] = []
-    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+    with ThreadPoolExecutor(len(parts), _THREADS) as pool:
         try:
-            done.extend(map(pool.submit, parts))
-            wait(done)
-        except KeyboardInterrupt:
-            # Or the pool would wait for all their work. More than once: a part may be between two steps.
+            done = [pool.submit(part) for part in parts]
             while wait(done, _LOOK_EACH_S).not_done:
-                stop_children()
+                continue  # a wait without end would not notice a signal that came just before it
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end_work()
             raise
     for part in done:
         part.result()
+
+
+def _end_work() -> None:
+    """End what the parts run, until none is left: one may just be between two steps."""
+    while any(thread.name.startswith(_THREADS) for thread in threading.enumerate()):
+        stop_children()
+        time.sleep(_LOOK_EACH_S)
 
 
 def _ensure_images(mode: Mode) -> None:
