@@ -96,9 +96,9 @@ def run(suite: Suite, url: str, secret: str, *more: str, as_json: bool) -> None:
     if as_json:
         print_json(report.model_dump(mode="json"))
     if report.verdict is not Verdict.PASS or code != 0:
-        names = ", ".join(check.name for check in report.not_passed) or f"exit code {code}"
+        failed = f"{len(report.not_passed)} of {len(report.checks)} checks did not pass (exit code {code})"
         raise RunbookError(
-            f"{suite}: {report.verdict}: {names}", "each is above, with value, limit and samples"
+            f"{suite}: {report.verdict}: {failed}", "each is above, with value, limit and samples"
         )
 
 

@@ -36,6 +36,13 @@ def test_both_outputs_go_where_they_are_sent(tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr() == ("", "")
 
 
+def test_it_has_a_session_of_its_own(tmp_path: Path) -> None:
+    """A terminal's Ctrl-C does not reach it beside our own signal, which would be the second."""
+    with (tmp_path / "said").open("wb") as output:
+        run_child([sys.executable, "-c", "import os; print(os.getsid(0))"], folder=tmp_path, output=output)
+    assert int((tmp_path / "said").read_text()) != os.getsid(0)
+
+
 STUBBORN = """
 import signal
 signal.alarm(20)
