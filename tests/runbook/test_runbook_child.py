@@ -5,20 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runbook.child import child_beside, run_child
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """SIGINT interrupts, even where the tests themselves run in a shell's background."""
-    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, kept)
 
 
 def test_the_exit_code_is_the_programs(tmp_path: Path) -> None:
