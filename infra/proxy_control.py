@@ -67,8 +67,11 @@ class ProxyControl:
             return
 
     def route(self, name: str) -> str | None:
-        """The configuration that the route *name* has now; None where there is none."""
-        code, output = self._inside.run(["cat", f"{ROUTES}/{name}.cfg"])
+        """The configuration that the route *name* has now; None where there is none, or no proxy."""
+        try:
+            code, output = self._inside.run(["cat", f"{ROUTES}/{name}.cfg"])
+        except ContainerGone:
+            return None
         return output if code == 0 else None
 
     def wait_drained(self, timeout_s: float) -> bool:

@@ -132,5 +132,6 @@ def test_a_removed_route_is_closed(proxy: Container) -> None:
 
 def test_a_missing_proxy_is_named() -> None:
     """The operator learns which container is not there."""
+    assert ProxyControl("test-proxy-reload-none").route("live") is None
     with pytest.raises(ContainerGone, match="test-proxy-reload-none"):
         ProxyControl("test-proxy-reload-none").put_route("live", "")

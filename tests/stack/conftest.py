@@ -12,7 +12,10 @@ STACK = "dev-test"
 CHANGED = {
     "duration_s = 20": "duration_s = 7",
     "within_s = 45": "within_s = 20",
-    "webhook_p95_ms = 500": "webhook_p95_ms = 2000",  # other tests run beside, on the same two cores
+    # Other tests run beside, on the same two cores.
+    "webhook_p95_ms = 500": "webhook_p95_ms = 2000",
+    "reply_p95_ms = 3000": "reply_p95_ms = 12000",
+    "reply_within_s = 15      # a": "reply_within_s = 40      # a",
 }
 
 
