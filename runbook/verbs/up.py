@@ -91,13 +91,15 @@ def _run(operation: Callable[[OnEvent], None], stack: str) -> Progress:
 
 
 def gate_lines(progress: Progress) -> list[str]:
-    """What the gate measured, a line each check; nothing where no gate ran in this update."""
+    """What each suite found, and the load's figures; nothing where no gate ran in this update."""
     release = progress.outputs.get("release")
     entries = progress.outputs.get("releases") or []
     if f"gate-{release}" not in progress.changed or not entries:
         return []
     reports = [Report.model_validate(report) for report in entries[-1]["gate"]]
-    return [f"{report.suite}: {check}" for report in reports for check in report.checks]
+    found = [f"{report.suite}: {report.verdict}, {len(report.checks)} checks" for report in reports]
+    figures = [check for report in reports if report.suite == "load" for check in report.checks]
+    return [*found, *(f"  {check}" for check in figures)]
 
 
 def _what_to_do(why: str, stack: str) -> str:
