@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import docker
@@ -25,6 +25,10 @@ Trouble = Callable[[], str | None]
 
 _ANSWERS_WITHIN_S = 10
 _STARTS_WITHIN_S = 60
+_PID_FILES = {
+    Path("/var/run/docker.pid"): "dockerd",
+    Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
 _SERVICE_STARTS_WITHIN_S = 2
 _ASK_EACH_S = 0.25
 _LAST_LINES = 10
@@ -101,6 +105,7 @@ def _start(daemon: str, log: Path, report: Report, trouble: Trouble) -> None:
     """Start *daemon*, detached, unless installing it started a service; wait until it answers."""
     if _answers_within(_SERVICE_STARTS_WITHIN_S, trouble):
         return
+    forget_the_dead(_PID_FILES)
     report(f"starting dockerd; its log is {log}")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -110,6 +115,20 @@ def _start(daemon: str, log: Path, report: Report, trouble: Trouble) -> None:
     if not _answers_within(_STARTS_WITHIN_S, trouble, process):
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
         raise RunbookError(f"dockerd does not start; its last lines:\n{last}", f"its whole log is {log}")
+
+
+def forget_the_dead(pid_files: Mapping[Path, str]) -> None:
+    """Remove each file whose process is no longer the program it stands for.
+
+    A killed daemon leaves its file; once its number belongs to another process, dockerd refuses to start.
+    """
+    for file, program in pid_files.items():
+        try:
+            runs = Path(f"/proc/{int(file.read_text())}/comm").read_text().strip() == program
+        except (OSError, ValueError):
+            runs = False
+        if not runs:
+            file.unlink(missing_ok=True)
 
 
 def _answers_within(seconds: float, trouble: Trouble, process: subprocess.Popen[bytes] | None = None) -> bool:

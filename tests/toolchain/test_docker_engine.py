@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import RunbookError
-from runbook.toolchain.docker_engine import engine_trouble, ensure_engine
+from runbook.toolchain.docker_engine import engine_trouble, ensure_engine, forget_the_dead
 
 Tool = Callable[[str, str], Path]
 
@@ -128,3 +128,14 @@ def test_trouble_says_what_the_matter_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_the_engine_of_this_machine_answers() -> None:
     """A real engine has no trouble."""
     assert engine_trouble() is None
+
+
+def test_a_dead_daemons_number_is_forgotten(tmp_path: Path) -> None:
+    """Whether nobody has the number, another program has it, or it is none; a living daemon's is kept."""
+    living = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+    numbers = {"nobody": "4194305", "another": str(os.getpid()), "damaged": "x", "living": str(os.getpid())}
+    files = {tmp_path / name: living if name == "living" else "dockerd" for name in numbers}
+    for file in files:
+        file.write_text(numbers[file.name])
+    forget_the_dead({**files, tmp_path / "missing": "dockerd"})
+    assert [file.name for file in tmp_path.iterdir()] == ["living"]
