@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Never
 
@@ -36,7 +37,10 @@ for _name, _verb in VERBS.items():
         app.command(_name)(_verb)
 
 
-def main(command: Callable[[], object] = app) -> None:
+_COMMAND_LINE = partial(app, prog_name="bin/runbook")
+
+
+def main(command: Callable[[], object] = _COMMAND_LINE) -> None:
     """Run *command*, the verb on the command line: exit 0 done, 1 refused or failed, 2 usage."""
     for stop in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(stop) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored, and means it

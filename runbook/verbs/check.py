@@ -37,7 +37,10 @@ class Line:
 
 
 def check(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """Go through the pre-deployment checklist; exit 1 if a line failed."""
+    """Go through the pre-deployment checklist.
+
+    Exit code 1 if a line failed.
+    """
     lines = [
         probed("targets", _targets),
         probed("docker engine", _engine),

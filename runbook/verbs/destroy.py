@@ -20,7 +20,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never a
 
 
 def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
-    """Delete the stack: containers, networks, volumes with their data, secrets, configuration."""
+    """Delete the stack with all its data.
+
+    Containers, networks, volumes, secrets, configuration.
+    """
     if not (yes or is_dev(stack)):
         _confirm(stack)
     ensure_engine(say)

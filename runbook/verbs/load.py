@@ -25,7 +25,10 @@ def load(
     duration: Duration = None,
     as_json: Json = False,
 ) -> None:
-    """Run the load suite: error rate, latency from the intended send time, nothing lost or doubled."""
+    """Run the load suite.
+
+    Error rate, latency from the intended send time, nothing lost, nothing doubled.
+    """
     address, secret = target_of(stack, url)
     shape = [*(["--rate", str(rate)] if rate else []), *(["--duration", str(duration)] if duration else [])]
     run("load", address, secret, *shape, as_json=as_json)

@@ -8,7 +8,10 @@ from runbook.workspace import open_workspace
 
 
 def outputs(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """Show the stack's outputs: url, candidate_url, release, releases; in dev stacks sandbox_url."""
+    """Show where the stack is and what is live.
+
+    url, candidate_url, release, releases; in dev stacks sandbox_url.
+    """
     found = open_workspace(stack).outputs()
     if as_json:
         print_json(found)

@@ -14,7 +14,7 @@ from runbook.workspace import Workspace
 
 
 def preview(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """Show what `up` would create, update and delete. Changes nothing."""
+    """Show what `up` would change."""
     prepare(stack)
     workspace = Workspace(stack)
     ensure_stack(workspace)

@@ -14,7 +14,7 @@ HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit")
 
 
 def releases(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """List the releases that went live, newest first, with their gates' figures."""
+    """List what went live, on what evidence."""
     entries = list(reversed(open_workspace(stack).outputs().get("releases") or []))
     if as_json:
         print_json(entries)

@@ -18,7 +18,9 @@ Algorithm = Annotated[Literal["sha512", "sha256"], typer.Option("--algorithm", h
 
 
 def sign(stack: Stack = DEFAULT_STACK, algorithm: Algorithm = "sha512") -> None:
-    """Read a body from standard input; print the headers that WAHA would send with it, one a line.
+    """Print the headers of a signed webhook.
+
+    Reads its body from standard input; prints what WAHA would send with it, one header a line.
 
     The secret is WAHA_WEBHOOK_SECRET, or the file that WAHA_WEBHOOK_SECRET_FILE names, or the stack's.
     """

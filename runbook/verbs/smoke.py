@@ -15,6 +15,9 @@ Url = Annotated[
 
 
 def smoke(stack: Stack = DEFAULT_STACK, url: Url = None, as_json: Json = False) -> None:
-    """Run the smoke suite: health, refusals, one answer per message."""
+    """Run the smoke suite.
+
+    Health, refusals, one answer per message.
+    """
     address, secret = target_of(stack, url)
     run("smoke", address, secret, as_json=as_json)

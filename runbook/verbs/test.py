@@ -24,7 +24,10 @@ _ENV = {"TESTCONTAINERS_RYUK_DISABLED": "true"}
 
 
 def test(fast: Fast = False) -> None:
-    """Run lint, types and tests; exit 1 if anything is wrong."""
+    """Run the project's whole test suite.
+
+    Lint, types, unit tests, real containers, whole stacks.
+    """
     if fast:
         run_steps({**_CHECKS, "tests": ["pytest", "-m", "not integration and not stack"]}, _run)
         return

@@ -21,7 +21,10 @@ _PORT_TAKEN = ("port is already allocated", "address already in use")  # Docker'
 
 
 def up(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """Deploy the sources as they are: provision, gate, move the traffic, remove the old release."""
+    """Deploy the sources as they are.
+
+    Provision, gate, move the traffic, remove the old release, see that all runs.
+    """
     began = time.monotonic()
     prepare(stack)
     workspace = Workspace(stack)
