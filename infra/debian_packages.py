@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 
 from infra.errors import PartMissing
+from infra.quoted_command import failure_of
 
 _APT_GET = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300")
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
@@ -36,16 +36,8 @@ def install(packages: Sequence[str], report: Callable[[str], None]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command,
-        env={**os.environ, **_QUIET},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
+    if failure := failure_of(command, last_lines=_LAST_LINES, env={**os.environ, **_QUIET}):
         raise PartMissing(
-            f"{' '.join(command)} failed (exit {done.returncode}):\n{last}", "mend apt, then run this again"
+            f"{' '.join(command)} failed (exit {failure.code}):\n{failure.last}",
+            "mend apt, then run this again",
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 from functools import cache
@@ -18,6 +17,7 @@ from packaging.markers import Marker
 
 from infra.errors import PartMissing
 from infra.file_lock import held
+from infra.quoted_command import failure_of
 
 BUILD = Path(__file__).resolve().parent.parent / ".build"
 IMAGE_PYTHON = "3.11.2"
@@ -102,18 +102,10 @@ def _install(requirements: str, machine: str, site: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".site-", dir=site.parent) as folder:
         staged, resolved = Path(folder, "site"), Path(folder, "requirements.txt")
         resolved.write_text(requirements, encoding="utf-8")
-        done = subprocess.run(
-            pip_command(resolved, machine, staged),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
+        failure = failure_of(pip_command(resolved, machine, staged), last_lines=_LAST_LINES)
+        if failure:
             raise PartMissing(
-                f"the service's packages could not be had (pip):\n{last}",
+                f"the service's packages could not be had (pip):\n{failure.last}",
                 "see that pip reaches its index; if the requirements changed, write the lock file again",
             )
         shutil.rmtree(staged / "bin", ignore_errors=True)  # scripts that name this machine's Python

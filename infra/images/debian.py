@@ -6,7 +6,6 @@ mmdebstrap reads the machine's own apt sources, so this works wherever apt does.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import docker
 from infra import debian_packages
 from infra.errors import PartMissing
 from infra.images.recipes import RECIPES, SUITE, Recipe, Role, content_tag
+from infra.quoted_command import failure_of
 
 _LAST_LINES = 12
 _LONGEST_S = 900
@@ -37,19 +37,10 @@ def build(client: docker.DockerClient, role: Role, report: Callable[[str], None]
 
 
 def _make_root(recipe: Recipe, role: Role, archive: Path) -> None:
-    done = subprocess.run(
-        recipe.command(archive),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=_LONGEST_S,
-    )
-    if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
+    failure = failure_of(recipe.command(archive), last_lines=_LAST_LINES, timeout_s=_LONGEST_S)
+    if failure:
         raise PartMissing(
-            f"the {role} image could not be built (mmdebstrap, exit {done.returncode}):\n{last}",
+            f"the {role} image could not be built (mmdebstrap, exit {failure.code}):\n{failure.last}",
             f"see that apt can reach Debian {SUITE}, or give the engine access to a registry",
         )
 
