@@ -1,7 +1,7 @@
 """What the service keeps about its tenants: who may still be answered, what was used, and what was said.
 
 One port, two implementations that are held to the same tests: Convex (service/convex_database.py) and Redis
-(service/redis_database.py). Every function is idempotent, so a call whose outcome is unknown may be made again.
+(service/redis_database.py). Every function is idempotent: a call whose outcome is unknown may be made again.
 """
 
 from dataclasses import dataclass
@@ -73,9 +73,9 @@ class Database(Protocol):
     async def reserve(self, tenant: str, message: str) -> Reservation:
         """Hold one credit of the tenant for the message with this identity.
 
-        A message that was given a credit keeps it: asked again, also after it was charged, the answer is RESERVED
-        and nothing more is held. One that had none, or whose credit was released, is considered anew. A tenant
-        seen first is opened with the starting credits of the service.
+        A message that was given a credit keeps it: asked again, also after it was charged, the answer is
+        RESERVED and nothing more is held. One that had none, or whose credit was released, is considered
+        anew. A tenant seen first is opened with the starting credits of the service.
         """
         ...
 
@@ -96,6 +96,12 @@ class Database(Protocol):
         """All accounts, by id."""
         ...
 
-    async def save_tenant(self, tenant: str, *, credits: int | None, owner_email: str | None) -> Tenant:
-        """Set both (None: unlimited; no owner to notify), open the account if need be, and keep what was used."""
+    async def save_tenant(
+        self,
+        tenant: str,
+        *,
+        credits: int | None,  # noqa: A002 - the field's name; the builtin is a banner of the prompt
+        owner_email: str | None,
+    ) -> Tenant:
+        """Set both (None: unlimited; no owner), and keep what was used. Opens the account if need be."""
         ...
