@@ -1,0 +1,133 @@
+"""What is measured, started on free ports of loopback: a Redis and, on it, the reference or the service."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis as blocking_redis
+
+from benchmarks.errors import BenchError
+from benchmarks.presigned import SECRET
+from benchmarks.programs import Program, free_port, python, running
+
+NO_LIMIT = 1_000_000_000
+"""The limits are on, and far away: their work is measured, not their refusals."""
+
+READY_PATH = "/api/health/ready"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A web process and the Redis that it stands on."""
+
+    web: Program
+    redis: Program
+
+
+Serve = Callable[[Path], AbstractContextManager[Served]]
+"""Starts one side in a folder, for the block's length."""
+
+
+@contextmanager
+def data_folder(within: Path) -> Iterator[Path]:
+    """A folder for Redis's files and the logs, gone with the block. Not in /tmp: that may be memory."""
+    within.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=within))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def redis_server(folder: Path, *, appendfsync: str) -> Iterator[Program]:
+    """A Redis of its own, configured as the stack's, but for how often it syncs and how much it may hold."""
+    if shutil.which("redis-server") is None:
+        raise BenchError(
+            "redis-server is not installed", "`bin/runbook bench` installs it, or apt install redis-server"
+        )
+    port = free_port()
+    options = {"port": str(port), "bind": "127.0.0.1", "dir": str(folder), "save": ""}
+    options |= {"appendonly": "yes", "appendfsync": appendfsync}
+    command = ["redis-server", *(part for name, value in options.items() for part in (f"--{name}", value))]
+    with running("redis", command, folder=folder, port=port) as program:
+        program.wait_until(_answers_ping)
+        yield program
+
+
+@contextmanager
+def reference(folder: Path) -> Iterator[Served]:
+    """The reference under uvicorn, with the event loop and the parser that uvicorn recommends."""
+    with redis_server(folder, appendfsync="everysec") as redis:
+        port = free_port()
+        options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+        quiet = ["--no-access-log", "--log-level", "warning"]
+        command = python("uvicorn", "benchmarks.reference:app", *options, *quiet)
+        with running("reference", command, folder=folder, port=port, env=web_environment(redis)) as web:
+            web.wait_until(is_ready)
+            yield Served(web, redis)
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[Served]:
+    """The service's web process, bare, with everything on; its log goes to a file."""
+    with redis_server(folder, appendfsync="always") as redis, web_process(folder, redis) as web:
+        yield Served(web, redis)
+
+
+@contextmanager
+def web_process(folder: Path, redis: Program) -> Iterator[Program]:
+    """The service's web process on *redis*."""
+    port = free_port()
+    env = web_environment(redis) | {
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "MAX_STREAM_LENGTH": str(NO_LIMIT),
+        "DRAIN_DELAY_S": "0",
+    }
+    with running("web", python("service", "web"), folder=folder, port=port, env=env) as web:
+        web.wait_until(is_ready)
+        yield web
+
+
+def web_environment(redis: Program) -> dict[str, str]:
+    """What both sides are told."""
+    return {
+        "REDIS_URL": redis_url(redis),
+        "WAHA_WEBHOOK_SECRET": SECRET,
+        "RATE_LIMIT_PER_MINUTE": str(NO_LIMIT),
+    }
+
+
+def redis_url(redis: Program) -> str:
+    """Where *redis* is."""
+    return f"redis://127.0.0.1:{redis.port}/0"
+
+
+def is_ready(port: int) -> bool:
+    """Whether the web process on *port* says that it is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", READY_PATH)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _answers_ping(port: int) -> bool:
+    try:
+        with blocking_redis.Redis(port=port) as client:
+            return bool(client.ping())
+    except blocking_redis.ConnectionError:
+        return False
+
+
+SIDES: dict[str, Serve] = {"reference": reference, "ours": service}
