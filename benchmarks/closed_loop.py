@@ -1,4 +1,4 @@
-"""Closed loop: each connection sends its next request when the last one is answered. It finds the capacity."""
+"""Closed loop: each connection sends its next request when the last one is answered. It finds the most."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def require_all_accepted(statuses: dict[str, int]) -> None:
     """
     if others := {status: count for status, count in statuses.items() if status != "202"}:
         told = ", ".join(
-            f"{count} × {'no answer' if status == '0' else status}" for status, count in others.items()
+            f"{count} times {'no answer' if status == '0' else status}" for status, count in others.items()
         )
         raise BenchError(
             f"webhooks were not answered 202: {told}",

@@ -16,7 +16,8 @@ from benchmarks.errors import BenchError
 from benchmarks.presigned import SECRET
 from benchmarks.programs import Program, free_port, python, running
 
-NO_LIMIT = 1_000_000_000
+RATE_LIMIT_PER_MINUTE = 20_000_000
+MAX_STREAM_LENGTH = 1_000_000_000
 """The limits are on, and far away: their work is measured, not their refusals."""
 
 READY_PATH = "/api/health/ready"
@@ -88,7 +89,7 @@ def web_process(folder: Path, redis: Program) -> Iterator[Program]:
     env = web_environment(redis) | {
         "HOST": "127.0.0.1",
         "PORT": str(port),
-        "MAX_STREAM_LENGTH": str(NO_LIMIT),
+        "MAX_STREAM_LENGTH": str(MAX_STREAM_LENGTH),
         "DRAIN_DELAY_S": "0",
     }
     with running("web", python("service", "web"), folder=folder, port=port, env=env) as web:
@@ -101,7 +102,7 @@ def web_environment(redis: Program) -> dict[str, str]:
     return {
         "REDIS_URL": redis_url(redis),
         "WAHA_WEBHOOK_SECRET": SECRET,
-        "RATE_LIMIT_PER_MINUTE": str(NO_LIMIT),
+        "RATE_LIMIT_PER_MINUTE": str(RATE_LIMIT_PER_MINUTE),
     }
 
 
