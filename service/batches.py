@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.store import Command, Script, StoreAway
+from service.store import Command, Script, ScriptMissing, StoreAway
 
 IN_FLIGHT = 2
 """Batches on their way at once: one that Redis works on, and one that waits at its door."""
@@ -24,6 +24,31 @@ class Call:
     command: Command
     script: Script | None
     answer: asyncio.Future[Any]
+
+    def to_send(self, known: set[str]) -> Command:
+        """What to send, given the digests of the scripts that were sent whole; adds to them."""
+        if self.script is None:
+            return self.command
+        if self.script.sha1 in known:
+            return ("EVALSHA", self.script.sha1, *self.command)
+        known.add(self.script.sha1)
+        return ("EVAL", self.script.text, *self.command)
+
+
+Ask = Callable[[Sequence[Command]], Awaitable[list[Any]]]
+"""One round trip: each command's reply, error replies as values."""
+
+
+async def ask_all(ask: Ask, calls: Sequence[Call], known: set[str]) -> list[Any]:
+    """The replies to *calls*; scripts that Redis has forgotten are sent again, since those were not run."""
+    replies = await ask([call.to_send(known) for call in calls])
+    missed = [number for number, reply in enumerate(replies) if isinstance(reply, ScriptMissing)]
+    if missed:
+        known.clear()
+        again = await ask([calls[number].to_send(known) for number in missed])
+        for number, reply in zip(missed, again, strict=True):
+            replies[number] = reply
+    return replies
 
 
 Send = Callable[[Sequence[Call]], Awaitable[Sequence[Any]]]

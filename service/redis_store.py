@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from service.batches import Batches, Call
+from service.batches import Batches, Call, ask_all
 from service.redis_link import Address, Link
-from service.store import Argument, Command, Script, ScriptMissing, StoreAway, StreamEntries, stream_entries
+from service.store import Argument, Script, StoreAway, StreamEntries, stream_entries
 
 
 class RedisStore:
@@ -48,13 +48,7 @@ class RedisStore:
 
     async def _send(self, calls: Sequence[Call]) -> Sequence[Any]:
         async with self._main.open(self._timeout_s) as link:
-            replies = await link.ask([_command(call, link) for call in calls])
-            missed = [number for number, reply in enumerate(replies) if isinstance(reply, ScriptMissing)]
-            if missed:  # somebody flushed Redis's scripts; what is refused so was not run
-                again = await link.ask([_whole(calls[number]) for number in missed])
-                for number, reply in zip(missed, again, strict=True):
-                    replies[number] = reply
-        return replies
+            return await ask_all(link.ask, calls, link.scripts)
 
     async def aclose(self) -> None:
         """See `Store.aclose`."""
@@ -98,20 +92,3 @@ class _Line:
         """Close it; it can be opened again."""
         if self._link is not None:
             self._link.close()
-
-
-def _command(call: Call, link: Link) -> Command:
-    """A script's text goes over a connection once, then its digest: Redis may be a new one for each."""
-    if call.script is None:
-        return call.command
-    if call.script.sha1 in link.scripts:
-        return ("EVALSHA", call.script.sha1, *call.command)
-    link.scripts.add(call.script.sha1)
-    return _whole(call)
-
-
-def _whole(call: Call) -> Command:
-    """The script with its text, by which Redis comes to know it."""
-    if call.script is None:
-        raise TypeError("not a script")
-    return ("EVAL", call.script.text, *call.command)

@@ -28,7 +28,8 @@ StreamEntries = tuple[bytes, list[GroupEntry]]
 
 _LUA = Path(__file__).with_name("lua")
 
-_FULL = frozenset({"OOM", "MISCONF"})
+_FULL = ("OOM ", "MISCONF ", "ERR DB capacity quota exceeded")
+"""How the error replies of a Redis without room begin; the last is Upstash's."""
 
 _AWAY = frozenset({"LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"})
 """Replies of a Redis that is no use now and will be later, or in another place."""
@@ -59,7 +60,7 @@ def refusal(message: str) -> StoreError:
     code = message.partition(" ")[0]
     # Redis quotes the arguments of a command that it does not know; they may hold a message's text.
     told = message.partition(", with args")[0]
-    if code in _FULL:
+    if told.startswith(_FULL):
         return StoreFull(told)
     if code in _AWAY:
         return StoreAway(told)
