@@ -77,6 +77,7 @@ Port = Annotated[int, Field(ge=1, le=65535, description="a port, 1 to 65535")]
 Count = Annotated[int, Field(ge=1, description="a whole number above 0")]
 Seconds = Annotated[float, Field(gt=0, le=3600, description="a number of seconds, above 0 and up to 3600")]
 Switch = Annotated[bool, Field(description="true or false")]
+OptionalCredits = Annotated[int | None, Field(ge=0, description="a whole number, 0 or more")]
 
 
 class Settings(BaseSettings):
@@ -98,6 +99,14 @@ class Settings(BaseSettings):
     waha_api_key: OptionalKey = None
     next_public_convex_url: OptionalUrl = None
     convex_deployment: OptionalText = None
+    convex_deploy_key: OptionalKey = None
+    """Lets us call the internal functions of the Convex module: nobody who only knows the URL can."""
+    database_timeout_s: Seconds = 5
+    """For one call of the database, what is tried again included."""
+    database_slow_ms: Count = 500
+    """A call that takes longer is counted and warned of."""
+    billing_credits: OptionalCredits = None
+    """What a tenant that is seen first may use; without it unlimited: use is counted, nothing refused."""
     next_public_clerk_publishable_key: OptionalText = None
     clerk_secret_key: OptionalKey = None
     next_public_app_url: OptionalUrl = None
