@@ -1,0 +1,50 @@
+"""HAProxy with the project's own configuration: only its addresses are changed to ports of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos_programs import Program
+from chaos_waiting import free_port
+
+from infra.haproxy_config import LIVE_PORT, WEB_PORT, base_config, route_config
+
+HEALTH_PORT = 8404
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The proxy before some web processes. `port`: of its public frontend; `stats`: of its metrics."""
+
+    program: Program
+    port: int
+    stats: int
+
+    @classmethod
+    def before(cls, web_ports: Sequence[int], folder: Path) -> Proxy:
+        """A proxy that is not started yet."""
+        port, stats = free_port(), free_port()
+        file = folder / "haproxy.cfg"
+        file.write_text(_base(stats, folder) + _live(port, web_ports))
+        command = ["haproxy", "-W", "-db", "-f", str(file)]
+        return cls(Program("proxy", command, folder / "proxy.log"), port, stats)
+
+
+def _base(stats: int, folder: Path) -> str:
+    text = base_config(sandbox=False)
+    return _put(_put(text, f"bind :{HEALTH_PORT}", f"bind 127.0.0.1:{stats}"), "/run/haproxy", str(folder))
+
+
+def _live(port: int, web_ports: Sequence[int]) -> str:
+    names = [f"web-{number}" for number, _ in enumerate(web_ports)]
+    text = _put(route_config("live", "r-chaos", names), f"bind :{LIVE_PORT}", f"bind 127.0.0.1:{port}")
+    for name, web_port in zip(names, web_ports, strict=True):
+        text = _put(text, f"{name}:{WEB_PORT}", f"127.0.0.1:{web_port}")
+    return text
+
+
+def _put(text: str, old: str, new: str) -> str:
+    assert old in text, f"the proxy's configuration has no {old!r} any more"
+    return text.replace(old, new)

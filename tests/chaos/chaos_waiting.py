@@ -1,0 +1,36 @@
+"""Waiting for conditions, free ports: what every part of the chaos tests uses."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+LOOK_EACH_S = 0.05
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, within_s: float = 20) -> None:
+    """Return as soon as *condition* holds.
+
+    Raises:
+        AssertionError: it did not hold *within_s*; says *what* was waited for.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        holds = condition()
+        if isinstance(holds, bool):
+            met = holds
+        else:
+            met = await holds
+        if met:
+            return
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        await asyncio.sleep(LOOK_EACH_S)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,44 @@
+"""SIGKILL of each process at random moments under 200 webhooks a second: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from chaos_form import ROUNDS
+from chaos_programs import Program
+from chaos_rig import Rig, running_rig
+
+pytestmark = [pytest.mark.chaos, pytest.mark.integration]
+
+PER_S = 200
+
+
+def victims(rig: Rig, target: str) -> list[Program]:
+    """One of the *target*'s processes, or all of them at once."""
+    assert rig.proxy is not None
+    programs = {
+        "web": rig.webs,
+        "worker": rig.workers,
+        "redis": [rig.redis.program],
+        "proxy": [rig.proxy.program],
+    }[target]
+    return programs if rig.choice.random() < 0.3 else [rig.choice.choice(programs)]
+
+
+@pytest.mark.parametrize("target", ["web", "worker", "redis", "proxy"])
+async def test_killed_at_random_moments(target: str, tmp_path: Path) -> None:
+    """Every acknowledged message is answered once (or known to be unknown), in its chat's order."""
+    async with running_rig(tmp_path, webs=2, workers=2, proxy=True) as rig:
+        async with rig.sender.sending(PER_S):
+            for _ in range(ROUNDS):
+                await asyncio.sleep(rig.choice.uniform(0.5, 2.5))  # the random moment
+                for program in victims(rig, target):
+                    program.kill()
+            await asyncio.sleep(1)
+        await rig.quiet()
+        account = rig.reckon(f"{target} killed {ROUNDS} times")
+        assert rig.sender.given_up == [], "an outage was longer than WAHA asks again"
+        assert account.dead == 0
+        assert account.acknowledged > ROUNDS * PER_S / 2
