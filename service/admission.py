@@ -1,23 +1,33 @@
-"""Admit a message to its lane's stream: rate limit, claim and enqueue in one atomic Redis step."""
+"""Admit messages to their lane's stream: rate limit, claim and enqueue in one atomic step in Redis.
+
+Messages that arrive in the same turn of the event loop, or while earlier ones are under way, share one call: so
+a hundred senders cost one round trip and one write to the disk, and nobody waits for a timer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
+from service.headroom import Headroom
 from service.lanes import Lane
-from service.rejected import QueueFull, RateLimited, Unavailable
+from service.rejected import QueueFull, RateLimited, Rejected, Unavailable
+from service.store import Argument, Script, Store, StoreFull
 
 FULL_RETRY_AFTER_S = 5
 AWAY_RETRY_AFTER_S = 2
 
-_SCRIPT = Path(__file__).with_name("lua") / "admit.lua"
+MAX_BATCH = 128
+"""Messages in one call: Redis does nothing else meanwhile, about 1 ms."""
+
+MAX_CALLS = 2
+"""Calls under way at once: one is worked on while the next travels; more would only be smaller."""
+
+_ADMIT = Script.load("admit")
+_DUPLICATE, _FULL = -1, -2
 
 
 class Admitted(StrEnum):
@@ -27,7 +37,7 @@ class Admitted(StrEnum):
     DUPLICATE = "duplicate"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Arrival:
     """A verified message as it arrived. `body`: the event's bytes as sent; `received_ms`: since the epoch."""
 
@@ -39,64 +49,93 @@ class Arrival:
     received_ms: int
 
 
+Verdict = Admitted | Rejected
+"""What became of one arrival. `RateLimited`, `QueueFull`: it was not taken. `Unavailable`: it may or may not
+have been taken; asking again is safe."""
+
+Done = Callable[[Verdict], None]
+
+
 class Admission(Protocol):
-    """Takes each message once (Redis in production, a dictionary in unit tests)."""
+    """Takes each message of one lane once (Redis in production, a dictionary in unit tests)."""
 
-    async def admit(self, arrival: Arrival, lane: Lane) -> Admitted:
-        """Claim and enqueue, or neither.
-
-        Raises:
-            RateLimited, QueueFull: it was not taken.
-            Unavailable: it may or may not have been taken; asking again is safe.
-        """
+    def admit(self, arrival: Arrival, done: Done) -> None:
+        """Claim and enqueue, or neither; then call *done*, once."""
 
 
-class RedisAdmission:
-    """Admission onto Redis Streams."""
+class StreamAdmission:
+    """Admission onto a lane's Redis stream."""
 
-    def __init__(self, redis: Redis, *, per_minute: int, max_length: int, timeout_s: float) -> None:
-        self._per_minute = per_minute
-        self._max_length = max_length
-        self._timeout_s = timeout_s
-        self._script = redis.register_script(_SCRIPT.read_bytes())
+    def __init__(
+        self, lane: Lane, store: Store, headroom: Headroom, *, per_minute: int, max_length: int
+    ) -> None:
+        self._lane = lane
+        self._store = store
+        self._headroom = headroom
+        self._limits = (per_minute, max_length, lane.claim_ttl_s, lane.lane_ttl_s, lane.name.value)
+        self._waiting: list[tuple[Arrival, Done]] = []
+        self._calls: set[asyncio.Task[None]] = set()
 
-    async def admit(self, arrival: Arrival, lane: Lane) -> Admitted:
+    def admit(self, arrival: Arrival, done: Done) -> None:
         """See `Admission.admit`."""
+        self._waiting.append((arrival, done))
+        if len(self._waiting) == 1 and len(self._calls) < MAX_CALLS:
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """Start a call with what waits now."""
+        if not self._waiting or len(self._calls) >= MAX_CALLS:
+            return
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        call = asyncio.create_task(self._call(batch))
+        self._calls.add(call)
+        call.add_done_callback(self._end)
+
+    def _end(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._begin()
+
+    async def _call(self, batch: Sequence[tuple[Arrival, Done]]) -> None:
+        verdicts = await self._verdicts([arrival for arrival, _ in batch])
+        for (_, done), verdict in zip(batch, verdicts, strict=True):
+            done(verdict)
+
+    async def _verdicts(self, arrivals: Sequence[Arrival]) -> Sequence[Verdict]:
+        if self._headroom.is_short():
+            return [_queue_full()] * len(arrivals)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                outcome, detail = await self._run(arrival, lane)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S) from error
-        if outcome == b"limited":
-            wait_s = -(-int(detail) // 1000)
-            raise RateLimited("too many webhooks from this address", retry_after_s=wait_s)
-        if outcome == b"full":
-            raise QueueFull("too many messages are waiting", retry_after_s=FULL_RETRY_AFTER_S)
-        return Admitted(outcome.decode())
+            results = await self._store.run(_ADMIT, self._keys(arrivals), self._arguments(arrivals))
+        except StoreFull:
+            return [_queue_full()] * len(arrivals)
+        except Exception as error:  # whatever it is, each sender waits for an answer
+            away = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
+            away.__cause__ = error
+            return [away] * len(arrivals)
+        return [_verdict(result) for result in results]
 
-    async def _run(self, arrival: Arrival, lane: Lane) -> tuple[bytes, bytes]:
-        keys = [
-            lane.rate(arrival.address),
-            lane.claim(arrival.identity),
-            lane.stream,
-            lane.turn(arrival.chat),
-        ]
-        limits = [self._per_minute, self._max_length, lane.claim_ttl_s, lane.turn_ttl_s, lane.lane_ttl_s]
-        outcome, detail = await self._script(keys, [*limits, *_fields(arrival, lane)])
-        return outcome, detail
+    def _keys(self, arrivals: Sequence[Arrival]) -> list[str]:
+        lane = self._lane
+        keys = [lane.stream]
+        for arrival in arrivals:
+            keys += (lane.rate(arrival.address), lane.claim(arrival.identity), lane.turn(arrival.chat))
+        return keys
+
+    def _arguments(self, arrivals: Sequence[Arrival]) -> list[Argument]:
+        arguments: list[Argument] = list(self._limits)
+        for arrival in arrivals:
+            arguments += (arrival.body, arrival.request_id, arrival.received_ms, arrival.chat)
+        return arguments
 
 
-def _fields(arrival: Arrival, lane: Lane) -> list[bytes | str | int]:
-    """The stream entry: field and value by turns."""
-    return [
-        "event",
-        arrival.body,
-        "requestId",
-        arrival.request_id,
-        "lane",
-        lane.name.value,
-        "received",
-        arrival.received_ms,
-        "chat",
-        arrival.chat,
-    ]
+def _queue_full() -> QueueFull:
+    return QueueFull("too many messages are waiting", retry_after_s=FULL_RETRY_AFTER_S)
+
+
+def _verdict(result: int) -> Verdict:
+    if result == 0:
+        return Admitted.ACCEPTED
+    if result == _DUPLICATE:
+        return Admitted.DUPLICATE
+    if result == _FULL:
+        return _queue_full()
+    return RateLimited("too many webhooks from this address", retry_after_s=-(-result // 1000))

@@ -36,7 +36,6 @@ class Lane:
     name: LaneName
     prefix: str
     claim_ttl_s: int
-    turn_ttl_s: int
     lane_ttl_s: int
 
     @property
@@ -76,9 +75,9 @@ class Lane:
         return f"{self.prefix}:sending:{entry_id}"
 
 
-LIVE = Lane(LaneName.LIVE, "{wa}", claim_ttl_s=2 * DAY_S, turn_ttl_s=7 * DAY_S, lane_ttl_s=0)
+LIVE = Lane(LaneName.LIVE, "{wa}", claim_ttl_s=2 * DAY_S, lane_ttl_s=0)
 
 
 def gate_lane(release: str) -> Lane:
     """The lane of *release*'s own gate."""
-    return Lane(LaneName.GATE, f"{{wa}}:gate:{release}", claim_ttl_s=3600, turn_ttl_s=3600, lane_ttl_s=3600)
+    return Lane(LaneName.GATE, f"{{wa}}:gate:{release}", claim_ttl_s=3600, lane_ttl_s=3600)

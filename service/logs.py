@@ -11,14 +11,20 @@ logged by type and place without their message, which may quote any of these.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import hashlib
+import json
 import logging
 import sys
 import time
 import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from functools import lru_cache
 
+from typing import Any, BinaryIO
+
+import orjson
 import structlog
 
 Log = structlog.typing.FilteringBoundLogger
@@ -32,10 +38,53 @@ class Pseudonyms:
 
     def __init__(self, secret: str) -> None:
         self._key = hashlib.sha256(secret.encode()).digest()
+        self.of = lru_cache(maxsize=4096)(self._of)
+        """Sixteen hex digits that stand for a chat's id."""
 
-    def of(self, chat_id: str) -> str:
-        """Sixteen hex digits that stand for *chat_id*."""
+    def _of(self, chat_id: str) -> str:
         return hashlib.blake2b(chat_id.encode(), key=self._key, digest_size=8, person=b"chat").hexdigest()
+
+
+class Output:
+    """Stdout, written to once a turn of the event loop: the write costs more than all else about a line."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines: list[bytes] = []
+        self._due = False
+        atexit.register(self._write_out)
+
+    def write(self, line: bytes) -> None:
+        """Take a line, its end included."""
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Have what was taken written soon; at once where no event loop runs."""
+        if self._due:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._write_out)
+            self._due = True
+        except RuntimeError:
+            self._write_out()
+
+    def _write_out(self) -> None:
+        lines, self._lines, self._due = self._lines, [], False
+        self._file.write(b"".join(lines))
+        self._file.flush()
+
+
+class OutputHandler(logging.Handler):
+    """Sends the lines of `logging` the same way as ours."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one record."""
+        self._output.write(self.format(record).encode() + b"\n")
+        self._output.flush()
 
 
 def configure_logs(level: str) -> None:
@@ -46,23 +95,33 @@ def configure_logs(level: str) -> None:
         _describe_exception,
         structlog.processors.EventRenamer("msg", "_event"),
     ]
-    render = structlog.processors.JSONRenderer(ensure_ascii=True)
+    output = Output(sys.stdout.buffer)
+    render = structlog.processors.JSONRenderer(serializer=_to_json)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.BytesLoggerFactory(output),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = OutputHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=()), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _TOO_CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _to_json(line: MutableMapping[str, Any], **options: Any) -> bytes:
+    r"""One line; what is not ASCII is escaped, so that no reader takes a part of it for a line's end."""
+    rendered = orjson.dumps(line, **options)
+    return rendered if rendered.isascii() else json.dumps(line, **options).encode()
 
 
 def _add_time(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
+
+from service.lanes import LaneName
 
 _REQUEST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _REPLY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 1800)
@@ -33,9 +37,32 @@ class WebMetrics:
         self.webhooks = Counter(
             "webhooks_total", "Webhooks by what became of them", ["outcome", "lane"], registry=registry
         )
+        self.signatures = Counter(
+            "webhook_signatures_total",
+            "Valid signatures by the secret they were made with: current, or one that is being retired",
+            ["secret"],
+            registry=registry,
+        )
         self.queue_depth = Gauge(
             "queue_depth", "Messages waiting or in work, -1 while Redis is away", ["lane"], registry=registry
         )
+
+        # `labels` locks and checks: once for each set of values is enough, and there are few.
+        self._requests = cache(self.requests.labels)
+        self._webhooks = cache(self.webhooks.labels)
+        self._signatures = cache(self.signatures.labels)
+
+    def count_webhook(self, outcome: str, lane: LaneName) -> None:
+        """One more webhook that ended as *outcome*: an `Admitted`, `ignored`, or a refusal's code."""
+        self._webhooks(outcome, lane.value).inc()
+
+    def count_signature(self, position: int) -> None:
+        """One more signature by the secret at *position* of those that are active."""
+        self._signatures("previous" if position else "current").inc()
+
+    def observe_request(self, method: str, path: str, status: int, duration_s: float) -> None:
+        """One more request, answered by *status*; *path* is a known one, or `other`."""
+        self._requests(method, path, str(status)).observe(duration_s)
 
 
 class WorkerMetrics:

@@ -7,16 +7,18 @@ import contextlib
 import signal
 import sys
 from collections.abc import Generator
+from functools import partial
+from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 from prometheus_client import start_http_server
-from starlette.types import ASGIApp
 
+from service.direct import WebhookProtocol
 from service.logs import configure_logs
 from service.settings import WebSettings, WorkerSettings
-from service.web import Draining
+from service.web import Draining, Web
 from service.wiring import open_web, open_worker
 
 KEEP_ALIVE_S = 75
@@ -63,15 +65,16 @@ def run_web(settings: WebSettings) -> None:
 async def _serve(settings: WebSettings) -> None:
     draining = Draining()
     async with open_web(settings, draining) as web:
-        await DrainingServer(_server_config(settings, web.app()), draining, settings.drain_delay_s).serve()
+        await DrainingServer(_server_config(settings, web), draining, settings.drain_delay_s).serve()
 
 
-def _server_config(settings: WebSettings, app: ASGIApp) -> uvicorn.Config:
+def _server_config(settings: WebSettings, web: Web) -> uvicorn.Config:
+    protocol: Any = partial(WebhookProtocol, webhook=web.webhook, stopwatch=web.stopwatch)
     return uvicorn.Config(
-        app,
+        web.app(),
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,  # ours, see logs.py

@@ -3,7 +3,8 @@
 Rejected
 ├── Malformed          400  the request is not what it claims to be
 ├── Unauthorized       401  no signature
-│   └── InvalidSignature    a signature, and a wrong one
+│   ├── InvalidSignature    a signature, and a wrong one
+│   └── StaleEvent          a right one, on an event from another time
 ├── NotFound           404
 ├── BodyTimeout        408  the body came too slowly
 ├── TooLarge           413
@@ -16,6 +17,8 @@ Rejected
 from __future__ import annotations
 
 from typing import ClassVar
+
+import orjson
 
 
 class Rejected(Exception):
@@ -30,6 +33,10 @@ class Rejected(Exception):
         super().__init__(message)
         self.message = message
         self.retry_after_s = retry_after_s
+
+    def content(self) -> bytes:
+        """The answer's body, as JSON."""
+        return orjson.dumps({"error": {"code": self.code, "message": self.message}})
 
 
 class Malformed(Rejected):
@@ -50,6 +57,12 @@ class InvalidSignature(Unauthorized):
     """A signature was given that is malformed or does not fit the body."""
 
     code = "invalid_signature"
+
+
+class StaleEvent(Unauthorized):
+    """The signature is right, and the event's time is further from ours than the sender's retries reach."""
+
+    code = "stale_event"
 
 
 class NotFound(Rejected):

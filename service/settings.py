@@ -9,12 +9,21 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.tolerance import CLOCK_SKEW_S, LONGEST_S, retries_span_s
+
+INCOMPLETE = "incomplete"
+"""A problem with what is there and what is not: its message says all."""
+
+OUT_OF_BOUNDS = "out_of_bounds"
+"""A problem whose bounds depend on other settings: its message says all."""
 
 
 class SettingsError(Exception):
@@ -60,9 +69,8 @@ OptionalKey = Annotated[HeaderSafe | None, Field(description=_KEY)]
 OptionalSecret = Annotated[SecretStr | None, Field(description="a text")]
 OptionalText = Annotated[str | None, Field(description="a text")]
 RedisUrl = Annotated[
-    SecretStr,
-    AfterValidator(_redis_url),
-    Field(description="a URL like redis://[:password@]host[:port][/database]"),
+    Annotated[SecretStr, AfterValidator(_redis_url)] | None,
+    Field(description="a URL like redis://[:password@]host[:port][/database]", validate_default=True),
 ]
 Secret = Annotated[SecretStr, Field(min_length=1, description="a text that is not empty")]
 Name = Annotated[
@@ -85,7 +93,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    redis_url: RedisUrl
+    upstash_redis_rest_url: OptionalUrl = None
+    upstash_redis_rest_token: Annotated[OptionalKey, Field(validate_default=True)] = None
+    redis_url: RedisUrl = None
+    """Where it is given, Upstash's REST API is not used."""
+    redis_timeout_s: Seconds = 2
+    """For each round trip."""
     release: Name = ""
     """The release this process belongs to; empty for a bare run, whose worker is always live."""
     host: Text = "127.0.0.1"
@@ -110,19 +123,58 @@ class Settings(BaseSettings):
     next_public_clerk_publishable_key: OptionalText = None
     clerk_secret_key: OptionalKey = None
     next_public_app_url: OptionalUrl = None
-    upstash_redis_rest_url: OptionalUrl = None
-    upstash_redis_rest_token: OptionalKey = None
     inngest_event_key: OptionalKey = None
     inngest_signing_key: OptionalKey = None
     sentry_dsn: OptionalSecret = None
     """Not validated here: a wrong DSN must not stop a message. The health report says that it is wrong."""
     resend_api_key: OptionalKey = None
 
+    @field_validator("upstash_redis_rest_token")
+    @classmethod
+    def _has_its_url(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "upstash_redis_rest_url" not in info.data:
+            return token  # the URL is wrong itself
+        url = info.data["upstash_redis_rest_url"]
+        if bool(url) != bool(token):
+            lacks = "is missing, but UPSTASH_REDIS_REST_URL is set"
+            spare = "is set, but UPSTASH_REDIS_REST_URL is missing"
+            raise PydanticCustomError(INCOMPLETE, "{it}: give both", {"it": lacks if url else spare})
+        return token
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_some_redis(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        told = ("upstash_redis_rest_url", "upstash_redis_rest_token")
+        if url is None and all(info.data.get(name, "wrong itself") is None for name in told):
+            raise PydanticCustomError(
+                INCOMPLETE,
+                "is missing, should be a URL like redis://[:password@]host[:port][/database] "
+                "(or REDIS_URL_FILE, a file holding it), or UPSTASH_REDIS_REST_URL and _TOKEN instead",
+            )
+        return url
+
+
+RetriesPolicy = Annotated[
+    Literal["constant", "linear", "exponential"], Field(description="constant, linear or exponential")
+]
+
 
 class WebSettings(Settings):
     """What `python -m service web` needs."""
 
     waha_webhook_secret: Secret
+    waha_webhook_secret_previous: OptionalSecret = None
+    """Secrets that are being retired, one a line: valid as well until the sender signs with the new one."""
+    pseudonym_key: OptionalSecret = None
+    """Keys the stand-ins for chats in logs and keys; without it the webhook secret does, and they change with it."""
+    waha_retries_policy: RetriesPolicy = "constant"
+    """`config.webhooks[].retries` of WAHA: the policy, the delay and the attempts that it was configured with."""
+    waha_retries_delay_s: Seconds = 2
+    waha_retries_attempts: Count = 15
+    webhook_tolerance_s: Annotated[
+        float | None, Field(gt=0, description="a number of seconds above 0", validate_default=True)
+    ] = None
+    """How far the time of a signed event may be from ours; see tolerance.py. Derived where it is not given."""
     port: Port = 8080
     trust_proxy: Switch = False
     """Take the client's address from X-Forwarded-For. Only where a proxy of ours sets it."""
@@ -133,9 +185,33 @@ class WebSettings(Settings):
     """Messages waiting or in work; above it webhooks get 503 until the workers catch up."""
     body_timeout_s: Seconds = 8
     """WAHA itself gives up after about 8 s."""
-    redis_timeout_s: Seconds = 2
     drain_delay_s: Annotated[float, Field(ge=0, le=60, description="a number of seconds, 0 to 60")] = 1
     """From not ready until the port closes: time for the proxy's checks to notice."""
+
+    @field_validator("webhook_tolerance_s")
+    @classmethod
+    def _outlasts_the_retries(cls, given: float | None, info: ValidationInfo) -> float | None:
+        """The tolerance, between WAHA's retries and the time for which messages are remembered."""
+        retries = [info.data.get(f"waha_retries_{part}") for part in ("policy", "delay_s", "attempts")]
+        if None in retries:
+            return given  # one of them is wrong itself
+        span_s = retries_span_s(*retries)
+        tolerance_s = span_s + CLOCK_SKEW_S if given is None else given
+        if span_s <= tolerance_s <= LONGEST_S:
+            return tolerance_s
+        described = (
+            f"WAHA's retries ({retries[0]}, {retries[2]} times, {retries[1]:g} s) go on for {span_s:.0f} s"
+        )
+        raise PydanticCustomError(
+            OUT_OF_BOUNDS,
+            "should be {least} to {most} s, got {value}: {described}",  # type: ignore[arg-type]  # no literal
+            {
+                "least": f"{span_s:.0f}",
+                "most": LONGEST_S,
+                "value": f"{tolerance_s:.0f}",
+                "described": described,
+            },
+        )
 
 
 class WorkerSettings(Settings):
@@ -194,6 +270,8 @@ def read_settings(model: type[S]) -> S:
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False):
             name = str(problem["loc"][0]).upper()
+            if problem["type"] in (INCOMPLETE, OUT_OF_BOUNDS):
+                problems.setdefault(name, f"{name}: {problem['msg']}")
             problems.setdefault(name, _describe(name, problem["type"], problem["input"]))
     if problems:
         raise SettingsError("\n".join(problems[name] for name in sorted(problems)))

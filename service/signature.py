@@ -4,44 +4,48 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from service.rejected import InvalidSignature, Unauthorized
 
-Headers = Iterable[tuple[bytes, bytes]]
-"""As ASGI gives them: names in lowercase, repeated ones repeated."""
+Headers = Mapping[bytes, bytes]
+"""A request's headers: names in lowercase; what came repeatedly is joined by `, `, as HTTP has it."""
 
 _HEX = re.compile(rb"[0-9a-f]+")
 _ALGORITHM_OF_LENGTH = {128: b"sha512", 64: b"sha256"}
 
 
-def header_values(headers: Headers, name: bytes) -> list[bytes]:
-    """All values of the header *name* (lowercase)."""
-    return [value for key, value in headers if key == name]
+def headers_of(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """The headers of an ASGI scope."""
+    headers = dict(fields)
+    if len(headers) < len(fields):
+        for name in headers:
+            headers[name] = b", ".join(value for key, value in fields if key == name)
+    return headers
 
 
-def verify(body: bytes, headers: Headers, secret: bytes) -> None:
-    """Return if *headers* carry exactly one valid signature of *body*.
+def verify(body: bytes, headers: Headers, secrets: Sequence[bytes]) -> int:
+    """Which of *secrets* the one signature in *headers* was made with: its position.
+
+    WAHA names no key, so while a secret is being rotated each active one is tried.
 
     Raises:
         Unauthorized: there is no signature.
-        InvalidSignature: there is one, and it is repeated, malformed or wrong.
+        InvalidSignature: there is one, and it is malformed, wrong, or one of several.
     """
-    signatures = header_values(headers, b"x-webhook-hmac")
-    if not signatures:
+    signature = headers.get(b"x-webhook-hmac")
+    if signature is None:
         raise Unauthorized("X-Webhook-Hmac is missing")
-    if len(signatures) > 1:
-        raise InvalidSignature("X-Webhook-Hmac must come once")
-    (signature,) = signatures
-    algorithm = _algorithm(signature, header_values(headers, b"x-webhook-hmac-algorithm"))
-    expected = hmac.digest(secret, body, algorithm).hex().encode()
-    if not hmac.compare_digest(expected, signature):
-        raise InvalidSignature("X-Webhook-Hmac does not fit the body")
+    algorithm = _algorithm(signature, headers.get(b"x-webhook-hmac-algorithm"))
+    for position, secret in enumerate(secrets):
+        if hmac.compare_digest(hmac.digest(secret, body, algorithm).hex().encode(), signature):
+            return position
+    raise InvalidSignature("X-Webhook-Hmac does not fit the body")
 
 
-def _algorithm(signature: bytes, named: list[bytes]) -> str:
+def _algorithm(signature: bytes, named: bytes | None) -> str:
     """The digest that *signature* must be of, by its length; the algorithm header, if given, must agree."""
     algorithm = _ALGORITHM_OF_LENGTH.get(len(signature)) if _HEX.fullmatch(signature) else None
-    if algorithm is None or named not in ([], [algorithm]):
+    if algorithm is None or named not in (None, algorithm):
         raise InvalidSignature("X-Webhook-Hmac must be lowercase hex of a sha512 or sha256 HMAC")
     return algorithm.decode()

@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,10 +18,25 @@ from service.health import Health
 from service.lanes import LIVE, Lane, LaneName
 from service.logs import Log
 from service.metrics import WebMetrics
-from service.middleware import RequestContext
+from service.middleware import RequestContext, Stopwatch
 from service.rejected import NotFound, NotReady, Rejected, Unavailable
 from service.replies import RecordedReplies
+from service.store import Store, StoreError
+from service.signature import headers_of
+from service.webhook import PATH as WEBHOOK_PATH
 from service.webhook import Webhook
+
+PATHS = frozenset(
+    {
+        WEBHOOK_PATH,
+        "/api/health",
+        "/api/health/live",
+        "/api/health/ready",
+        "/api/gate/replies",
+        "/api/inngest",
+        "/metrics",
+    }
+)
 
 READY_TIMEOUT_S = 1.0
 DEPTH_TIMEOUT_S = 1.0
@@ -50,17 +63,18 @@ class Web:
 
     webhook: Webhook
     health: Health
-    redis: Redis
+    store: Store
     gate: Lane
     draining: Draining
     inngest: InngestState
     metrics: WebMetrics
+    stopwatch: Stopwatch
     log: Log
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
         routes = [
-            Route("/api/webhooks/whatsapp", self.webhook, methods=["POST"]),
+            Route(WEBHOOK_PATH, self.webhook, methods=["POST"]),
             Route("/api/health", self._health),
             Route("/api/health/live", self._live),
             Route("/api/health/ready", self._ready),
@@ -78,8 +92,7 @@ class Web:
         )
         # `/metrics/` is not known: a redirect would only hide a wrong address.
         starlette.router.redirect_slashes = False
-        paths = frozenset(route.path for route in routes)
-        return RequestContext(starlette, paths=paths, metrics=self.metrics, log=self.log)
+        return RequestContext(starlette, stopwatch=self.stopwatch, log=self.log)
 
     async def _health(self, _request: Request) -> Response:
         report = await self.health.report()
@@ -94,20 +107,20 @@ class Web:
             raise NotReady("this process is draining")
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                await self.redis.ping()
-        except (RedisError, OSError, TimeoutError) as error:
+                await self.store.call("PING")
+        except (StoreError, TimeoutError) as error:
             raise NotReady("Redis does not answer") from error
         return JSONResponse({"status": "ready"})
 
     async def _replies(self, request: Request) -> Response:
-        if lane_name(request.scope) is not LaneName.GATE:
+        if lane_name(headers_of(request.scope["headers"])) is not LaneName.GATE:
             raise NotFound("not found")
         query = request.query_params
         try:
-            page = await RecordedReplies(self.redis, self.gate).page(
+            page = await RecordedReplies(self.store, self.gate).page(
                 query.get("after", "0"), query.get("limit", "100")
             )
-        except (RedisError, OSError, TimeoutError) as error:
+        except StoreError as error:
             raise Unavailable("Redis does not answer", retry_after_s=2) from error
         return JSONResponse(page)
 
@@ -129,8 +142,8 @@ class Web:
     async def _depth(self, lane: Lane) -> int:
         try:
             async with asyncio.timeout(DEPTH_TIMEOUT_S):
-                return int(await self.redis.xlen(lane.stream))
-        except (RedisError, OSError, TimeoutError):
+                return int(await self.store.call("XLEN", lane.stream))
+        except (StoreError, TimeoutError):
             return -1
 
 

@@ -1,113 +1,183 @@
-"""`POST /api/webhooks/whatsapp`: the way of every message into the service."""
+"""`POST /api/webhooks/whatsapp`: the way of every message into the service.
+
+A webhook that arrives whole comes straight from the connection (`direct.py`), any other through ASGI; both end in
+`Webhook.take`, which holds everything that decides.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from starlette.responses import JSONResponse, Response
+import orjson
 from starlette.types import Receive, Scope, Send
 
-from service.admission import Admission, Admitted, Arrival
+from service.admission import Admission, Admitted, Arrival, Verdict
 from service.body import ClientGone, read_bounded
 from service.caller import client_address, lane_name
-from service.event import Message, Unwanted, parse_event
-from service.lanes import LIVE, Lane, LaneName
+from service.event import Message, parse_event
+from service.lanes import LaneName
 from service.logs import Log, Pseudonyms
 from service.metrics import WebMetrics
-from service.rejected import RateLimited, Rejected, Unauthorized
-from service.signature import verify
+from service.rejected import RateLimited, Rejected, StaleEvent, Unauthorized
+from service.signature import Headers, headers_of, verify
+
+PATH = "/api/webhooks/whatsapp"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one webhook."""
+    """Bounds of one webhook. `tolerance_s`: how far its event's time may be from ours."""
 
     max_body_bytes: int
     body_timeout_s: float
+    tolerance_s: float
+
+
+class Delivery(NamedTuple):
+    """One webhook as it came. `peer`: the address of the connection's other end."""
+
+    body: bytes
+    headers: Headers
+    peer: str
+    request_id: str
+
+
+class Answer(NamedTuple):
+    """What the sender is told. `content`: JSON."""
+
+    status: int
+    content: bytes
+    retry_after_s: int | None = None
+    closes: bool = False
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The answer's own headers."""
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.content))]
+        if self.retry_after_s is not None:
+            headers.append((b"retry-after", b"%d" % self.retry_after_s))
+        if self.closes:
+            headers.append((b"connection", b"close"))
+        return headers
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """The endpoint, as an ASGI application. `gate` is the lane of this process's release."""
+    """The endpoint. `admissions`: one a lane, the gate's being that of this process's release."""
 
-    secret: bytes
+    secrets: Sequence[bytes]
     limits: Limits
-    admission: Admission
-    gate: Lane
+    admissions: Mapping[LaneName, Admission]
     trust_proxy: bool
     pseudonyms: Pseudonyms
     metrics: WebMetrics
     log: Log
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one webhook and answer it; refusals are logged, counted and left to the app's handler."""
-        lane = self.gate if lane_name(scope) is LaneName.GATE else LIVE
+    def take(self, delivery: Delivery, answer: Callable[[Answer], None]) -> None:
+        """The request path: verify, understand, admit once. *answer* is called once, now or later."""
+        lane, received_ms = lane_name(delivery.headers), time.time_ns() // 1_000_000
+        self._line(delivery, lane, "Webhook received", "received", bytes=len(delivery.body))
         try:
-            outcome, answer = await self._take(scope, receive, lane)
+            message = self._verified(delivery, received_ms)
         except Rejected as rejection:
-            self._count(rejection.code, lane)
-            self._log_rejection(scope, rejection, lane)
-            raise
-        except ClientGone:
-            self._count("disconnected", lane)
+            answer(self._refuse(delivery, lane, rejection))
             return
-        self._count(outcome, lane)
-        await answer(scope, receive, send)
+        if message is None or message.unwanted:
+            answer(self._ignore(delivery, lane, message))
+            return
+        arrival = self._arrival(delivery, message, received_ms)
+        self.admissions[lane].admit(
+            arrival, lambda verdict: answer(self._settle(delivery, lane, message, arrival.chat, verdict))
+        )
 
-    async def _take(self, scope: Scope, receive: Receive, lane: Lane) -> tuple[str, Response]:
-        """The request path: read (bounded), verify, understand, admit once, answer."""
-        headers, received_ms = scope["headers"], time.time_ns() // 1_000_000
-        limits = self.limits
-        body = await read_bounded(receive, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s)
-        self._line(scope, lane, "Webhook received", "received", bytes=len(body))
-        verify(body, headers, self.secret)
-        message = parse_event(body)
-        if isinstance(message, Unwanted):
-            self._line(scope, lane, "Webhook verified", "verified", outcome="ignored", reason=message.value)
-            return "ignored", JSONResponse({"status": "ignored", "reason": message.value})
-        arrival = self._arrival(scope, body, message, received_ms)
-        admitted = await self.admission.admit(arrival, lane)
-        self._line(scope, lane, "Webhook verified", "verified", outcome=admitted.value, chat=arrival.chat)
-        return admitted.value, _answer(admitted, message)
+    def _verified(self, delivery: Delivery, now_ms: int) -> Message | None:
+        """The message, if whoever sent it has our secret and sent it now; None if the event is no message."""
+        position = verify(delivery.body, delivery.headers, self.secrets)
+        self.metrics.count_signature(position)
+        message = parse_event(delivery.body)
+        if message and message.event_ms is not None:
+            age_s = (now_ms - message.event_ms) / 1000
+            if abs(age_s) > self.limits.tolerance_s:
+                raise StaleEvent(f"the event's time is {age_s:.0f} s away from ours")
+        return message
 
-    def _arrival(self, scope: Scope, body: bytes, message: Message, received_ms: int) -> Arrival:
+    def _arrival(self, delivery: Delivery, message: Message, received_ms: int) -> Arrival:
         return Arrival(
-            body=body,
+            body=delivery.body,
             identity=message.identity,
             chat=self.pseudonyms.of(message.chat_id),
-            address=client_address(scope, trust_proxy=self.trust_proxy),
-            request_id=scope["request_id"],
+            address=client_address(delivery.headers, delivery.peer, trust_proxy=self.trust_proxy),
+            request_id=delivery.request_id,
             received_ms=received_ms,
         )
 
-    def _count(self, outcome: str, lane: Lane) -> None:
-        self.metrics.webhooks.labels(outcome, lane.name.value).inc()
+    def _ignore(self, delivery: Delivery, lane: LaneName, message: Message | None) -> Answer:
+        reason = "not a message" if message is None or message.unwanted is None else message.unwanted.value
+        self.metrics.count_webhook("ignored", lane)
+        self._line(delivery, lane, "Webhook verified", "verified", outcome="ignored", reason=reason)
+        return Answer(200, orjson.dumps({"status": "ignored", "reason": reason}))
 
-    def _line(self, scope: Scope, lane: Lane, msg: str, event: str, **fields: object) -> None:
+    def _settle(
+        self, delivery: Delivery, lane: LaneName, message: Message, chat: str, verdict: Verdict
+    ) -> Answer:
+        """The answer to a message that was offered to its lane."""
+        if isinstance(verdict, Rejected):
+            return self._refuse(delivery, lane, verdict)
+        self.metrics.count_webhook(verdict.value, lane)
+        self._line(delivery, lane, "Webhook verified", "verified", outcome=verdict.value, chat=chat)
+        content = orjson.dumps({"status": verdict.value, "messageId": message.payload_id})
+        return Answer(202 if verdict is Admitted.ACCEPTED else 200, content)
+
+    def _refuse(self, delivery: Delivery, lane: LaneName, rejection: Rejected) -> Answer:
+        """One line in the runbook's words, where what concerns security says so; and the answer."""
+        self.metrics.count_webhook(rejection.code, lane)
+        msg, fields = _wording(rejection)
+        self.log.warning(
+            msg,
+            webhook=True,
+            _event="failed",
+            requestId=delivery.request_id,
+            lane=lane.value,
+            ip=client_address(delivery.headers, delivery.peer, trust_proxy=self.trust_proxy),
+            reason=rejection.message,
+            **fields,
+        )
+        return Answer(rejection.status, rejection.content(), rejection.retry_after_s, rejection.closes)
+
+    def _line(self, delivery: Delivery, lane: LaneName, msg: str, event: str, **fields: object) -> None:
         self.log.info(
-            msg, webhook=True, _event=event, requestId=scope["request_id"], lane=lane.name.value, **fields
+            msg, webhook=True, _event=event, requestId=delivery.request_id, lane=lane.value, **fields
         )
 
-    def _log_rejection(self, scope: Scope, rejection: Rejected, lane: Lane) -> None:
-        """One line in the runbook's words; what concerns security says so."""
-        fields = {
-            "webhook": True,
-            "_event": "failed",
-            "requestId": scope["request_id"],
-            "lane": lane.name.value,
-            "ip": client_address(scope, trust_proxy=self.trust_proxy),
-            "reason": rejection.message,
-        }
-        if isinstance(rejection, Unauthorized):
-            self.log.warning("Invalid webhook signature", security=True, action=rejection.code, **fields)
-        elif isinstance(rejection, RateLimited):
-            self.log.warning("Rate limit exceeded for IP", security=True, action="rate_limit", **fields)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a webhook that comes through ASGI: it is long, in pieces, or its client is an unusual one."""
+        peer = scope["client"][0] if scope.get("client") else "unknown"
+        delivery = Delivery(b"", headers_of(scope["headers"]), peer, scope["request_id"])
+        lane = lane_name(delivery.headers)
+        try:
+            body = await read_bounded(
+                receive, max_bytes=self.limits.max_body_bytes, timeout_s=self.limits.body_timeout_s
+            )
+        except Rejected as rejection:
+            answer = self._refuse(delivery, lane, rejection)
+        except ClientGone:
+            self.metrics.count_webhook("disconnected", lane)
+            return
         else:
-            self.log.warning("Webhook refused", code=rejection.code, **fields)
+            answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            # Cancelled at the end of a drain, nobody waits any more for the answer that still comes.
+            self.take(delivery._replace(body=body), lambda it: answered.done() or answered.set_result(it))
+            answer = await answered
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers()})
+        await send({"type": "http.response.body", "body": answer.content})
 
 
-def _answer(admitted: Admitted, message: Message) -> Response:
-    if admitted is Admitted.DUPLICATE:
-        return JSONResponse({"status": "duplicate", "messageId": message.payload_id})
-    return JSONResponse({"status": "accepted", "messageId": message.payload_id}, status_code=202)
+def _wording(rejection: Rejected) -> tuple[str, dict[str, object]]:
+    if isinstance(rejection, Unauthorized):
+        return "Invalid webhook signature", {"security": True, "action": rejection.code}
+    if isinstance(rejection, RateLimited):
+        return "Rate limit exceeded for IP", {"security": True, "action": "rate_limit"}
+    return "Webhook refused", {"code": rejection.code}

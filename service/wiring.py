@@ -6,34 +6,33 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx
 import structlog
 from pydantic import SecretStr
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.admission import RedisAdmission
+from service.admission import StreamAdmission
 from service.answering import Answering
 from service.chats import Chats
+from service.headroom import Headroom
 from service.health import Health, State
 from service.inbox import Inbox, RetryPolicy
-from service.lanes import LaneName, gate_lane
+from service.lanes import LIVE, LaneName, gate_lane
 from service.logs import Pseudonyms
 from service.messenger import CONNECT_TIMEOUT_S, Messenger, NoWaha, Sink, Waha
 from service.metrics import WebMetrics, WorkerMetrics, new_registry
+from service.middleware import Stopwatch
 from service.probes import configured, http_probe, sentry_state
+from service.redis_store import RedisStore
 from service.replies import RecordedReplies
 from service.settings import Settings, WebSettings, WorkerSettings
-from service.web import Draining, InngestState, Web
+from service.store import Store
+from service.upstash_store import UpstashStore
+from service.web import PATHS, Draining, InngestState, Web
 from service.webhook import Limits, Webhook
-from service.worker import BLOCK_MS, Worker
+from service.worker import Worker
 from service.writer import Acknowledgement, Model, Writer
-
-WEB_CONNECTIONS = 64
-"""More would only queue in Redis, which is one thread."""
 
 KEEP_IDLE_S = 2.0
 """Shorter than Node's 5 s: a connection that WAHA closes while we send on it leaves the outcome unknown."""
@@ -43,16 +42,17 @@ KEEP_IDLE_S = 2.0
 async def open_web(settings: WebSettings, draining: Draining) -> AsyncIterator[Web]:
     """The web application and all it uses. Connects later: it starts while Redis is away."""
     async with AsyncExitStack() as stack:
-        redis = _open_redis(settings, stack, connections=WEB_CONNECTIONS, timeout_s=settings.redis_timeout_s)
+        store = open_store(settings, stack)
         metrics = WebMetrics(new_registry())
         yield Web(
-            webhook=_webhook(settings, redis, metrics),
-            health=_health(settings, redis, stack),
-            redis=redis,
+            webhook=_webhook(settings, store, metrics),
+            health=_health(settings, store, stack),
+            store=store,
             gate=gate_lane(settings.release),
             draining=draining,
             inngest=InngestState(bool(settings.inngest_event_key), bool(settings.inngest_signing_key)),
             metrics=metrics,
+            stopwatch=Stopwatch(PATHS, metrics, structlog.get_logger()),
             log=structlog.get_logger(),
         )
 
@@ -61,12 +61,10 @@ async def open_web(settings: WebSettings, draining: Draining) -> AsyncIterator[W
 async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker and all it uses."""
     async with AsyncExitStack() as stack:
-        redis = _open_redis(
-            settings, stack, connections=settings.concurrency * 2 + 8, timeout_s=BLOCK_MS / 1000 + 4
-        )
+        store = open_store(settings, stack)
         metrics = WorkerMetrics(new_registry())
         inbox = Inbox(
-            redis,
+            store,
             f"{settings.release}:{socket.gethostname()}:{secrets.token_hex(4)}",
             lease_s=settings.lease_s,
             retry=RetryPolicy(settings.retry_base_s, settings.retry_cap_s),
@@ -74,13 +72,13 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         answering = Answering(
             inbox=inbox,
             writer=_writer(settings, metrics, stack),
-            messengers=_messengers(settings, redis, stack),
+            messengers=_messengers(settings, store, stack),
             max_attempts=settings.max_attempts,
             metrics=metrics,
             log=structlog.get_logger(),
         )
         yield Worker(
-            redis=redis,
+            store=store,
             inbox=inbox,
             chats=Chats(answering.handle, concurrency=settings.concurrency),
             release=settings.release,
@@ -93,20 +91,18 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         )
 
 
-def _open_redis(settings: Settings, stack: AsyncExitStack, *, connections: int, timeout_s: float) -> Redis:
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url.get_secret_value(),
-        max_connections=connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        protocol=2,
-        # Once, for a connection that Redis closed while it lay in the pool. To wait is the callers' matter.
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-    )
-    redis = Redis.from_pool(pool)
-    stack.push_async_callback(redis.aclose)
-    return redis
+def open_store(settings: Settings, stack: AsyncExitStack) -> Store:
+    """Redis, whichever way the settings say; it connects when it is first used."""
+    url, timeout_s = settings.redis_url, settings.redis_timeout_s
+    store: Store
+    if url:
+        store = RedisStore(url.get_secret_value(), timeout_s=timeout_s)
+    else:
+        assert settings.upstash_redis_rest_url  # the settings are refused where neither is given
+        token = _plain(settings.upstash_redis_rest_token)
+        store = UpstashStore(settings.upstash_redis_rest_url, token, timeout_s=timeout_s)
+    stack.push_async_callback(store.aclose)
+    return store
 
 
 def _open_http(
@@ -131,35 +127,43 @@ def _waha_headers(settings: Settings) -> dict[str, str]:
     return {"X-Api-Key": _plain(settings.waha_api_key)} if settings.waha_api_key else {}
 
 
-def _webhook(settings: WebSettings, redis: Redis, metrics: WebMetrics) -> Webhook:
+def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics) -> Webhook:
     secret = _plain(settings.waha_webhook_secret)
-    return Webhook(
-        secret=secret.encode(),
-        limits=Limits(settings.max_body_bytes, settings.body_timeout_s),
-        admission=RedisAdmission(
-            redis,
+    retired = _plain(settings.waha_webhook_secret_previous).splitlines()
+    headroom = Headroom(store)
+    admissions = {
+        lane.name: StreamAdmission(
+            lane,
+            store,
+            headroom,
             per_minute=settings.rate_limit_per_minute,
             max_length=settings.max_stream_length,
-            timeout_s=settings.redis_timeout_s,
-        ),
-        gate=gate_lane(settings.release),
+        )
+        for lane in (LIVE, gate_lane(settings.release))
+    }
+    assert settings.webhook_tolerance_s is not None  # its validator derives it
+    return Webhook(
+        secrets=[part.encode() for part in (secret, *retired) if part],
+        limits=Limits(settings.max_body_bytes, settings.body_timeout_s, settings.webhook_tolerance_s),
+        admissions=admissions,
         trust_proxy=settings.trust_proxy,
-        pseudonyms=Pseudonyms(secret),
+        pseudonyms=Pseudonyms(_plain(settings.pseudonym_key) or secret),
         metrics=metrics,
         log=structlog.get_logger(),
     )
 
 
-def _health(settings: WebSettings, redis: Redis, stack: AsyncExitStack) -> Health:
+def _health(settings: WebSettings, store: Store, stack: AsyncExitStack) -> Health:
     """The registry, in the order of the runbook's report."""
+    ping = partial(store.call, "PING")
     health = Health(structlog.get_logger())
     if settings.next_public_convex_url:
         convex = _open_http(stack, settings.next_public_convex_url, {}, timeout_s=2)
         database = http_probe(convex, "/version")
     else:
-        database = redis.ping
+        database = ping
     health.probe("database", database, critical=True, failure_message="Failed to query database")
-    health.probe("redis", redis.ping, critical=True)
+    health.probe("redis", ping, critical=True)
     health.declare("inngest", configured(settings.inngest_event_key, settings.inngest_signing_key))
     health.declare("sentry", sentry_state(_plain(settings.sentry_dsn)))
     health.declare("email", configured(settings.resend_api_key))
@@ -185,12 +189,12 @@ def _writer(settings: WorkerSettings, metrics: WorkerMetrics, stack: AsyncExitSt
     )
 
 
-def _messengers(settings: WorkerSettings, redis: Redis, stack: AsyncExitStack) -> dict[LaneName, Messenger]:
+def _messengers(settings: WorkerSettings, store: Store, stack: AsyncExitStack) -> dict[LaneName, Messenger]:
     live: Messenger = NoWaha()
     if settings.waha_api_url:
         client = _open_http(
             stack, settings.waha_api_url, _waha_headers(settings), timeout_s=settings.waha_timeout_s
         )
         live = Waha(client, timeout_s=settings.waha_timeout_s)
-    gate = Sink(RecordedReplies(redis, gate_lane(settings.release)))
+    gate = Sink(RecordedReplies(store, gate_lane(settings.release)))
     return {LaneName.LIVE: live, LaneName.GATE: gate}

@@ -1,34 +1,61 @@
--- Admit one message: rate limit, claim and enqueue as one step, so that no crash can fall between them.
+-- Admit messages to a lane: rate limit, claim and enqueue each as one step, so that no crash can fall between them.
+-- Messages that arrive at the same time come in one call: they share its round trip and its write to the disk.
 --
--- KEYS  1 rate  2 claim  3 stream  4 turn
--- ARGV  1 requests per minute  2 longest stream  3 claim's life (s)  4 turn's life (s)  5 lane's life (s), 0: for ever
---       6... the entry's fields and values
--- Returns {outcome, detail}: limited and the wait (ms), duplicate, full, or accepted and the entry's id.
+-- KEYS  1 stream, then for each message: rate, claim, turn
+-- ARGV  1 requests per minute  2 longest stream  3 claim's life (s)  4 lane's life (s), 0: for ever  5 lane
+--       then for each message: event, requestId, received, chat
+-- Returns a number for each message: 0 accepted, -1 duplicate, -2 the stream is full, else limited: the wait (ms).
 
+local stream, per_minute, longest = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+local claim_s, lane_s, lane = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + time[2] / 1000
+local interval_ms = 60000 / per_minute
+local length = redis.call('XLEN', stream)
+local empty_at_ms = {}
 
 -- Generic cell rate algorithm: one number a caller, the time at which its bucket will be empty again.
-local interval_ms = 60000 / tonumber(ARGV[1])
-local empty_at_ms = math.max(tonumber(redis.call('GET', KEYS[1]) or now_ms), now_ms) + interval_ms
-local wait_ms = empty_at_ms - now_ms - 60000
-if wait_ms > 0 then
-  return {'limited', tostring(math.ceil(wait_ms))}
-end
-redis.call('SET', KEYS[1], string.format('%.3f', empty_at_ms), 'PX', math.ceil(empty_at_ms - now_ms))
-
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  return {'duplicate', ''}
-end
-if redis.call('XLEN', KEYS[3]) >= tonumber(ARGV[2]) then
-  return {'full', ''}
+local function wait_ms(rate)
+  local empty = empty_at_ms[rate] or math.max(tonumber(redis.call('GET', rate) or now_ms), now_ms)
+  local wait = empty + interval_ms - now_ms - 60000
+  if wait > 0 then
+    return math.ceil(wait)
+  end
+  empty_at_ms[rate] = empty + interval_ms
+  return 0
 end
 
-local id = redis.call('XADD', KEYS[3], '*', unpack(ARGV, 6))
-redis.call('SET', KEYS[2], id, 'EX', ARGV[3])
-redis.call('RPUSH', KEYS[4], id)
-redis.call('EXPIRE', KEYS[4], ARGV[4])
-if ARGV[5] ~= '0' then
-  redis.call('EXPIRE', KEYS[3], ARGV[5])
+local function admit(rate, claim, turn, first)
+  local wait = wait_ms(rate)
+  if wait > 0 then
+    return wait
+  end
+  if length >= longest then
+    return redis.call('EXISTS', claim) == 1 and -1 or -2
+  end
+  if not redis.call('SET', claim, '', 'NX', 'EX', claim_s) then
+    return -1
+  end
+  local id = redis.call(
+    'XADD', stream, '*', 'event', ARGV[first], 'requestId', ARGV[first + 1], 'lane', lane,
+    'received', ARGV[first + 2], 'chat', ARGV[first + 3])
+  redis.call('RPUSH', turn, id)
+  if lane_s > 0 then
+    redis.call('EXPIRE', turn, lane_s)
+  end
+  length = length + 1
+  return 0
 end
-return {'accepted', id}
+
+local results = {}
+for number = 1, (#KEYS - 1) / 3 do
+  local key = 3 * number - 1
+  results[number] = admit(KEYS[key], KEYS[key + 1], KEYS[key + 2], 4 * number + 2)
+end
+for rate, empty in pairs(empty_at_ms) do
+  redis.call('SET', rate, string.format('%.3f', empty), 'PX', math.ceil(empty - now_ms))
+end
+if lane_s > 0 and length > 0 then
+  redis.call('EXPIRE', stream, lane_s)
+end
+return results
