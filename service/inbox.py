@@ -11,17 +11,14 @@ attempts. Nothing about an entry is kept in a process that a crash could lose. T
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
-
-from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from service.lanes import DAY_S, GROUP, Lane
+from service.store import Argument, Script, Store
 
 FRESH = -1
 """Stands for the idle time of an entry that was just read, and so needs no claiming."""
@@ -31,7 +28,7 @@ SILENT_CONSUMER_MS = 600_000
 
 SCAN_COUNT = 200
 
-_LUA = Path(__file__).with_name("lua")
+_OPEN, _TAKE, _MARK, _FINISH = map(Script.load, ("open", "take", "mark", "finish"))
 
 
 @dataclass(frozen=True)
@@ -101,41 +98,32 @@ class RetryPolicy:
 
 
 class Inbox:
-    """The streams as one worker process, *consumer*, sees them. Methods raise what `redis` raises."""
+    """The streams as one worker process, *consumer*, sees them. Methods raise `StoreError`."""
 
-    def __init__(self, redis: Redis, consumer: str, *, lease_s: float, retry: RetryPolicy) -> None:
-        self._redis = redis
+    def __init__(self, store: Store, consumer: str, *, lease_s: float, retry: RetryPolicy) -> None:
+        self._store = store
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._retry = retry
-        self._take, self._mark, self._finish, self._sweep = (
-            redis.register_script((_LUA / f"{name}.lua").read_bytes())
-            for name in ("take", "mark", "finish", "sweep")
-        )
 
     async def open(self, lane: Lane) -> None:
         """Ensure that the lane's stream and group exist; they may be new, expired, or lost with the data."""
-        try:
-            await self._redis.xgroup_create(lane.stream, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
-        await self.keep_alive(lane)
-        await self._sweep([lane.stream], [GROUP, SILENT_CONSUMER_MS])
+        await self._store.run(_OPEN, [lane.stream], [GROUP, lane.lane_ttl_s, SILENT_CONSUMER_MS])
 
     async def keep_alive(self, lane: Lane) -> None:
         """Let a lane that expires live on while it has a worker."""
         if lane.lane_ttl_s:
-            await self._redis.expire(lane.stream, lane.lane_ttl_s)
+            await self._store.call("EXPIRE", lane.stream, lane.lane_ttl_s)
 
     async def read(self, lanes: list[Lane], *, count: int, block_ms: int) -> list[Entry]:
         """Up to *count* new entries of each lane, waiting up to *block_ms* for the first."""
-        by_stream = {lane.stream: lane for lane in lanes}
-        wanted: dict[Any, Any] = dict.fromkeys(by_stream, ">")
-        found: Any = await self._redis.xreadgroup(GROUP, self._consumer, wanted, count=count, block=block_ms)
+        by_stream = {lane.stream.encode(): lane for lane in lanes}
+        found = await self._store.read_group(
+            GROUP, self._consumer, [lane.stream for lane in lanes], count=count, block_ms=block_ms
+        )
         return [
-            Entry(by_stream[stream.decode()], entry_id.decode(), fields)
-            for stream, entries in found or []
+            Entry(by_stream[stream], entry_id.decode(), fields)
+            for stream, entries in found
             for entry_id, fields in entries
         ]
 
@@ -151,38 +139,37 @@ class Inbox:
 
     async def _pending(self, lane: Lane, idle_ms: int, consumer: str | None) -> dict[str, str]:
         """Ids of entries whose pause is over, with their holder."""
-        found: Any = await self._redis.xpending_range(
-            lane.stream, GROUP, "-", "+", SCAN_COUNT, consumername=consumer, idle=idle_ms
+        whose = [consumer] if consumer else []
+        found = await self._store.call(
+            "XPENDING", lane.stream, GROUP, "IDLE", idle_ms, "-", "+", SCAN_COUNT, *whose
         )
         return {
-            entry["message_id"].decode(): entry["consumer"].decode()
-            for entry in found
-            if entry["time_since_delivered"] >= self._retry.pause_ms(entry["times_delivered"])
+            entry_id.decode(): holder.decode()
+            for entry_id, holder, idle_for_ms, deliveries in found
+            if idle_for_ms >= self._retry.pause_ms(deliveries)
         }
 
     async def _load(self, lane: Lane, idle_of: dict[str, int]) -> list[Entry]:
-        if not idle_of:
-            return []
-        async with self._redis.pipeline(transaction=False) as batch:
-            for entry_id in idle_of:
-                batch.xrange(lane.stream, entry_id, entry_id)
-            found = await batch.execute()
+        found = await asyncio.gather(
+            *(self._store.call("XRANGE", lane.stream, entry_id, entry_id) for entry_id in idle_of)
+        )
         return [
-            Entry(lane, entry_id, entries[0][1], idle_ms)
+            Entry(lane, entry_id, dict(zip(parts[::2], parts[1::2], strict=True)), idle_ms)
             for (entry_id, idle_ms), entries in zip(idle_of.items(), found, strict=True)
-            if entries
+            for _, parts in entries
         ]
 
     async def renew(self, lane: Lane, entry_ids: Iterable[str]) -> None:
         """Show that this worker lives and has these entries in hand."""
-        ids: list[Any] = list(entry_ids)
+        ids = list(entry_ids)
         if ids:
-            await self._redis.xclaim(lane.stream, GROUP, self._consumer, 0, ids, justid=True)
+            await self._store.call("XCLAIM", lane.stream, GROUP, self._consumer, 0, *ids, "JUSTID")
 
     async def take(self, entry: Entry) -> tuple[TakeState, int]:
         """Whether to work on *entry* now, and which attempt that is."""
         lane = entry.lane
-        state, attempts = await self._take(
+        state, attempts = await self._store.run(
+            _TAKE,
             [lane.stream, lane.turn(entry.chat), lane.sending(entry.id)],
             [GROUP, self._consumer, entry.id, entry.least_idle_ms],
         )
@@ -191,7 +178,8 @@ class Inbox:
     async def mark(self, entry: Entry, attempt: int) -> bool:
         """Mark *entry* as being sent; false if it is another's, or done."""
         lane = entry.lane
-        marked = await self._mark(
+        marked = await self._store.run(
+            _MARK,
             [lane.stream, lane.sending(entry.id)],
             [GROUP, entry.id, f"{self._consumer}:{attempt}", lane.lane_ttl_s or 7 * DAY_S],
         )
@@ -199,12 +187,13 @@ class Inbox:
 
     async def unmark(self, entry: Entry) -> None:
         """Say that *entry*, marked by us, was surely not sent."""
-        await self._redis.delete(entry.lane.sending(entry.id))
+        await self._store.call("DEL", entry.lane.sending(entry.id))
 
     async def finish(self, entry: Entry, record: Record | None = None) -> bool:
         """End *entry*; with a *record*, keep it there with its reason. False if it had ended before."""
         lane = entry.lane
-        ended = await self._finish(
+        ended = await self._store.run(
+            _FINISH,
             [
                 lane.stream,
                 lane.turn(entry.chat),
@@ -216,9 +205,9 @@ class Inbox:
         return bool(ended)
 
 
-def _record_fields(entry: Entry, record: Record) -> list[bytes | str | int]:
+def _record_fields(entry: Entry, record: Record) -> list[Argument]:
     """The entry as it was, with why and when it ended: field and value by turns."""
-    ending: dict[bytes, bytes | str | int] = {
+    ending: dict[bytes, Argument] = {
         b"entry": entry.id,
         b"reason": record.reason,
         b"attempts": record.attempts,

@@ -8,14 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redis.asyncio import Redis
-
-from service.answering import REDIS_ERRORS
 from service.chats import Chats
 from service.inbox import Inbox
 from service.lanes import LIVE, LIVE_POINTER, Lane
 from service.logs import Log
 from service.metrics import WorkerMetrics
+from service.store import Store, StoreError
 
 BLOCK_MS = 1000
 """How long a read waits for messages, and so how late a worker learns whether its release is live."""
@@ -28,7 +26,7 @@ AWAY_PAUSE_S = 1.0
 class Worker:
     """Serves its release's gate lane always, and the live lane while its release is live."""
 
-    redis: Redis
+    store: Store
     inbox: Inbox
     chats: Chats
     release: str
@@ -63,7 +61,7 @@ class Worker:
             try:
                 await step()
                 await self._rest(pause_s)
-            except REDIS_ERRORS as error:
+            except StoreError as error:
                 self._opened.clear()
                 self.log.warning("Redis is away, waiting", exc_info=error)
                 await self._rest(AWAY_PAUSE_S)
@@ -93,7 +91,7 @@ class Worker:
 
     async def _lanes(self) -> list[Lane]:
         """The lanes to serve now, opened."""
-        live = not self.release or await self.redis.get(LIVE_POINTER) == self.release.encode()
+        live = not self.release or await self.store.call("GET", LIVE_POINTER) == self.release.encode()
         self.metrics.live.set(live)
         lanes = [self.gate, LIVE] if live else [self.gate]
         for lane in lanes:
@@ -111,7 +109,7 @@ class Worker:
                 await self.inbox.keep_alive(self.gate)
                 for lane in (self.gate, LIVE):
                     await self.inbox.renew(lane, self.chats.in_hand(lane))
-            except REDIS_ERRORS as error:
+            except StoreError as error:
                 self.log.warning("Leases could not be renewed", exc_info=error)
 
     def _beat(self) -> None:

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- End a message: acknowledge and delete it, let the chat's next one have its turn, and keep a record if there is one.
 --
 -- KEYS  1 stream  2 turn  3 sending mark  4 stream of records

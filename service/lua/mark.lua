@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Mark a message as being sent. Of all workers that ever hold it, one gets the mark.
 --
 -- KEYS  1 stream  2 sending mark

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take one pending message to work on it, if it is its turn and nobody else does.
 --
 -- KEYS  1 stream  2 turn  3 sending mark
