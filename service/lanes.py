@@ -54,6 +54,11 @@ class Lane:
         return f"{self.prefix}:unknown"
 
     @property
+    def unsettled(self) -> str:
+        """The stream of messages that have ended, which the database has yet to be told."""
+        return f"{self.prefix}:unsettled"
+
+    @property
     def replies(self) -> str:
         """The stream of recorded replies (gate lanes only)."""
         return f"{self.prefix}:replies"

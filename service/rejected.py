@@ -5,6 +5,7 @@ Rejected
 ├── Unauthorized       401  no signature
 │   ├── InvalidSignature    a signature, and a wrong one
 │   └── StaleEvent          a right one, on an event from another time
+├── Blocked            403  the caller's address is on the blocklist
 ├── NotFound           404
 ├── BodyTimeout        408  the body came too slowly
 ├── TooLarge           413
@@ -63,6 +64,13 @@ class StaleEvent(Unauthorized):
     """The signature is right, and the event's time is further from ours than the sender's retries reach."""
 
     code = "stale_event"
+
+
+class Blocked(Rejected):
+    """The caller's address is on the blocklist."""
+
+    status = 403
+    code = "blocked"
 
 
 class NotFound(Rejected):

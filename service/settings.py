@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     host: Text = "127.0.0.1"
     stop_grace_s: Seconds = 20
     """From SIGTERM until the process has ended, whatever is still in hand."""
+    max_stream_length: Count = 100_000
+    """Messages waiting or in work; above it webhooks get 503 until the workers catch up."""
+    blocklist_refresh_s: Seconds = 2
+    """How often a web process reads the blocklist, and so how long a change takes at most."""
     log_level: Annotated[
         str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
     ] = "INFO"
@@ -181,8 +185,6 @@ class WebSettings(Settings):
     rate_limit_per_minute: Count = 30_000
     """Per address. High by default: one WAHA server sends every chat's webhooks from a single address."""
     max_body_bytes: Count = 1024 * 1024
-    max_stream_length: Count = 100_000
-    """Messages waiting or in work; above it webhooks get 503 until the workers catch up."""
     body_timeout_s: Seconds = 8
     """WAHA itself gives up after about 8 s."""
     drain_delay_s: Annotated[float, Field(ge=0, le=60, description="a number of seconds, 0 to 60")] = 1
