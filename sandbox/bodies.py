@@ -26,28 +26,28 @@ class RefusedError(Exception):
         self.body = body
 
 
-async def read_bytes(request: Request) -> bytes:
+async def read_bytes(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
     """The body's bytes.
 
     Raises:
-        RefusedError: 413 beyond `MAX_BODY_BYTES`, chunked bodies included.
+        RefusedError: 413 beyond *limit*, chunked bodies included.
     """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > limit:
             raise RefusedError(413, "request entity too large")
     return bytes(body)
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(request: Request, *, limit: int = MAX_BODY_BYTES) -> Any:
     """The body as JSON.
 
     Raises:
         RefusedError: 400 if it is none, 413 if it is too large.
     """
     try:
-        return json.loads(await read_bytes(request))
+        return json.loads(await read_bytes(request, limit=limit))
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, f"the body is not JSON: {error}") from error
 
