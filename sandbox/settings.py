@@ -13,15 +13,21 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to listen, and the key that the WAHA stand-in wants (none: every caller is let in)."""
+    """Where to listen, and the key that the WAHA stand-in wants (none: every caller is let in).
+
+    `upstash_redis_url`: the Redis behind the Upstash stand-in, which there is only with it.
+    """
 
     host: str
     port: int
     waha_api_key: str | None = field(repr=False)
+    upstash_redis_url: str | None = field(repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Settings from HOST, PORT and SANDBOX_WAHA_API_KEY or SANDBOX_WAHA_API_KEY_FILE.
+        """Settings from HOST, PORT, SANDBOX_WAHA_API_KEY and SANDBOX_UPSTASH_REDIS_URL.
+
+        The latter two may come as files: NAME_FILE has a path.
 
         Raises:
             SettingsError: a value is impossible or a named file cannot be read.
@@ -30,6 +36,7 @@ class Settings:
             host=env.get("HOST") or "127.0.0.1",
             port=_port(env.get("PORT") or "9000"),
             waha_api_key=_secret(env, "SANDBOX_WAHA_API_KEY"),
+            upstash_redis_url=_redis_url(_secret(env, "SANDBOX_UPSTASH_REDIS_URL")),
         )
 
 
@@ -37,6 +44,12 @@ def _port(value: str) -> int:
     if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65_536):
         raise SettingsError(f"PORT: should be a whole number from 1 to 65535, got {value!r}")
     return int(value)
+
+
+def _redis_url(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("redis://", "rediss://")):
+        raise SettingsError("SANDBOX_UPSTASH_REDIS_URL: should be a URL like redis://host:6379/0")
+    return value
 
 
 def _secret(env: Mapping[str, str], name: str) -> str | None:
