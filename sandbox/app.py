@@ -15,11 +15,12 @@ from sandbox.inngest import inngest_app
 from sandbox.model import model_app
 from sandbox.resend import resend_app
 from sandbox.sentry import sentry_app
+from sandbox.upstash import upstash_app
 from sandbox.waha import Sent, waha_app
 
 
-def create_app(waha_api_key: str | None = None) -> Starlette:
-    """The whole sandbox; WAHA wants *waha_api_key* if there is one."""
+def create_app(waha_api_key: str | None = None, upstash_redis_url: str | None = None) -> Starlette:
+    """The whole sandbox; WAHA wants *waha_api_key* if there is one, Upstash is there if it has a Redis."""
     sent = Sent()
     services: dict[str, ASGIApp] = {
         "waha": waha_app(sent, waha_api_key),
@@ -29,6 +30,7 @@ def create_app(waha_api_key: str | None = None) -> Starlette:
         "sentry": sentry_app(),
         "resend": resend_app(),
         "ai": model_app(),
+        **({"upstash": upstash_app(upstash_redis_url)} if upstash_redis_url else {}),
     }
     faults = Faults(list(services))
     mounts = [Mount(f"/{name}", app=Faulty(app, name, faults)) for name, app in services.items()]
