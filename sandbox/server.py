@@ -22,7 +22,7 @@ class ClosableProtocol(HttpToolsProtocol):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests that a fault keeps hanging are cut off after a second."""
     uvicorn.run(
-        create_app(settings.waha_api_key),
+        create_app(settings.waha_api_key, settings.upstash_redis_url),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
