@@ -112,7 +112,11 @@ def _as_command(given: object) -> Command:
     Raises:
         RefusedError: 400 if it is none, or one that blocks.
     """
-    if not isinstance(given, list) or not given or not all(isinstance(part, str | int | float) for part in given):
+    if (
+        not isinstance(given, list)
+        or not given
+        or not all(isinstance(part, str | int | float) for part in given)
+    ):
         raise RefusedError(400, "ERR failed to parse command")
     name, words = str(given[0]).upper(), {str(part).upper() for part in given}
     if name in _BLOCKING or (name in _MAY_BLOCK and "BLOCK" in words):
