@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from benchmarks.wire import length_of
+
 LOST = 0
 """Stands for the status of an answer that never came, because the connection ended."""
 
@@ -32,12 +34,11 @@ class Connection(asyncio.Protocol):
         """Hand on the status once the answer is whole."""
         if self._partial:
             data = self._partial + data
-        status = status_of(data)
-        if status is None:
+        if length_of(data) is None:
             self._partial = data
             return
         self._partial = b""
-        self._answered(self, status)
+        self._answered(self, int(data[9:12]))
 
     def connection_lost(self, _error: Exception | None) -> None:
         """A connection that we did not close is a lost answer."""
@@ -49,19 +50,3 @@ class Connection(asyncio.Protocol):
         """End it from our side."""
         self.closing = True
         self._transport.close()
-
-
-def status_of(answer: bytes) -> int | None:
-    """The status of a whole *answer*; None while a part of it is missing.
-
-    Raises:
-        ValueError: the answer has no Content-Length, which servers give short answers.
-    """
-    end = answer.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    head = answer[:end].lower()
-    start = head.index(b"\r\ncontent-length:") + 17
-    line_end = head.find(b"\r\n", start)
-    length = int(head[start:] if line_end < 0 else head[start:line_end])
-    return int(head[9:12]) if len(answer) >= end + 4 + length else None

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -25,10 +26,13 @@ from benchmarks.tally import Tally
 ANSWER_TIMEOUT_S = 15.0
 """What is not answered this long after the last request never will be: WAHA gives up after 8 s."""
 
-PROGRESS_EVERY = 5_000
+STEPS = 100
+"""How often progress is told."""
 
 SPARE = 2
 """More is prepared than the warm-up's speed asks for, since the warm-up signs as it sends."""
+
+NO_LIMIT_S = 86_400.0
 
 Options = argparse.Namespace
 Figures = dict[str, Any]
@@ -64,10 +68,16 @@ async def measure_open(options: Options) -> Figures:
 
 async def measure_count(options: Options) -> Figures:
     """A number of webhooks, however many: each is signed as it is sent."""
-    loop = ClosedLoop(islice(unique_requests(), options.count), _tell_progress)
+    step = max(1, options.count // STEPS)
+
+    def tell(answered: int) -> None:
+        if answered % step == 0:
+            _tell("progress", answered=answered)
+
+    loop = ClosedLoop(islice(unique_requests(), options.count), tell)
     await loop.begin(options.port, options.connections)
     _tell("measuring")
-    await loop.end(options.seconds)
+    await loop.end(NO_LIMIT_S)
     result = loop.tally.result()
     _tell("measured")
     return result | _statuses(loop.tally)
@@ -101,17 +111,12 @@ def _tell(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
-def _tell_progress(answered: int) -> None:
-    if answered % PROGRESS_EVERY == 0:
-        _tell("progress", answered=answered)
-
-
 def _options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generator", description=__doc__)
     parser.add_argument("shape", choices=list(_SHAPES))
     parser.add_argument("--port", type=int, required=True, help="where to, on loopback")
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=10, help="closed, open: how long; count: at most")
+    parser.add_argument("--seconds", type=float, default=10, help="closed, open: how long")
     parser.add_argument(
         "--warm-up", type=float, default=2, help="closed, open: seconds before the clock starts"
     )
@@ -127,7 +132,12 @@ def main() -> None:
     """Measure, and print what was found."""
     options = _options()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        _tell("result", **runner.run(_SHAPES[options.shape](options)))
+        try:
+            _tell("result", **runner.run(_SHAPES[options.shape](options)))
+        except (OSError, TimeoutError) as error:
+            reason = "webhooks were not answered in time" if isinstance(error, TimeoutError) else str(error)
+            _tell("failed", reason=reason)
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,87 @@
-"""Have the generator measure a running server, and watch what the servers' processes use meanwhile."""
+"""Have the generator measure a running server, and watch what all processes use meanwhile."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.errors import BenchError
+from benchmarks.processor_time import ProcessorTime
 from benchmarks.programs import REPOSITORY, Program, end, python
 
-Figures = dict[str, Any]
+CONNECTIONS = 32
 
 
-def measure(
-    shape: str,
-    port: int,
-    *options: str,
-    watched: Sequence[Program],
-    progress: Callable[[int], None] = lambda _: None,
-) -> Figures:
-    """The generator's figures, with `cpu`: the share of one core that each of *watched* had while it measured.
+@dataclass(frozen=True)
+class Generator:
+    """The generator's process, aimed at *port*; *watched*: programs whose processor time is of interest."""
+
+    port: int
+    watched: Sequence[Program]
+
+    def closed(self, *, seconds: float, warm_up_s: float) -> dict[str, Any]:
+        """As many webhooks as are taken; fields of `report.Load`. Raises as all three do: BenchError."""
+        return self._measure("closed", "--seconds", seconds, "--warm-up", warm_up_s)
+
+    def open(self, *, rate: float, seconds: float, warm_up_s: float) -> dict[str, Any]:
+        """*rate* webhooks a second; fields of `report.PacedLoad`."""
+        return self._measure("open", "--rate", rate, "--seconds", seconds, "--warm-up", warm_up_s)
+
+    def count(self, webhooks: int, progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+        """So many *webhooks*; fields of `report.Load`. *progress* hears of each hundredth of the answers."""
+        return self._measure("count", "--count", webhooks, progress=progress)
+
+    def _measure(
+        self, shape: str, *options: object, progress: Callable[[int], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """Run it to its end.
+
+        Raises:
+            BenchError: it failed, or a webhook was not answered 202.
+        """
+        told = ["--port", self.port, "--connections", CONNECTIONS, *options]
+        process = subprocess.Popen(
+            python("benchmarks.generator", shape, *map(str, told)),
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C is ours to pass on
+        )
+        assert process.stdout is not None
+        try:
+            figures = follow(process.stdout, ProcessorTime(self.watched), progress)
+        finally:
+            end(process)
+            process.stdout.close()
+        require_all_accepted(figures["statuses"])
+        return figures
+
+
+def follow(
+    lines: Iterable[bytes], processor_time: ProcessorTime, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """The figures that the generator's *lines* end with, with the `cpu` that was used while it measured.
 
     Raises:
-        BenchError: the generator failed, or a webhook was not answered 202.
+        BenchError: it said that it failed, or nothing.
     """
-    command = python("benchmarks.generator", shape, "--port", str(port), *options)
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    try:
-        figures = _follow(process, watched, progress)
-    finally:
-        end(process)
-    require_all_accepted(figures["statuses"])
-    return figures
+    for line in lines:
+        told: dict[str, Any] = json.loads(line)
+        match told.pop("event"):
+            case "measuring":
+                processor_time.begin()
+            case "progress":
+                progress(told["answered"])
+            case "measured":
+                processor_time.end()
+            case "failed":
+                raise BenchError(f"the generator failed: {told['reason']}", "is the server still there?")
+            case "result":
+                return told | {"cpu": processor_time.shares(told.pop("cpu_share"))}
+    raise BenchError("the generator ended without a result", "what it said stands above")
 
 
 def require_all_accepted(statuses: dict[str, int]) -> None:
@@ -43,30 +92,6 @@ def require_all_accepted(statuses: dict[str, int]) -> None:
     """
     if others := {status: count for status, count in statuses.items() if status != "202"}:
         told = ", ".join(
-            f"{count} times {'no answer' if status == '0' else status}" for status, count in others.items()
+            f"{'none' if status == '0' else status} ({count})" for status, count in others.items()
         )
-        raise BenchError(
-            f"webhooks were not answered 202: {told}",
-            "a run counts only if each was accepted; the server's log would say why",
-        )
-
-
-def _follow(
-    process: subprocess.Popen[bytes], watched: Sequence[Program], progress: Callable[[int], None]
-) -> Figures:
-    assert process.stdout is not None
-    before: dict[str, float] = {}
-    used: dict[str, float] = {}
-    for line in process.stdout:
-        told = json.loads(line)
-        match told.pop("event"):
-            case "measuring":
-                before = {program.name: program.cpu_s() for program in watched}
-            case "progress":
-                progress(told["answered"])
-            case "measured":
-                used = {program.name: program.cpu_s() - before[program.name] for program in watched}
-            case "result":
-                cpu = {name: seconds / told["seconds"] for name, seconds in used.items()}
-                return told | {"cpu": {"generator": told.pop("cpu_share"), **cpu}}
-    raise BenchError(f"the generator ended with exit code {process.wait()}", "what it said stands above")
+        raise BenchError(f"answers other than 202: {told}", "a run counts only if every webhook was accepted")

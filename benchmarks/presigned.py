@@ -1,4 +1,4 @@
-"""Webhooks as they lie on the wire, signed before the clock starts: each body differs, as each message does."""
+"""Webhooks as they lie on the wire, signed; no two are the same message."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HEAD = (
 
 
 def unique_requests() -> Iterator[bytes]:
-    """Signed requests without end, of `CHATS` chats by turns; no two, of no two runs, are the same message."""
+    """Signed requests without end, of `CHATS` chats by turns; those of other runs are other messages."""
     run, secret = secrets.token_hex(6).upper(), SECRET.encode()
     template, sent_ms = _template()
     number = 0

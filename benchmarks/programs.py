@@ -38,9 +38,9 @@ class Program:
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """The processor time that it has used."""
+        """The processor time that it has used, with what it forked and waited for."""
         times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
+        return float(times.user + times.system + times.children_user + times.children_system)
 
     def wait_until(self, ready: Callable[[int], bool]) -> None:
         """Wait until *ready*, asked with the port, says so.
@@ -68,7 +68,7 @@ class Program:
 def running(
     name: str, command: Sequence[str], *, folder: Path, port: int, env: Mapping[str, str] | None = None
 ) -> Iterator[Program]:
-    """Run *command* for the block's length. It has only *env* and what any program needs of our environment."""
+    """Run *command* for the block's length, with *env* and nothing of ours that could be a setting."""
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -78,6 +78,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a terminal's Ctrl-C is ours to pass on
         )
     try:
         yield Program(name, process, port, log)
@@ -93,6 +94,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
     finally:  # also when we are interrupted once more
         process.kill()
         process.wait()
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody takes connections on *port* of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

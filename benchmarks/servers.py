@@ -15,10 +15,14 @@ import redis as blocking_redis
 from benchmarks.errors import BenchError
 from benchmarks.presigned import SECRET
 from benchmarks.programs import Program, free_port, python, running
+from benchmarks.report import Side
 
 RATE_LIMIT_PER_MINUTE = 20_000_000
 MAX_STREAM_LENGTH = 1_000_000_000
 """The limits are on, and far away: their work is measured, not their refusals."""
+
+STREAM = "{wa}:messages"
+"""The service's stream of live messages; a test holds it equal to the service's own name."""
 
 READY_PATH = "/api/health/ready"
 
@@ -131,4 +135,4 @@ def _answers_ping(port: int) -> bool:
         return False
 
 
-SIDES: dict[str, Serve] = {"reference": reference, "ours": service}
+SERVE: dict[Side, Serve] = {"reference": reference, "ours": service}

@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from benchmarks.load import Figures, measure
-from benchmarks.servers import SIDES, data_folder
-
-WARM_UP_S = 2.0
-CONNECTIONS = 32
-Report = dict[str, Any]
+from benchmarks.load import CONNECTIONS, Generator
+from benchmarks.progress import Say
+from benchmarks.report import SIDES, Load, Side, Webhooks
+from benchmarks.servers import SERVE, data_folder
+from benchmarks.sizes import Sizes
 
 
-def run(folder: Path, *, rounds: int, seconds: float, say: Callable[[str], None]) -> Report:
-    """*rounds* rounds of *seconds* a side, and what they come to."""
-    found: dict[str, list[Figures]] = {side: [] for side in SIDES}
-    for number in range(1, rounds + 1):
+def measure_webhooks(within: Path, sizes: Sizes, say: Say) -> Webhooks:
+    """As many rounds of both sides as *sizes* says, and what they come to."""
+    rounds: dict[Side, list[Load]] = {side: [] for side in SIDES}
+    for number in range(1, sizes.rounds + 1):
         for side in SIDES:
-            figures = _round(folder, side, seconds)
-            found[side].append(figures)
-            say(f"webhooks, round {number} of {rounds}: {side} {figures['per_second']:,.0f}/s")
-    return {"connections": CONNECTIONS, "seconds": seconds, "rounds": found, **summary(found)}
+            load = take_most(within, side, sizes)
+            rounds[side].append(load)
+            say(f"webhooks, round {number} of {sizes.rounds}: {side} {load.per_second:,.0f}/s")
+    return summary(rounds)
 
 
-def summary(found: dict[str, list[Figures]]) -> Report:
-    """The median of each side, and the ratio of the sides round by round."""
-    per_second = {side: [figures["per_second"] for figures in rounds] for side, rounds in found.items()}
-    ratios = [ours / plain for ours, plain in zip(per_second["ours"], per_second["reference"], strict=True)]
-    return {
-        "per_second": {side: statistics.median(values) for side, values in per_second.items()},
-        "ratio": statistics.median(ratios),
-        "ratio_range": [min(ratios), max(ratios)],
-    }
+def take_most(within: Path, side: Side, sizes: Sizes) -> Load:
+    """One round of one side."""
+    with data_folder(within) as folder, SERVE[side](folder) as served:
+        generator = Generator(served.web.port, [served.web, served.redis])
+        return Load.model_validate(generator.closed(seconds=sizes.seconds, warm_up_s=sizes.warm_up_s))
 
 
-def _round(within: Path, side: str, seconds: float) -> Figures:
-    options = ["--connections", str(CONNECTIONS), "--seconds", str(seconds), "--warm-up", str(WARM_UP_S)]
-    with data_folder(within) as folder, SIDES[side](folder) as served:
-        return measure("closed", served.web.port, *options, watched=[served.web, served.redis])
+def summary(rounds: dict[Side, list[Load]]) -> Webhooks:
+    """What *rounds*, taken by turns, come to."""
+    pairs = zip(rounds["ours"], rounds["reference"], strict=True)
+    ratios = [ours.per_second / reference.per_second for ours, reference in pairs]
+    return Webhooks(
+        connections=CONNECTIONS,
+        rounds=rounds,
+        per_second={
+            side: statistics.median(load.per_second for load in loads) for side, loads in rounds.items()
+        },
+        ratio=statistics.median(ratios),
+        ratio_range=(min(ratios), max(ratios)),
+    )

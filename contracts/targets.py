@@ -60,6 +60,16 @@ class Switch(_Section):
     drain_s: float = Field(gt=0)
 
 
+class Bench(_Section):
+    """What `bench` holds the service's speed against."""
+
+    times_reference: float = Field(gt=0)
+    p99_ms: float = Field(gt=0)
+    memory_growth: float = Field(ge=0)
+    memory_growth_mb: float = Field(ge=0)
+    worker_per_s: float = Field(gt=0)
+
+
 class Targets(_Section):
     """All thresholds. One section of `targets.toml` each."""
 
@@ -68,6 +78,7 @@ class Targets(_Section):
     smoke: Smoke
     load: Load
     switch: Switch
+    bench: Bench
 
 
 def read_targets(path: Path = TARGETS_FILE) -> Targets:

@@ -1,0 +1,20 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of the loads, of the run over which memory is watched, and of the backlog that the worker drains."""
+
+    rounds: int
+    seconds: float
+    warm_up_s: float
+    memory_webhooks: int
+    backlog: int
+
+
+FULL = Sizes(rounds=3, seconds=10, warm_up_s=2, memory_webhooks=1_000_000, backlog=100_000)
+SHORT = Sizes(rounds=1, seconds=4, warm_up_s=1, memory_webhooks=50_000, backlog=5_000)
