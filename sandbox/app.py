@@ -10,6 +10,7 @@ from sandbox.bodies import in_shape
 from sandbox.clerk import clerk_app
 from sandbox.control import control_error, control_routes, refuse_fault
 from sandbox.convex import convex_app
+from sandbox.convex_module import Tables
 from sandbox.faults import FaultError, Faults, Faulty
 from sandbox.inngest import inngest_app
 from sandbox.model import model_app
@@ -24,7 +25,7 @@ def create_app(waha_api_key: str | None = None, upstash_redis_url: str | None = 
     sent = Sent()
     services: dict[str, ASGIApp] = {
         "waha": waha_app(sent, waha_api_key),
-        "convex": convex_app(),
+        "convex": convex_app(Tables()),
         "clerk": clerk_app(),
         "inngest": inngest_app(),
         "sentry": sentry_app(),
