@@ -1,4 +1,4 @@
-"""Upstash's REST API in front of a real Redis: single commands, pipelines and transactions, replies in base64.
+"""Upstash's REST API in front of a real Redis: commands, pipelines and transactions, replies in base64.
 
 Held to https://upstash.com/docs/redis/features/restapi. The forms with the command in the path are left out.
 """
@@ -92,7 +92,7 @@ class Upstash:
 
 @asynccontextmanager
 async def _connected(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of its own for each request, as stateless as REST; its replies are left as Redis gives them."""
+    """A client for each request, as stateless as REST; its replies are left as Redis gives them."""
     redis = Redis.from_url(
         redis_url, protocol=2, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
     )
