@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import aiohttp
+import orjson
 import stamina
 
 from service.database import DatabaseFailed, MessageRecord, Reservation, Tenant
@@ -24,6 +25,8 @@ LOGGED_CHARACTERS = 65_536
 
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 """Convex answers 503 for a transaction that others on the same account kept from being done."""
+
+_JSON = {"Content-Type": "application/json"}
 
 _REQUEST_ID = re.compile(r"\[Request ID: ([0-9a-f]{1,32})\]")
 _CODE = re.compile(r"[A-Za-z]{1,64}")
@@ -143,7 +146,7 @@ class ConvexDatabase:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
-        async with self._http.post(path, json=body) as response:
+        async with self._http.post(path, data=orjson.dumps(body), headers=_JSON) as response:
             if response.status in _TRY_AGAIN:
                 raise _Busy(f"Convex refused {body['path']}: HTTP {response.status}")
             # A proxy's own errors are HTML.

@@ -95,7 +95,7 @@ class RedisDatabase:
         """See `Database.save_tenant`."""
         account, held = self._account(tenant)
         values = (tenant, "" if credits is None else credits, owner_email or "", self._life_s)
-        await self._run(_SAVE, [account, held, self._key("tenants")], values)
+        await self._run(_SAVE, [account, self._key("tenants")], values)
         return _tenant(tenant, await self._run(_ACCOUNT, [account, held], []))
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
