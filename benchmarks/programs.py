@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Have *process* end: asked first, then not asked."""
     process.terminate()
     try:
-        process.wait(END_S)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_S)
     finally:  # also when we are interrupted once more
         process.kill()
         process.wait()

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "sandbox": set(),
     "smoke": {"contracts"},
     "loadtests": {"contracts"},
+    "benchmarks": {"contracts"},
     "infra": {"contracts", "service"},
     "runbook": {"contracts", "infra", "service"},
 }

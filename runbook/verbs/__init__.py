@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from runbook.verbs.bench import bench
 from runbook.verbs.check import check
 from runbook.verbs.destroy import destroy
 from runbook.verbs.load import load
@@ -32,5 +33,6 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {
     "secrets": secrets,
     "sign": sign,
     "check": check,
+    "bench": bench,
     "test": test,
 }
