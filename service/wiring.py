@@ -15,15 +15,19 @@ from pydantic import SecretStr
 from service.admission import StreamAdmission
 from service.answering import Answering
 from service.chats import Chats
+from service.convex_database import ConvexDatabase, convex_session
+from service.database import Database
 from service.headroom import Headroom
 from service.health import Health, State
 from service.inbox import Inbox, RetryPolicy
 from service.lanes import LIVE, LaneName, gate_lane
 from service.logs import Pseudonyms
+from service.measured_database import DatabaseMetrics, MeasuredDatabase
 from service.messenger import CONNECT_TIMEOUT_S, Messenger, NoWaha, Sink, Waha
 from service.metrics import WebMetrics, WorkerMetrics, new_registry
 from service.middleware import Stopwatch
 from service.probes import configured, http_probe, sentry_state
+from service.redis_database import RedisDatabase
 from service.redis_store import RedisStore
 from service.replies import RecordedReplies
 from service.settings import Settings, WebSettings, WorkerSettings
@@ -44,9 +48,10 @@ async def open_web(settings: WebSettings, draining: Draining) -> AsyncIterator[W
     async with AsyncExitStack() as stack:
         store = open_store(settings, stack)
         metrics = WebMetrics(new_registry())
+        database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
         yield Web(
             webhook=_webhook(settings, store, metrics),
-            health=_health(settings, store, stack),
+            health=_health(settings, store, database, stack),
             store=store,
             gate=gate_lane(settings.release),
             draining=draining,
@@ -105,6 +110,27 @@ def open_store(settings: Settings, stack: AsyncExitStack) -> Store:
     return store
 
 
+def open_database(
+    settings: Settings, store: Store, stack: AsyncExitStack, metrics: DatabaseMetrics
+) -> Database:
+    """The live lane's database: Convex where it is configured, else Redis."""
+    database: Database
+    if settings.next_public_convex_url:
+        http = convex_session(settings.next_public_convex_url, _plain(settings.convex_deploy_key))
+        stack.push_async_callback(http.close)
+        database = ConvexDatabase(http, settings.billing_credits, timeout_s=settings.database_timeout_s)
+    else:
+        database = RedisDatabase(store, LIVE.prefix, settings.billing_credits)
+    return MeasuredDatabase(database, metrics, structlog.get_logger(), slow_ms=settings.database_slow_ms)
+
+
+def gate_database(settings: Settings, store: Store, metrics: DatabaseMetrics) -> Database:
+    """The gate lane's database: always Redis, expiring, and without limit, so that a gate costs no tenant."""
+    lane = gate_lane(settings.release)
+    database = RedisDatabase(store, lane.prefix, None, life_s=lane.lane_ttl_s)
+    return MeasuredDatabase(database, metrics, structlog.get_logger(), slow_ms=settings.database_slow_ms)
+
+
 def _open_http(
     stack: AsyncExitStack, base_url: str, headers: dict[str, str], *, timeout_s: float
 ) -> httpx.AsyncClient:
@@ -153,17 +179,11 @@ def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics) -> Webhoo
     )
 
 
-def _health(settings: WebSettings, store: Store, stack: AsyncExitStack) -> Health:
+def _health(settings: WebSettings, store: Store, database: Database, stack: AsyncExitStack) -> Health:
     """The registry, in the order of the runbook's report."""
-    ping = partial(store.call, "PING")
     health = Health(structlog.get_logger())
-    if settings.next_public_convex_url:
-        convex = _open_http(stack, settings.next_public_convex_url, {}, timeout_s=2)
-        database = http_probe(convex, "/version")
-    else:
-        database = ping
-    health.probe("database", database, critical=True, failure_message="Failed to query database")
-    health.probe("redis", ping, critical=True)
+    health.probe("database", database.ping, critical=True, failure_message="Failed to query database")
+    health.probe("redis", partial(store.call, "PING"), critical=True)
     health.declare("inngest", configured(settings.inngest_event_key, settings.inngest_signing_key))
     health.declare("sentry", sentry_state(_plain(settings.sentry_dsn)))
     health.declare("email", configured(settings.resend_api_key))
