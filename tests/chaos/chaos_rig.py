@@ -112,22 +112,24 @@ async def running_rig(
     webs: int = 1,
     workers: int = 1,
     proxy: bool = False,
+    model: bool = False,
     redis_folder: Path | None = None,
     redis_options: Sequence[str] = (),
     web: dict[str, str] | None = None,
     worker: dict[str, str] | None = None,
 ) -> AsyncIterator[Rig]:
-    """A rig that is ready; *web* and *worker* are environment on top of the usual."""
+    """A rig that is ready; *web* and *worker* are environment on top of the usual. *model*: there is one."""
     print(f"seed: RUNBOOK_CHAOS_SEED={SEED}")
     redis = RedisServer.at(free_port(), redis_folder or folder / "redis", *redis_options)
     waha = Waha(free_port())
     ports = [free_port() for _ in range(webs)]
+    asks = {"AI_API_URL": waha.url} if model else {}
     rig = Rig(
         folder,
         redis,
         [_web(folder, redis, number, port, web or {}) for number, port in enumerate(ports)],
         ports,
-        [_worker(folder, redis, waha, number, worker or {}) for number in range(workers)],
+        [_worker(folder, redis, waha, number, asks | (worker or {})) for number in range(workers)],
         waha,
         Proxy.before(ports, folder) if proxy else None,
     )

@@ -1,0 +1,187 @@
+"""One request, one answer, in whatever pieces and company the request comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaos_form import SEED, sized
+from chaos_requests import KINDS, MAX_BODY, Asked, message, plain
+from chaos_rig import running_rig
+from chaos_wire import Wire, all_read
+
+pytestmark = [pytest.mark.chaos, pytest.mark.integration]
+
+BATCH = 250
+PACKS = sized(60, 1000)
+CLOSING = "too long"
+"""Its answer ends the connection."""
+
+
+async def on_a_web_process(folder: Path, check: Callable[[int, dict[str, Any]], None]) -> None:
+    """Run *check* with the port of a web process and its answer to each kind of request sent whole."""
+    async with running_rig(folder, workers=0, web={"MAX_BODY_BYTES": str(MAX_BODY)}) as rig:
+        await asyncio.to_thread(lambda: check(rig.port, whole_answers(rig.port)))
+
+
+def whole_answers(port: int) -> dict[str, Any]:
+    """What each kind of request gets when it arrives in one piece on a connection of its own."""
+    answers = {}
+    for _ in range(2):  # the second time everything that should be known is
+        for kind, (make, status) in KINDS.items():
+            with Wire(port) as wire:
+                wire.send(make().whole())
+                answer = wire.answer()
+            assert answer is not None
+            answers[kind] = plain(answer)
+            assert answer.status == status or kind == "known", kind
+    return answers
+
+
+async def test_split_at_every_byte(tmp_path: Path) -> None:
+    """The answer to a request that comes in two pieces is the one to the request that comes in one."""
+
+    def check(port: int, whole: dict[str, Any]) -> None:
+        for kind, (make, _) in KINDS.items():
+            every = sized(1 if kind == "new" else 13, 1)
+            offsets = range(1, len(make().whole()), every)
+            for first in range(0, len(offsets), BATCH):
+                split_at(port, make, offsets[first : first + BATCH], whole[kind], kind)
+
+    await on_a_web_process(tmp_path, check)
+
+
+def split_at(port: int, make: Callable[[], Asked], offsets: range, expected: object, kind: str) -> None:
+    """Send the first piece of many requests, see that all were read, then the second pieces."""
+    wires = []
+    for offset in offsets:
+        data, wire = make().whole(), Wire(port)
+        wire.send(data[:offset])
+        wires.append((offset, wire, data[offset:]))
+    all_read(port)
+    for offset, wire, rest in wires:
+        with wire:
+            wire.send(rest)
+            assert plain(wire.answer()) == expected, f"{kind}, split after {offset} bytes"
+
+
+async def test_pipelined(tmp_path: Path) -> None:
+    """Several requests in one packet, whole or cut anywhere, are answered each, in their order."""
+    choice = random.Random(SEED)
+    open_kinds = [kind for kind in KINDS if kind != CLOSING]
+
+    def check(port: int, whole: dict[str, Any]) -> None:
+        for _ in range(PACKS):
+            kinds = choice.choices(open_kinds, k=choice.randint(2, 24))
+            asked = [KINDS[kind][0]() for kind in kinds]
+            data = b"".join(one.whole() for one in asked)
+            cut = choice.choice([len(data), choice.randrange(1, len(data))])
+            with Wire(port) as wire:
+                wire.send(data[:cut])
+                if cut < len(data):
+                    all_read(port)
+                    wire.send(data[cut:])
+                for number, (kind, one) in enumerate(zip(kinds, asked, strict=True)):
+                    answer = wire.answer()
+                    assert plain(answer) == whole[kind], f"{number} of {kinds}, cut after {cut}"
+                    if kind == "new" and answer is not None:
+                        expected = json.loads(one.body)["payload"]["id"]
+                        assert json.loads(answer.body)["messageId"] == expected
+                assert wire.end() == b""
+
+    await on_a_web_process(tmp_path, check)
+
+
+async def test_other_ways(tmp_path: Path) -> None:
+    """Chunked, HTTP/1.0, closing, asking first: the same status and body as sent whole."""
+
+    def check(port: int, whole: dict[str, Any]) -> None:
+        for kind, (make, _) in KINDS.items():
+            status, _, body = whole[kind]
+            for way, answer in other_ways(port, make):
+                found = plain(answer)
+                assert found is not None, f"{kind}, {way}: no answer"
+                assert (found[0], found[2]) == (status, body), f"{kind}, {way}"
+
+    await on_a_web_process(tmp_path, check)
+
+
+def other_ways(port: int, make: Callable[[], Asked]) -> Any:
+    """Each way by its name, and the answer; after those that ask for it, the connection must be closed."""
+    for size in (1, 7, 1000, 100_000):
+        with Wire(port) as wire:
+            wire.send(make().chunked(size))
+            yield f"chunks of {size}", wire.answer()
+    for way, data in {
+        "HTTP/1.0": make().whole(version="HTTP/1.0"),
+        "Connection: close": make().whole(("Connection", "close")),
+        "in lower case": _lower(make().whole(("Connection", "close"))),
+    }.items():
+        with Wire(port) as wire:
+            wire.send(data)
+            answer = wire.answer()
+            assert wire.answer() is None, f"{way}: the connection stays open"
+            yield way, answer
+    with Wire(port) as wire:
+        first, rest = make().in_two()
+        wire.send(first)
+        answer = wire.answer(interim=True) if rest else None
+        if rest and answer is not None and answer.status == 100:
+            wire.send(rest)
+            answer = None
+        yield "Expect", answer or wire.answer()
+
+
+def _lower(data: bytes) -> bytes:
+    """With the names of its headers in lowercase."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    names = [line.partition(b":") for line in lines]
+    return (
+        b"\r\n".join([first, *(name.lower() + b":" + value for name, _, value in names)]) + b"\r\n\r\n" + body
+    )
+
+
+async def test_one_connection_for_all(tmp_path: Path) -> None:
+    """A kept-alive connection takes requests of every kind and form, one after another, for ever."""
+    choice = random.Random(SEED)
+
+    def check(port: int, whole: dict[str, Any]) -> None:
+        with Wire(port) as wire:
+            for number in range(sized(300, 5000)):
+                kind = choice.choice([kind for kind in KINDS if kind != CLOSING])
+                asked = KINDS[kind][0]()
+                forms = [asked.whole()] * 2 + [asked.chunked(choice.randint(1, 400))]
+                wire.send(choice.choice(forms))
+                found = plain(wire.answer())
+                assert found is not None, f"closed after {number} requests"
+                assert found == whole[kind], kind
+
+    await on_a_web_process(tmp_path, check)
+
+
+async def test_what_follows_a_request_too_long_is_not_a_request(tmp_path: Path) -> None:
+    """The rest of a body that was refused is never read as the next request."""
+
+    def check(port: int, whole: dict[str, Any]) -> None:
+        smuggled = message("SMUGGLED").whole()
+        body = b" " * (5 * MAX_BODY) + smuggled
+        too_long = Asked(body, KINDS["forged"][0]().fields).whole()
+        with Wire(port) as wire:
+            wire.send(too_long)
+            answer = wire.answer()
+            assert answer is not None
+            assert answer.status == 413
+            assert wire.end() == b""
+        with Wire(port) as wire:
+            wire.send(message("SMUGGLED").whole())
+            answer = wire.answer()
+            assert answer is not None
+            assert answer.status == 202, "the smuggled request was taken"
+
+    await on_a_web_process(tmp_path, check)
