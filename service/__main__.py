@@ -1,10 +1,13 @@
-"""`python -m service web|worker`, and `healthcheck web|worker` for containers."""
+"""`python -m service web|worker`, `healthcheck web|worker` for containers, and the operator's commands."""
 
 from __future__ import annotations
 
 import sys
 
+OPERATOR_NOUNS = ("queue", "blocklist", "tenants")
+
 USAGE = """usage: python -m service web | worker | healthcheck web | healthcheck worker
+       python -m service queue | blocklist | tenants [--help]
 Settings come from the environment: HOST, PORT, REDIS_URL, ... (see service/settings.py)."""
 
 
@@ -18,6 +21,10 @@ def main(arguments: list[str]) -> int:
         return 0 if healthy else 1
     if arguments in (["web"], ["worker"]):
         return _run(arguments[0])
+    if arguments[:1] and arguments[0] in OPERATOR_NOUNS:
+        from service import operator_commands
+
+        return operator_commands.main(arguments)
     print(USAGE, file=sys.stderr)
     return 2
 

@@ -1,6 +1,7 @@
-"""Addresses and networks whose webhooks are refused: kept in Redis, changed at run time by `operator_blocklist`.
+"""Addresses and networks whose webhooks are refused: kept in Redis, changed at run time.
 
-A web process reads the list again every few seconds. While Redis is away it keeps the list it has.
+`operator_blocklist` changes it. A web process reads the list again every few seconds. While Redis is away
+it keeps the list it has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Messages that ended without a reply that is known to be sent: the dead letters, and the unknown outcomes.
 
-Each is a record in one of two streams, the message as it was with why and when it ended (`inbox.Record`). They
-stay until an operator puts them back or drops them, or the sender tells what became of them.
+Each is a record in one of two streams, the message as it was with why and when it ended (`inbox.Record`).
+They stay until an operator puts them back or drops them, or the sender tells what became of them.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ class Consumer:
 class LaneView:
     """One lane. `release` is set for a gate lane, whose it is.
 
-    `depth` = `waiting` (no worker has read it) + `in_work` (read, and not done: perhaps waiting for its turn or
-    its next attempt). `oldest_age_ms`: of the oldest of these since its webhook came, None where there is none.
-    `dead`: given up; `unknown`: perhaps sent; `unsettled`: ended, which the database has yet to be told.
+    `depth` = `waiting` (no worker has read it) + `in_work` (read, and not done: perhaps waiting for its turn
+    or its next attempt). `oldest_age_ms`: of the oldest of these since its webhook came, None where there is
+    none. `dead`: given up; `unknown`: perhaps sent; `unsettled`: ended, and the database has yet to be told.
     """
 
     lane: LaneName
