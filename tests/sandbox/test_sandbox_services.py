@@ -11,15 +11,6 @@ import pytest
 EMAIL = {"from": "a@sandbox.example", "to": ["b@example.com"], "subject": "Hi", "text": "Hello"}
 
 
-async def test_convex_answers_version_and_functions(client: httpx.AsyncClient) -> None:
-    """Convex's version is plain text; a function's success is 200 with status, value and log lines."""
-    version = await client.get("/convex/version")
-    query = await client.post("/convex/api/query", json={"path": "a:b", "args": {}, "format": "json"})
-    mutation = await client.post("/convex/api/mutation", json={"path": "a:b", "args": {}})
-    assert version.headers["content-type"].startswith("text/plain")
-    assert query.json() == mutation.json() == {"status": "success", "value": None, "logLines": []}
-
-
 async def test_clerk_gives_its_keys_to_a_bearer(client: httpx.AsyncClient) -> None:
     """The JWKS holds an RSA signing key; without a bearer token the answer is Clerk's 401."""
     keys = (await client.get("/clerk/v1/jwks")).json()["keys"]
@@ -86,7 +77,6 @@ async def test_model_repeats_the_last_user_message(client: httpx.AsyncClient) ->
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/convex/api/query", {"args": {}}, 400),
         ("/inngest/e/key", [{"data": {}}], 400),
         ("/sentry/api/1/envelope/", [], 400),
         ("/resend/emails", {"from": "a@b.c"}, 422),
