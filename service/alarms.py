@@ -10,6 +10,8 @@ class Level(StrEnum):
     """How bad it is."""
 
     CRITICAL = "critical"
+    ERROR = "error"
+    """Something that nobody foresaw."""
     WARNING = "warning"
 
 
@@ -37,15 +39,22 @@ _WARNINGS = frozenset({Alarm.RATE_LIMITED, Alarm.SLOW_REQUEST, Alarm.INVALID_PAY
 
 
 class Alarms(Protocol):
-    """Tells of alarms."""
+    """Tells of alarms, soon: nothing here blocks or raises, and the log has it all besides."""
 
     def raise_alarm(self, alarm: Alarm, **fields: str | int | float) -> None:
-        """Tell of *alarm*, soon. Never blocks, never raises; only fields that are known harmless go out."""
+        """Tell of *alarm*; only fields that are known to be harmless go out."""
+        ...
+
+    def report_error(self, what: str, error: BaseException) -> None:
+        """Tell of an exception that nobody foresaw, by type and place. *what*: the log line's message."""
         ...
 
 
 class NoAlarms:
-    """Stands where nobody is to be told: the log has it all."""
+    """Stands where nobody is to be told."""
 
     def raise_alarm(self, alarm: Alarm, **fields: str | int | float) -> None:
         """See `Alarms.raise_alarm`."""
+
+    def report_error(self, what: str, error: BaseException) -> None:
+        """See `Alarms.report_error`."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
 from service.logs import Log
+
+INVITATION = """Hello,
+
+you are now the owner of {tenant}: a WhatsApp assistant answers its messages.
+Notices about its credits will come to this address.
+
+Sign in here to see its messages and to change its settings:
+{app_url}
+"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,10 @@ class Mailer(Protocol):
     """Sends mail."""
 
     async def send(self, mail: Mail) -> bool:
-        """Whether *mail* was taken, within 10 s. Never raises: what was not sent is logged, without addresses."""
+        """Whether *mail* was taken; it takes 10 s at most and never raises.
+
+        What was not sent is logged, without addresses; to send it again with the same key is safe.
+        """
         ...
 
 
@@ -36,3 +49,14 @@ class NoMailer:
         """See `Mailer.send`."""
         self._log.warning("Mail was not sent", reason="RESEND_API_KEY is not set")
         return False
+
+
+def invitation(tenant: str, owner_email: str, app_url: str) -> Mail:
+    """The mail that tells *owner_email* that the assistant answers for *tenant*; one a day for each address."""
+    digest = hashlib.sha256(owner_email.lower().encode()).hexdigest()[:16]
+    return Mail(
+        to=owner_email,
+        subject=f"Your WhatsApp assistant for {tenant}",
+        text=INVITATION.format(tenant=tenant, app_url=app_url),
+        idempotency_key=f"invitation/{tenant}/{digest}",
+    )
