@@ -90,12 +90,7 @@ def service(folder: Path) -> Iterator[Served]:
 def web_process(folder: Path, redis: Program) -> Iterator[Program]:
     """The service's web process on *redis*."""
     port = free_port()
-    env = web_environment(redis) | {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "MAX_STREAM_LENGTH": str(MAX_STREAM_LENGTH),
-        "DRAIN_DELAY_S": "0",
-    }
+    env = service_environment(redis, port)
     with running("web", python("service", "web"), folder=folder, port=port, env=env) as web:
         web.wait_until(is_ready)
         yield web
@@ -107,6 +102,16 @@ def web_environment(redis: Program) -> dict[str, str]:
         "REDIS_URL": redis_url(redis),
         "WAHA_WEBHOOK_SECRET": SECRET,
         "RATE_LIMIT_PER_MINUTE": str(RATE_LIMIT_PER_MINUTE),
+    }
+
+
+def service_environment(redis: Program, port: int) -> dict[str, str]:
+    """What our web process is told beside that: where to listen, and not to wait when it ends."""
+    return web_environment(redis) | {
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "MAX_STREAM_LENGTH": str(MAX_STREAM_LENGTH),
+        "DRAIN_DELAY_S": "0",
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "p99.9": 99.9, "max": 100}
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
 
 @dataclass
@@ -45,5 +45,5 @@ def percentiles_ms(latencies_s: array[float]) -> dict[str, float]:
     """Nearest-rank percentiles: each is a latency that occurred. None of them where there was no answer."""
     if not latencies_s:
         return {}
-    values = np.percentile(np.frombuffer(latencies_s), list(PERCENTILES.values()), method="inverted_cdf")
+    values = np.quantile(np.frombuffer(latencies_s), list(PERCENTILES.values()), method="inverted_cdf")
     return {name: round(value * 1000, 3) for name, value in zip(PERCENTILES, values.tolist(), strict=True)}

@@ -24,13 +24,18 @@ def instant_waha(folder: Path) -> Iterator[Program]:
 def worker_process(folder: Path, redis: Program, waha: Program) -> Iterator[Program]:
     """One worker with its default settings; it answers with the fixed acknowledgement."""
     port = free_port()
-    env = {
-        "REDIS_URL": redis_url(redis),
-        "WAHA_API_URL": f"http://127.0.0.1:{waha.port}",
-        "WAHA_API_KEY": "benchmark",
-        "METRICS_PORT": str(port),
-        "HEARTBEAT_FILE": str(folder / "heartbeat"),
-    }
+    env = worker_environment(redis, waha, folder, port)
     with running("worker", python("service", "worker"), folder=folder, port=port, env=env) as worker:
         worker.wait_until(is_listening)
         yield worker
+
+
+def worker_environment(redis: Program, waha: Program, folder: Path, metrics_port: int) -> dict[str, str]:
+    """What the worker is told: all else is at its default."""
+    return {
+        "REDIS_URL": redis_url(redis),
+        "WAHA_API_URL": f"http://127.0.0.1:{waha.port}",
+        "WAHA_API_KEY": "benchmark",
+        "METRICS_PORT": str(metrics_port),
+        "HEARTBEAT_FILE": str(folder / "heartbeat"),
+    }
