@@ -14,6 +14,9 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+from service.redis_store import RedisStore
+from service.store import Store
+
 REDIS_IMAGE = "runbook/redis:debian12"
 
 
@@ -49,6 +52,14 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client of an empty Redis."""
     async with Redis.from_url(redis_url, protocol=2) as client:
         yield client
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[Store]:
+    """A store on an empty Redis."""
+    store = RedisStore(redis_url, timeout_s=2)
+    yield store
+    await store.aclose()
 
 
 @pytest.fixture
