@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from service.convex_database import ConvexDatabase, convex_session
+from prometheus_client import CollectorRegistry
+
 from service.database import Database
-from service.lanes import LIVE
-from service.redis_database import RedisDatabase
+from service.measured_database import DatabaseMetrics
 from service.settings import Settings
 from service.store import Store
-from service.wiring import open_store
+from service.wiring import open_database, open_store
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,5 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
     """The tools, until the command has ended."""
     async with AsyncExitStack() as stack:
         store = open_store(settings, stack)
-        yield Tools(settings, store, await _open_database(settings, store, stack))
-
-
-async def _open_database(settings: Settings, store: Store, stack: AsyncExitStack) -> Database:
-    """Convex where it is configured, else the database on Redis."""
-    if not settings.next_public_convex_url:
-        return RedisDatabase(store, LIVE.prefix, settings.billing_credits)
-    key = settings.convex_deploy_key
-    http = convex_session(settings.next_public_convex_url, key.get_secret_value() if key else "")
-    await stack.enter_async_context(http)
-    return ConvexDatabase(http, settings.billing_credits, timeout_s=settings.database_timeout_s)
+        metrics = DatabaseMetrics(CollectorRegistry())  # nobody scrapes a command
+        yield Tools(settings, store, open_database(settings, store, stack, metrics))

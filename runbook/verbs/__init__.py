@@ -8,16 +8,19 @@ from typing import Any
 import typer
 
 from runbook.verbs.bench import bench
+from runbook.verbs.blocklist import blocklist
 from runbook.verbs.check import check
 from runbook.verbs.destroy import destroy
 from runbook.verbs.load import load
 from runbook.verbs.outputs import outputs
 from runbook.verbs.preview import preview
+from runbook.verbs.queue_verb import queue
 from runbook.verbs.releases import releases
 from runbook.verbs.rollback import rollback
 from runbook.verbs.secret_store import secrets
 from runbook.verbs.sign import sign
 from runbook.verbs.smoke import smoke
+from runbook.verbs.tenants import tenants
 from runbook.verbs.test import test
 from runbook.verbs.up import up
 
@@ -30,6 +33,9 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {
     "load": load,
     "releases": releases,
     "rollback": rollback,
+    "queue": queue,
+    "blocklist": blocklist,
+    "tenants": tenants,
     "secrets": secrets,
     "sign": sign,
     "check": check,

@@ -1,0 +1,129 @@
+"""The running service, asked in its own words: `python3 -m service …` in a worker's container.
+
+Redis publishes no port, and the release's own code knows how its data lies. The command's arguments go to the
+engine as a list: nothing of them is read by a shell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import docker
+
+from infra.containers import Inside
+from infra.errors import Refused
+from runbook.errors import RunbookError
+from runbook.workspace import bare_name
+
+_USAGE = 2
+
+
+class Runs(Protocol):
+    """A container that commands can be run in, as `Inside` is."""
+
+    name: str
+
+    def run(self, command: list[str]) -> tuple[int, str]:
+        """The exit code and all that was printed."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service. `releases`: all of which a worker runs, as during an update."""
+
+    worker: Runs
+    releases: tuple[str, ...]
+
+    def ask(self, noun: str, verb: str, *options: str, about: Sequence[str] = ()) -> dict[str, Any]:
+        """The answer to `python3 -m service NOUN VERB OPTIONS -- ABOUT`.
+
+        Raises:
+            RunbookError: the service refused, or gave no answer.
+        """
+        words = [noun, verb, "--json", *options, *(["--", *about] if about else [])]
+        try:
+            code, output = self.worker.run(["python3", "-m", "service", *words])
+        except Refused as error:
+            raise RunbookError(
+                error.message, error.hint or "it may just have been replaced: run the same command again"
+            ) from error
+        return _answer(self.worker.name, f"{noun} {verb}", code, output)
+
+
+def live_service(
+    stack: str,
+    engine: docker.DockerClient | None = None,
+    open_container: Callable[[str], Runs] = Inside,
+) -> Service:
+    """The live release's service in *stack*.
+
+    Raises:
+        RunbookError: no worker of it runs.
+    """
+    workers = _workers(stack, engine or docker.from_env())
+    services = {name: Service(open_container(worker), tuple(workers)) for name, worker in workers.items()}
+    if not services:
+        raise RunbookError(
+            f"no worker of stack {stack} runs", f"`bin/runbook up --stack {stack}` starts them"
+        )
+    if len(services) == 1:
+        return next(iter(services.values()))
+    live = _live_release(list(services.values()))
+    if live not in services:
+        raise RunbookError(
+            f"no worker of the live release ({live or 'none yet'}) of stack {stack} runs, "
+            f"only those of {', '.join(services)}",
+            f"`bin/runbook up --stack {stack}` puts that right",
+        )
+    return services[live]
+
+
+def _workers(stack: str, engine: docker.DockerClient) -> dict[str, str]:
+    """By release, the name of one of its workers that runs."""
+    found = engine.containers.list(filters={"label": f"runbook.stack={bare_name(stack)}"})
+    return {
+        container.labels.get("runbook.release", ""): str(container.name)
+        for container in sorted(found, key=lambda container: str(container.name))
+        if container.labels.get("runbook.role") == "worker"
+    }
+
+
+def _live_release(services: Sequence[Service]) -> str | None:
+    """As any of them knows it; a release that is not live may well be one that does not work."""
+    for service in services[:-1]:
+        try:
+            return _live_according_to(service)
+        except RunbookError:
+            continue
+    return _live_according_to(services[-1])
+
+
+def _live_according_to(service: Service) -> str | None:
+    live: str | None = service.ask("queue", "show")["live_release"]
+    return live
+
+
+def _answer(container: str, command: str, code: int, output: str) -> dict[str, Any]:
+    """The JSON object on the last line; what stands above it are warnings of libraries."""
+    last = output.strip().rpartition("\n")[2]
+    try:
+        answer = json.loads(last)
+    except ValueError:
+        answer = None
+    if code == 0 and isinstance(answer, dict):
+        return answer
+    if isinstance(answer, dict) and "error" in answer:
+        raise RunbookError(str(answer["error"]), str(answer.get("hint", "")))
+    if code == _USAGE:
+        raise RunbookError(
+            f"the release in {container} does not take `{command}` so: {last}",
+            "a release that is older than this command cannot be asked: `bin/runbook up` deploys a new one",
+        )
+    # Not the output itself: the end of a traceback may quote a message.
+    raise RunbookError(
+        f"`{command}` in {container} ended with exit code {code} and no answer",
+        f"was it being stopped? run the same command again; `docker logs {container}` may say more",
+    )
