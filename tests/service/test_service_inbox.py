@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 from service_kit import arrival, event
+from store_kit import TOKEN, running_upstash
 
-from service.admission import RedisAdmission
+from service.admission import Admitted, StreamAdmission, Verdict
+from service.headroom import Headroom
 from service.inbox import Entry, Inbox, Record, RetryPolicy, TakeState
 from service.lanes import GROUP, LIVE, gate_lane
+from service.redis_store import RedisStore
+from service.store import Store, StoreFull, StoreRefused
+from service.upstash_store import UpstashStore
 
 pytestmark = pytest.mark.integration
 
@@ -19,16 +24,32 @@ GATE = gate_lane("r-test")
 LEASE_S = 0.05
 
 
-def inbox(redis: Redis, consumer: str = "a", *, base_s: float = 0.01) -> Inbox:
+@pytest.fixture(params=["redis", "upstash"])
+async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
+    """A store on an empty Redis, either way: what REST lacks must not be missed here."""
+    if request.param == "redis":
+        store: Store = RedisStore(redis_url, timeout_s=2)
+        yield store
+        await store.aclose()
+    else:
+        async with running_upstash(redis_url, []) as url:
+            store = UpstashStore(url, TOKEN, timeout_s=2)
+            yield store
+            await store.aclose()
+
+
+def inbox(store: Store, consumer: str = "a", *, base_s: float = 0.01) -> Inbox:
     """The streams as one worker sees them, with a short lease."""
-    return Inbox(redis, consumer, lease_s=LEASE_S, retry=RetryPolicy(base_s, 10))
+    return Inbox(store, consumer, lease_s=LEASE_S, retry=RetryPolicy(base_s, 10))
 
 
-async def enqueue(redis: Redis, *chats: str) -> None:
+async def enqueue(store: Store, *chats: str) -> None:
     """Admit one message to each of *chats*."""
-    admission = RedisAdmission(redis, per_minute=1000, max_length=1000, timeout_s=2)
+    admission = StreamAdmission(LIVE, store, Headroom(store), per_minute=1000, max_length=1000)
     for chat in chats:
-        await admission.admit(arrival(event(chat_id=f"{chat}@c.us")), LIVE)
+        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        admission.admit(arrival(event(chat_id=f"{chat}@c.us")), verdict.set_result)
+        assert await verdict is Admitted.ACCEPTED
 
 
 async def read(worker: Inbox, count: int = 10) -> list[Entry]:
@@ -43,34 +64,34 @@ async def left_by_the_dead(worker: Inbox) -> list[Entry]:
 
 
 @pytest.fixture
-async def ours(redis: Redis) -> Inbox:
+async def ours(store: Store) -> Inbox:
     """A worker's inbox, opened."""
-    worker = inbox(redis)
+    worker = inbox(store)
     await worker.open(LIVE)
     return worker
 
 
-async def test_open_is_repeatable_and_sees_what_was_there(redis: Redis) -> None:
+async def test_open_is_repeatable_and_sees_what_was_there(store: Store) -> None:
     """Messages that came before any worker are read by the first one."""
-    await enqueue(redis, "1")
-    worker = inbox(redis)
+    await enqueue(store, "1")
+    worker = inbox(store)
     await worker.open(LIVE)
     await worker.open(LIVE)
     assert len(await read(worker)) == 1
 
 
-async def test_gate_lane_expires_unless_kept_alive(redis: Redis) -> None:
+async def test_gate_lane_expires_unless_kept_alive(redis: Redis, store: Store) -> None:
     """An opened gate lane has an hour, renewed by its worker."""
-    worker = inbox(redis)
+    worker = inbox(store)
     await worker.open(GATE)
     await redis.expire(GATE.stream, 5)
     await worker.keep_alive(GATE)
     assert 3590 < await redis.ttl(GATE.stream) <= 3600
 
 
-async def test_finished_message_is_gone(redis: Redis, ours: Inbox) -> None:
+async def test_finished_message_is_gone(redis: Redis, store: Store, ours: Inbox) -> None:
     """Nothing stays of a message that is done but its claim."""
-    await enqueue(redis, "1")
+    await enqueue(store, "1")
     (entry,) = await read(ours)
     assert await ours.take(entry) == (TakeState.GO, 1)
     assert await ours.mark(entry, 1)
@@ -80,9 +101,9 @@ async def test_finished_message_is_gone(redis: Redis, ours: Inbox) -> None:
     assert sorted(key.split(b":")[1] for key in keys) == [b"claim", b"messages", b"rate"]
 
 
-async def test_finishing_twice_counts_once(redis: Redis, ours: Inbox) -> None:
+async def test_finishing_twice_counts_once(redis: Redis, store: Store, ours: Inbox) -> None:
     """Only the first end of a message leaves a record."""
-    await enqueue(redis, "1")
+    await enqueue(store, "1")
     (entry,) = await read(ours)
     record = Record(LIVE.unknown, "why", 1)
     assert [await ours.finish(entry, record), await ours.finish(entry, record)] == [True, False]
@@ -91,10 +112,10 @@ async def test_finishing_twice_counts_once(redis: Redis, ours: Inbox) -> None:
     assert await ours.take(entry) == (TakeState.GONE, 0)
 
 
-async def test_chat_keeps_its_order_across_workers(redis: Redis, ours: Inbox) -> None:
+async def test_chat_keeps_its_order_across_workers(store: Store, ours: Inbox) -> None:
     """A later message of a chat waits for the earlier one, whoever holds it; other chats do not wait."""
-    theirs = inbox(redis, "b")
-    await enqueue(redis, "1", "1", "2")
+    theirs = inbox(store, "b")
+    await enqueue(store, "1", "1", "2")
     (first,) = await read(ours, count=1)
     second, other = await read(theirs)
     assert await theirs.take(second) == (TakeState.WAIT, 0)
@@ -105,40 +126,40 @@ async def test_chat_keeps_its_order_across_workers(redis: Redis, ours: Inbox) ->
     assert await theirs.take(again) == (TakeState.GO, 1)
 
 
-async def test_removed_head_does_not_block_its_chat(redis: Redis, ours: Inbox) -> None:
+async def test_removed_head_does_not_block_its_chat(redis: Redis, store: Store, ours: Inbox) -> None:
     """A message taken out of the stream by hand is passed over."""
-    await enqueue(redis, "1", "1")
+    await enqueue(store, "1", "1")
     first, second = await read(ours)
     await redis.xdel(LIVE.stream, first.id)
     assert await ours.take(second) == (TakeState.GO, 1)
 
 
-async def test_dead_workers_message_is_taken_over(redis: Redis, ours: Inbox) -> None:
+async def test_dead_workers_message_is_taken_over(store: Store, ours: Inbox) -> None:
     """After a lease another worker gets it, as a second attempt, and only one of them."""
-    await enqueue(redis, "1")
-    await read(inbox(redis, "dead"))
+    await enqueue(store, "1")
+    await read(inbox(store, "dead"))
     assert await ours.due(LIVE, ()) == []
     (entry,) = await left_by_the_dead(ours)
-    third = inbox(redis, "c")
+    third = inbox(store, "c")
     (seen,) = await third.due(LIVE, ())
     assert await ours.take(entry) == (TakeState.GO, 2)
     assert await third.take(seen) == (TakeState.GONE, 0)
 
 
-async def test_renewed_message_is_not_taken_over(redis: Redis, ours: Inbox) -> None:
+async def test_renewed_message_is_not_taken_over(store: Store, ours: Inbox) -> None:
     """A worker that lives keeps what it has in hand, however long it takes."""
-    alive = inbox(redis, "alive")
-    await enqueue(redis, "1")
+    alive = inbox(store, "alive")
+    await enqueue(store, "1")
     (entry,) = await read(alive)
     await asyncio.sleep(LEASE_S + 0.01)
     await alive.renew(LIVE, [entry.id])
     assert await ours.due(LIVE, ()) == []
 
 
-async def test_message_left_while_sending_is_unknown(redis: Redis, ours: Inbox) -> None:
+async def test_message_left_while_sending_is_unknown(store: Store, ours: Inbox) -> None:
     """Whoever takes over a message that was marked must not send it."""
-    dead = inbox(redis, "dead")
-    await enqueue(redis, "1")
+    dead = inbox(store, "dead")
+    await enqueue(store, "1")
     (entry,) = await read(dead)
     await dead.take(entry)
     assert await dead.mark(entry, 1)
@@ -146,10 +167,10 @@ async def test_message_left_while_sending_is_unknown(redis: Redis, ours: Inbox) 
     assert await ours.take(left) == (TakeState.UNKNOWN, 2)
 
 
-async def test_only_one_of_two_workers_gets_the_mark(redis: Redis, ours: Inbox) -> None:
+async def test_only_one_of_two_workers_gets_the_mark(store: Store, ours: Inbox) -> None:
     """A worker that stalled and comes back after another took over cannot send as well."""
-    stalled = inbox(redis, "stalled")
-    await enqueue(redis, "1")
+    stalled = inbox(store, "stalled")
+    await enqueue(store, "1")
     (entry,) = await read(stalled)
     await stalled.take(entry)
     (left,) = await left_by_the_dead(ours)
@@ -160,9 +181,9 @@ async def test_only_one_of_two_workers_gets_the_mark(redis: Redis, ours: Inbox) 
     assert not await stalled.mark(entry, 1)
 
 
-async def test_own_mark_is_given_again(redis: Redis, ours: Inbox) -> None:
+async def test_own_mark_is_given_again(store: Store, ours: Inbox) -> None:
     """An attempt whose first answer was lost asks again and gets its own mark."""
-    await enqueue(redis, "1")
+    await enqueue(store, "1")
     (entry,) = await read(ours)
     assert [await ours.mark(entry, 1), await ours.mark(entry, 1), await ours.mark(entry, 2)] == [
         True,
@@ -171,11 +192,11 @@ async def test_own_mark_is_given_again(redis: Redis, ours: Inbox) -> None:
     ]
 
 
-async def test_failed_message_rests_and_is_counted(redis: Redis) -> None:
+async def test_failed_message_rests_and_is_counted(store: Store) -> None:
     """A message surely not sent is due after its pause, as the next attempt."""
-    worker = inbox(redis, base_s=0.1)
+    worker = inbox(store, base_s=0.1)
     await worker.open(LIVE)
-    await enqueue(redis, "1")
+    await enqueue(store, "1")
     (entry,) = await read(worker)
     await worker.take(entry)
     await worker.mark(entry, 1)
@@ -188,10 +209,10 @@ async def test_failed_message_rests_and_is_counted(redis: Redis) -> None:
     assert await worker.take(again) == (TakeState.GO, 2)
 
 
-async def test_waiting_is_no_attempt(redis: Redis, ours: Inbox) -> None:
+async def test_waiting_is_no_attempt(store: Store, ours: Inbox) -> None:
     """However often a message had to wait for its turn, its first attempt is its first."""
-    theirs = inbox(redis, "b")
-    await enqueue(redis, "1", "1")
+    theirs = inbox(store, "b")
+    await enqueue(store, "1", "1")
     (first,) = await read(ours, count=1)
     await read(theirs)
     for _ in range(5):
@@ -204,23 +225,23 @@ async def test_waiting_is_no_attempt(redis: Redis, ours: Inbox) -> None:
     assert (await theirs.take(entry))[1] <= 1
 
 
-async def test_lost_group_is_an_error_until_opened(redis: Redis, ours: Inbox) -> None:
+async def test_lost_group_is_an_error_until_opened(redis: Redis, store: Store, ours: Inbox) -> None:
     """When Redis lost its data, reading fails, and opening mends it."""
     await redis.flushall()
-    with pytest.raises(ResponseError, match="NOGROUP"):
+    with pytest.raises(StoreRefused, match="NOGROUP"):
         await read(ours)
     await ours.open(LIVE)
-    await enqueue(redis, "1")
+    await enqueue(store, "1")
     assert len(await read(ours)) == 1
 
 
 async def test_only_silent_consumers_without_messages_are_forgotten(
-    redis: Redis, ours: Inbox, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, store: Store, ours: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that is gone is forgotten, unless it holds messages, which would be lost with it."""
-    await enqueue(redis, "1")
-    await read(inbox(redis, "holds"))
-    await read(inbox(redis, "gone"))
+    await enqueue(store, "1")
+    await read(inbox(store, "holds"))
+    await read(inbox(store, "gone"))
     await asyncio.sleep(0.01)
     monkeypatch.setattr("service.inbox.SILENT_CONSUMER_MS", 5)
     await ours.open(LIVE)
@@ -234,3 +255,23 @@ async def test_only_silent_consumers_without_messages_are_forgotten(
 def test_pauses_double_up_to_the_cap(attempts: int, pause_ms: int) -> None:
     """Pauses grow with the attempts, and are bounded for any count."""
     assert RetryPolicy(1, 60).pause_ms(attempts) == pause_ms
+
+
+async def test_a_full_redis_can_be_emptied(redis: Redis, store: Store) -> None:
+    """A worker that starts when Redis has no room takes, marks and ends messages, with a record too."""
+    await enqueue(store, "1", "2")
+    await inbox(store, "dead").open(LIVE)
+    await redis.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(StoreFull):
+            await store.call("SET", "a", 1)
+        worker = inbox(store)
+        await worker.open(LIVE)
+        first, second = await read(worker)
+        for entry, record in ((first, None), (second, Record(LIVE.dead, "why", 1))):
+            assert await worker.take(entry) == (TakeState.GO, 1)
+            assert await worker.mark(entry, 1)
+            assert await worker.finish(entry, record)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert (await redis.xlen(LIVE.stream), await redis.xlen(LIVE.dead)) == (0, 1)
