@@ -52,7 +52,7 @@ class NoMailer:
 
 
 def invitation(tenant: str, owner_email: str, app_url: str) -> Mail:
-    """The mail that tells *owner_email* that the assistant answers for *tenant*; one a day for each address."""
+    """The mail that tells *owner_email* that the assistant answers for *tenant*; once a day."""
     digest = hashlib.sha256(owner_email.lower().encode()).hexdigest()[:16]
     return Mail(
         to=owner_email,

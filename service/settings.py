@@ -85,6 +85,13 @@ Port = Annotated[int, Field(ge=1, le=65535, description="a port, 1 to 65535")]
 Count = Annotated[int, Field(ge=1, description="a whole number above 0")]
 Seconds = Annotated[float, Field(gt=0, le=3600, description="a number of seconds, above 0 and up to 3600")]
 Switch = Annotated[bool, Field(description="true or false")]
+Sender = Annotated[
+    str | None,
+    Field(
+        pattern=r"^(?:[^<>@\r\n]{1,64}<)?[^<>@\s]{1,64}@[^<>@\s]{1,190}>?$",
+        description="an address like Assistant <notices@example.org>",
+    ),
+]
 OptionalCredits = Annotated[int | None, Field(ge=0, description="a whole number, 0 or more")]
 
 
@@ -131,7 +138,13 @@ class Settings(BaseSettings):
     inngest_signing_key: OptionalKey = None
     sentry_dsn: OptionalSecret = None
     """Not validated here: a wrong DSN must not stop a message. The health report says that it is wrong."""
+    sentry_environment: Name = "production"
+    signature_alarm_per_minute: Count = 20
+    """Wrong signatures up to this many are nobody's alarm."""
     resend_api_key: OptionalKey = None
+    resend_api_url: HttpUrl = "https://api.resend.com"
+    email_from: Sender = None
+    """Its domain must be verified at Resend; without it no mail is sent."""
 
     @field_validator("upstash_redis_rest_token")
     @classmethod
@@ -231,6 +244,10 @@ class WorkerSettings(Settings):
     """Chats worked on at once."""
     lease_s: Seconds = 30
     """A message in hand is renewed well within this; one that is not belongs to a dead worker."""
+    silent_after_s: Annotated[
+        float, Field(ge=0, le=7 * 24 * 3600, description="a number of seconds, 0 to a week")
+    ] = 4 * 3600
+    """A session without an event for so long is told of; 0: none is."""
     max_attempts: Count = 10
     retry_base_s: Seconds = 1
     retry_cap_s: Seconds = 300
