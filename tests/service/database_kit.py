@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ def running_convex() -> Iterator[ConvexBackend]:
     server, sockets = uvicorn.Server(config), [config.bind_socket()]
     thread = threading.Thread(target=server.run, args=(sockets,))
     thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
     backend.url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/convex"
     try:
         yield backend

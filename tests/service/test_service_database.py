@@ -68,6 +68,12 @@ async def test_the_same_message_reserves_once(database: Database) -> None:
     assert await account(database) == (10, 1, 0)
 
 
+async def test_the_last_credit_is_still_there_for_the_message_that_holds_it(database: Database) -> None:
+    """A message that holds the tenant's last credit is not refused when it asks again."""
+    await database.save_tenant("t", credits=1, owner_email=None)
+    assert [await database.reserve("t", "m1") for _ in range(2)] == [RESERVED] * 2
+
+
 async def test_credits_are_not_given_twice_at_the_same_time(database: Database) -> None:
     """Of fifty messages that come at once, exactly as many are given a credit as there are credits."""
     answers = await asyncio.gather(*(database.reserve("t", f"m{number}") for number in range(50)))
@@ -129,6 +135,7 @@ async def test_an_unknown_outcome_keeps_the_credit_until_it_is_known(
     await database.reserve("t", "m1")
     await database.settle(record(UNKNOWN))
     await database.settle(record(UNKNOWN))
+    assert await account(database) == (10, 1, 0)
     assert await database.reserve("t", "m1") is RESERVED
     assert await account(database) == (10, 1, 0)
     await database.settle(record(outcome))
@@ -242,8 +249,8 @@ async def test_a_convex_that_does_not_answer_fails_in_time(convex: ConvexBackend
     assert time.monotonic() - started < TIMEOUT_S + 1
 
 
-async def test_a_lost_answer_of_convex_is_asked_for_again(convex: ConvexBackend) -> None:
-    """A mutation whose answer was lost is done again, and charges nothing twice."""
+async def test_a_lost_answer_of_convex_charges_nothing_twice(convex: ConvexBackend) -> None:
+    """A mutation that was done and whose answer was lost may be called again, and changes nothing more."""
     convex.faults.set("convex", Fault(down=True, after=True))
     async with convex.open(10) as database:
         with pytest.raises(DatabaseFailed):
@@ -252,6 +259,32 @@ async def test_a_lost_answer_of_convex_is_asked_for_again(convex: ConvexBackend)
         await database.settle(record(ANSWERED))
         assert await account(database) == (10, 0, 1)
     assert await convex.logged("m1") == ["answered"]
+
+
+SUCCESS = b'{"status":"success","value":"reserved","logLines":[]}'
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"])
+async def test_convex_is_asked_again_within_the_call(first: bytes) -> None:
+    """A connection that breaks, or a Convex that is busy, is no failure if the next attempt has an answer."""
+    answers = [
+        first,
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 53\r\n\r\n" + SUCCESS,
+    ]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answers and await reader.read(65_536):
+            writer.write(answers.pop(0))
+            await writer.drain()
+            if not first:
+                break
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with ConvexBackend(f"http://127.0.0.1:{port}").open(10) as database:
+            assert await database.reserve("t", "m1") is RESERVED
+    assert not answers
 
 
 @pytest.mark.parametrize(
