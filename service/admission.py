@@ -1,7 +1,7 @@
 """Admit messages to their lane's stream: rate limit, claim and enqueue in one atomic step in Redis.
 
-Messages that arrive in the same turn of the event loop, or while earlier ones are under way, share one call: so
-a hundred senders cost one round trip and one write to the disk, and nobody waits for a timer.
+Messages that arrive in the same turn of the event loop, or while earlier ones are under way, share one call:
+so a hundred senders cost one round trip and one write to the disk, and nobody waits for a timer.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ class Unwanted(StrEnum):
 class Message:
     """One message, as its event tells it.
 
-    `payload_id` is the whole id that a reply refers to, `bare_id` the part of it that all forms of the message
-    share; `quoted_id` is the bare id of the message that this one answers. `event_ms` is the time of the event
-    and `sent_ms` that of the message, both in ms since the epoch, where they are told.
+    `payload_id` is the whole id that a reply refers to, `bare_id` the part of it that all forms of the
+    message share; `quoted_id` is the bare id of the message that this one answers. `event_ms` is the time of
+    the event and `sent_ms` that of the message, both in ms since the epoch, where they are told.
     """
 
     session: str
@@ -152,8 +152,8 @@ def _match(fields: dict[str, Any], name: str, pattern: re.Pattern[str]) -> re.Ma
 def _number(fields: dict[str, Any], name: str) -> int | None:
     """A point in time; None where an old version of WAHA tells none. Fractions are cut off."""
     value = fields.get(name)
-    if value is None:
-        return None
+    if value is None or (type(value) is int and 0 <= value < _LATEST):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LATEST:
         raise Malformed(f"{name} should be a point in time")
     return int(value)
@@ -162,12 +162,16 @@ def _number(fields: dict[str, Any], name: str) -> int | None:
 def _tenant(event: dict[str, Any], session: str) -> str:
     """Whose message it is: `metadata.tenant` as configured in WAHA, else the session itself."""
     metadata = event.get("metadata")
+    if not metadata:
+        return session
     tenant = metadata.get("tenant") if isinstance(metadata, dict) else None
     return tenant if isinstance(tenant, str) and _SESSION.fullmatch(tenant) else session
 
 
 def _quoted_id(payload: dict[str, Any]) -> str | None:
     reply_to = payload.get("replyTo")
+    if not reply_to:
+        return None
     quoted = reply_to.get("id") if isinstance(reply_to, dict) else None
     if not isinstance(quoted, str):
         return None

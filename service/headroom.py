@@ -1,7 +1,7 @@
 """Whether Redis has room for more messages: webhooks are refused well before it is full.
 
-A Redis without room could not even note that a message is done. What is refused stays with the sender, who asks
-again; nothing that was taken is ever dropped to make room.
+A Redis without room could not even note that a message is done. What is refused stays with the sender, who
+asks again; nothing that was taken is ever dropped to make room.
 """
 
 from __future__ import annotations

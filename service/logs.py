@@ -19,10 +19,9 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import lru_cache
-
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -87,8 +86,23 @@ class OutputHandler(logging.Handler):
         self._output.flush()
 
 
-def configure_logs(level: str) -> None:
-    """Send our lines and those of `logging` through one chain to stdout."""
+Tell = Callable[[dict[str, Any]], None]
+"""Writes one line of level INFO, given its fields in order."""
+
+
+def plain_lines(output: Output, level: str) -> Tell:
+    """The same form without structlog's steps, at a tenth of the cost: for lines of every webhook."""
+
+    def tell(fields: dict[str, Any]) -> None:
+        fields["level"], fields["time"] = "info", time.time_ns() // 1_000_000
+        output.write(_to_json(fields) + b"\n")
+        output.flush()
+
+    return tell if logging.getLevelName(level) <= logging.INFO else lambda _fields: None
+
+
+def configure_logs(level: str) -> Tell:
+    """Send our lines and those of `logging` through one chain to stdout; gives `plain_lines` to it."""
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         _add_time,
@@ -100,7 +114,7 @@ def configure_logs(level: str) -> None:
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.BytesLoggerFactory(output),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, output)),  # it uses these two
         cache_logger_on_first_use=True,
     )
     handler = OutputHandler(output)
@@ -116,6 +130,7 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _TOO_CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    return plain_lines(output, level)
 
 
 def _to_json(line: MutableMapping[str, Any], **options: Any) -> bytes:

@@ -54,7 +54,7 @@ class WebMetrics:
 
     def count_webhook(self, outcome: str, lane: LaneName) -> None:
         """One more webhook that ended as *outcome*: an `Admitted`, `ignored`, or a refusal's code."""
-        self._webhooks(outcome, lane.value).inc()
+        self._webhooks(outcome, str(lane)).inc()
 
     def count_signature(self, position: int) -> None:
         """One more signature by the secret at *position* of those that are active."""
@@ -62,7 +62,7 @@ class WebMetrics:
 
     def observe_request(self, method: str, path: str, status: int, duration_s: float) -> None:
         """One more request, answered by *status*; *path* is a known one, or `other`."""
-        self._requests(method, path, str(status)).observe(duration_s)
+        self._requests(method, path, status).observe(duration_s)
 
 
 class WorkerMetrics:

@@ -16,7 +16,7 @@ import uvloop
 from prometheus_client import start_http_server
 
 from service.direct import WebhookProtocol
-from service.logs import configure_logs
+from service.logs import Tell, configure_logs
 from service.settings import WebSettings, WorkerSettings
 from service.web import Draining, Web
 from service.wiring import open_web, open_worker
@@ -57,14 +57,14 @@ class DrainingServer(uvicorn.Server):
 
 def run_web(settings: WebSettings) -> None:
     """Serve webhooks until SIGTERM."""
-    configure_logs(settings.log_level)
+    tell = configure_logs(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, tell))
 
 
-async def _serve(settings: WebSettings) -> None:
+async def _serve(settings: WebSettings, tell: Tell) -> None:
     draining = Draining()
-    async with open_web(settings, draining) as web:
+    async with open_web(settings, draining, tell) as web:
         await DrainingServer(_server_config(settings, web), draining, settings.drain_delay_s).serve()
 
 

@@ -183,15 +183,15 @@ class WebSettings(Settings):
     waha_webhook_secret_previous: OptionalSecret = None
     """Secrets that are being retired, one a line: valid as well until the sender signs with the new one."""
     pseudonym_key: OptionalSecret = None
-    """Keys the stand-ins for chats in logs and keys; without it the webhook secret does, and they change with it."""
+    """Keys the stand-ins for chats in logs and in Redis; without it the webhook secret does."""
     waha_retries_policy: RetriesPolicy = "constant"
-    """`config.webhooks[].retries` of WAHA: the policy, the delay and the attempts that it was configured with."""
+    """How WAHA retries: `policy`, `delaySeconds` and `attempts` of its `config.webhooks[].retries`."""
     waha_retries_delay_s: Seconds = 2
     waha_retries_attempts: Count = 15
     webhook_tolerance_s: Annotated[
         float | None, Field(gt=0, description="a number of seconds above 0", validate_default=True)
     ] = None
-    """How far the time of a signed event may be from ours; see tolerance.py. Derived where it is not given."""
+    """How far the time of a signed event may be from ours; derived where it is not given (tolerance.py)."""
     port: Port = 8080
     trust_proxy: Switch = False
     """Take the client's address from X-Forwarded-For. Only where a proxy of ours sets it."""
@@ -207,24 +207,22 @@ class WebSettings(Settings):
     @classmethod
     def _outlasts_the_retries(cls, given: float | None, info: ValidationInfo) -> float | None:
         """The tolerance, between WAHA's retries and the time for which messages are remembered."""
-        retries = [info.data.get(f"waha_retries_{part}") for part in ("policy", "delay_s", "attempts")]
-        if None in retries:
+        names = ("waha_retries_policy", "waha_retries_delay_s", "waha_retries_attempts")
+        if not info.data.keys() >= set(names):
             return given  # one of them is wrong itself
-        span_s = retries_span_s(*retries)
+        policy, delay_s, attempts = (info.data[name] for name in names)
+        span_s = retries_span_s(policy, delay_s, attempts)
         tolerance_s = span_s + CLOCK_SKEW_S if given is None else given
         if span_s <= tolerance_s <= LONGEST_S:
             return tolerance_s
-        described = (
-            f"WAHA's retries ({retries[0]}, {retries[2]} times, {retries[1]:g} s) go on for {span_s:.0f} s"
-        )
         raise PydanticCustomError(
             OUT_OF_BOUNDS,
-            "should be {least} to {most} s, got {value}: {described}",  # type: ignore[arg-type]  # no literal
+            "should be {least} to {most} s, got {value}: WAHA's retries ({retries}) go on for {least} s",
             {
                 "least": f"{span_s:.0f}",
                 "most": LONGEST_S,
                 "value": f"{tolerance_s:.0f}",
-                "described": described,
+                "retries": f"{policy}, {attempts} times, {delay_s:g} s",
             },
         )
 

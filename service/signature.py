@@ -11,7 +11,6 @@ from service.rejected import InvalidSignature, Unauthorized
 Headers = Mapping[bytes, bytes]
 """A request's headers: names in lowercase; what came repeatedly is joined by `, `, as HTTP has it."""
 
-_HEX = re.compile(rb"[0-9a-f]+")
 _ALGORITHM_OF_LENGTH = {128: b"sha512", 64: b"sha256"}
 
 
@@ -24,28 +23,43 @@ def headers_of(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
     return headers
 
 
-def verify(body: bytes, headers: Headers, secrets: Sequence[bytes]) -> int:
-    """Which of *secrets* the one signature in *headers* was made with: its position.
+class Secrets:
+    """The secrets that a webhook may be signed with.
 
-    WAHA names no key, so while a secret is being rotated each active one is tried.
-
-    Raises:
-        Unauthorized: there is no signature.
-        InvalidSignature: there is one, and it is malformed, wrong, or one of several.
+    WAHA names no key, so while one is being rotated each is tried. What a digest has to do with the key alone
+    is done once, here.
     """
-    signature = headers.get(b"x-webhook-hmac")
-    if signature is None:
-        raise Unauthorized("X-Webhook-Hmac is missing")
-    algorithm = _algorithm(signature, headers.get(b"x-webhook-hmac-algorithm"))
-    for position, secret in enumerate(secrets):
-        if hmac.compare_digest(hmac.digest(secret, body, algorithm).hex().encode(), signature):
-            return position
-    raise InvalidSignature("X-Webhook-Hmac does not fit the body")
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        """*secrets*, the current one first."""
+        self._begun = {
+            length: [hmac.new(secret, digestmod=algorithm.decode()) for secret in secrets]
+            for length, algorithm in _ALGORITHM_OF_LENGTH.items()
+        }
+
+    def verify(self, body: bytes, headers: Headers) -> int:
+        """Which secret the one signature in *headers* was made with: its position.
+
+        Raises:
+            Unauthorized: there is no signature.
+            InvalidSignature: there is one, and it is malformed, wrong, or one of several.
+        """
+        signature = headers.get(b"x-webhook-hmac")
+        if signature is None:
+            raise Unauthorized("X-Webhook-Hmac is missing")
+        for position, begun in enumerate(self._begun.get(_length(signature, headers), ())):
+            digest = begun.copy()
+            digest.update(body)
+            if hmac.compare_digest(digest.hexdigest().encode(), signature):
+                return position
+        if not re.fullmatch(rb"[0-9a-f]+", signature):
+            raise InvalidSignature("X-Webhook-Hmac must be lowercase hex of a sha512 or sha256 HMAC")
+        raise InvalidSignature("X-Webhook-Hmac does not fit the body")
 
 
-def _algorithm(signature: bytes, named: bytes | None) -> str:
-    """The digest that *signature* must be of, by its length; the algorithm header, if given, must agree."""
-    algorithm = _ALGORITHM_OF_LENGTH.get(len(signature)) if _HEX.fullmatch(signature) else None
-    if algorithm is None or named not in (None, algorithm):
+def _length(signature: bytes, headers: Headers) -> int:
+    """The signature's length, which tells its algorithm; the algorithm header, if given, must agree."""
+    algorithm = _ALGORITHM_OF_LENGTH.get(len(signature))
+    if algorithm is None or headers.get(b"x-webhook-hmac-algorithm", algorithm) != algorithm:
         raise InvalidSignature("X-Webhook-Hmac must be lowercase hex of a sha512 or sha256 HMAC")
-    return algorithm.decode()
+    return len(signature)

@@ -1,8 +1,8 @@
 """How far the time of a signed event may be from ours, derived from how long its sender goes on retrying.
 
-WAHA repeats an event, its time and its signature unchanged, until it is answered 2xx. A tolerance that is shorter
-than its retries would refuse messages for good; one longer than messages are remembered would let a recorded
-webhook be played back. Policies as in WAHA's `config.webhooks[].retries`.
+WAHA repeats an event, its time and its signature unchanged, until it is answered 2xx. A tolerance that is
+shorter than its retries would refuse messages for good; one longer than messages are remembered would let a
+recorded webhook be played back. Policies as in WAHA's `config.webhooks[].retries`.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from service.metrics import WebMetrics
 from service.middleware import RequestContext, Stopwatch
 from service.rejected import NotFound, NotReady, Rejected, Unavailable
 from service.replies import RecordedReplies
-from service.store import Store, StoreError
 from service.signature import headers_of
+from service.store import Store, StoreError
 from service.webhook import PATH as WEBHOOK_PATH
 from service.webhook import Webhook
 

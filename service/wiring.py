@@ -21,7 +21,7 @@ from service.headroom import Headroom
 from service.health import Health, State
 from service.inbox import Inbox, RetryPolicy
 from service.lanes import LIVE, LaneName, gate_lane
-from service.logs import Pseudonyms
+from service.logs import Pseudonyms, Tell
 from service.measured_database import DatabaseMetrics, MeasuredDatabase
 from service.messenger import CONNECT_TIMEOUT_S, Messenger, NoWaha, Sink, Waha
 from service.metrics import WebMetrics, WorkerMetrics, new_registry
@@ -31,6 +31,7 @@ from service.redis_database import RedisDatabase
 from service.redis_store import RedisStore
 from service.replies import RecordedReplies
 from service.settings import Settings, WebSettings, WorkerSettings
+from service.signature import Secrets
 from service.store import Store
 from service.upstash_store import UpstashStore
 from service.web import PATHS, Draining, InngestState, Web
@@ -43,14 +44,14 @@ KEEP_IDLE_S = 2.0
 
 
 @asynccontextmanager
-async def open_web(settings: WebSettings, draining: Draining) -> AsyncIterator[Web]:
+async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> AsyncIterator[Web]:
     """The web application and all it uses. Connects later: it starts while Redis is away."""
     async with AsyncExitStack() as stack:
         store = open_store(settings, stack)
         metrics = WebMetrics(new_registry())
         database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
         yield Web(
-            webhook=_webhook(settings, store, metrics),
+            webhook=_webhook(settings, store, metrics, tell),
             health=_health(settings, store, database, stack),
             store=store,
             gate=gate_lane(settings.release),
@@ -153,7 +154,7 @@ def _waha_headers(settings: Settings) -> dict[str, str]:
     return {"X-Api-Key": _plain(settings.waha_api_key)} if settings.waha_api_key else {}
 
 
-def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics) -> Webhook:
+def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics, tell: Tell) -> Webhook:
     secret = _plain(settings.waha_webhook_secret)
     retired = _plain(settings.waha_webhook_secret_previous).splitlines()
     headroom = Headroom(store)
@@ -169,12 +170,13 @@ def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics) -> Webhoo
     }
     assert settings.webhook_tolerance_s is not None  # its validator derives it
     return Webhook(
-        secrets=[part.encode() for part in (secret, *retired) if part],
+        secrets=Secrets([part.encode() for part in (secret, *retired) if part]),
         limits=Limits(settings.max_body_bytes, settings.body_timeout_s, settings.webhook_tolerance_s),
         admissions=admissions,
         trust_proxy=settings.trust_proxy,
         pseudonyms=Pseudonyms(_plain(settings.pseudonym_key) or secret),
         metrics=metrics,
+        tell=tell,
         log=structlog.get_logger(),
     )
 
