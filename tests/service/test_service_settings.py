@@ -69,6 +69,7 @@ def test_secret_names_are_the_secrets() -> None:
         "WAHA_WEBHOOK_SECRET",
         "WAHA_API_KEY",
         "CLERK_SECRET_KEY",
+        "CONVEX_DEPLOY_KEY",
         "UPSTASH_REDIS_REST_TOKEN",
         "INNGEST_EVENT_KEY",
         "INNGEST_SIGNING_KEY",
