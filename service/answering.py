@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import TypeVar
 
 import stamina
-from redis.exceptions import RedisError
 
 from service.event import Message, parse_event
 from service.inbox import Entry, Inbox, Record, TakeState
@@ -18,9 +17,8 @@ from service.logs import Log
 from service.messenger import Messenger, NotSent, OutcomeUnknown
 from service.metrics import WorkerMetrics
 from service.replies import Reply
+from service.store import StoreError
 from service.writer import Writer
-
-REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 T = TypeVar("T")
 
@@ -118,7 +116,7 @@ class Answering:
 async def _surely(step: Callable[[], Awaitable[T]]) -> T:
     """Do *step*, which may be repeated, however long Redis is away: its outcome must not be guessed."""
     async for attempt in stamina.retry_context(
-        on=REDIS_ERRORS, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
+        on=StoreError, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
     ):
         with attempt:
             return await step()
