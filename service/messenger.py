@@ -6,9 +6,9 @@ import asyncio
 from typing import Protocol
 
 import httpx
-from redis.exceptions import RedisError
 
 from service.replies import RecordedReplies, Reply
+from service.store import StoreError, StoreFull
 
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """No byte of the request was sent."""
@@ -87,5 +87,7 @@ class Sink:
         """See `Messenger.send_text`."""
         try:
             await self._replies.record(reply)
-        except (RedisError, OSError, TimeoutError) as error:
+        except StoreFull as error:
+            raise NotSent("Redis has no room for the record") from error
+        except StoreError as error:
             raise OutcomeUnknown(f"Redis did not answer: {type(error).__name__}") from error
