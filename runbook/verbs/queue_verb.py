@@ -91,7 +91,7 @@ def replay(
         print_json(done)
     if done["is_full"]:
         raise RunbookError(
-            f"replayed {kept.counted(done['count'])}; the queue takes no more of them now: {done['left']} left",
+            f"replayed {kept.counted(done['count'])}; the queue takes no more now, {done['left']} are left",
             "half of it is kept for new messages: run the same command again when it is shorter",
         )
     say(f"replayed {kept.counted(done['count'])}, {done['left']} left")
