@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
-from redis.exceptions import ConnectionError as RedisConnectionError
 from service_kit import event
 from structlog.testing import LogCapture
 
@@ -19,6 +18,7 @@ from service.lanes import LIVE, LaneName
 from service.messenger import NotSent, OutcomeUnknown
 from service.metrics import WorkerMetrics
 from service.replies import Reply
+from service.store import StoreAway
 
 MAX_ATTEMPTS = 3
 
@@ -54,7 +54,7 @@ class FakeInbox:
     def _come_and_go(self, step: str) -> None:
         self._failed[step] = self._failed.get(step, 0) + 1
         if self._failed[step] <= self.away:
-            raise RedisConnectionError
+            raise StoreAway("Redis is away")
 
 
 @dataclass
