@@ -19,7 +19,9 @@ from service.event import Message, parse_event
 from service.lanes import gate_lane
 from service.messenger import Messenger, NotSent, NoWaha, OutcomeUnknown, Sink, Waha
 from service.metrics import WorkerMetrics
+from service.redis_store import RedisStore
 from service.replies import RecordedReplies, Reply
+from service.store import Store
 from service.writer import ACKNOWLEDGEMENT, FALLBACK, Acknowledgement, Model
 
 REPLY = Reply("default", "1@c.us", "text", "false_1@c.us_A")
@@ -105,14 +107,30 @@ async def test_reasons_do_not_quote() -> None:
 
 async def test_messengers_raise_only_their_two_errors() -> None:
     """Without WAHA a message waits; a sink whose Redis is away does not know."""
-    async with Redis.from_url(NO_REDIS) as nowhere:
-        cases: list[tuple[Messenger, type[Exception]]] = [
-            (NoWaha(), NotSent),
-            (Sink(RecordedReplies(nowhere, gate_lane("r"))), OutcomeUnknown),
-        ]
-        for messenger, error in cases:
-            with pytest.raises(error):
-                await messenger.send_text(REPLY)
+    nowhere = RedisStore(NO_REDIS, timeout_s=2)
+    cases: list[tuple[Messenger, type[Exception]]] = [
+        (NoWaha(), NotSent),
+        (Sink(RecordedReplies(nowhere, gate_lane("r"))), OutcomeUnknown),
+    ]
+    for messenger, error in cases:
+        with pytest.raises(error):
+            await messenger.send_text(REPLY)
+    await nowhere.aclose()
+
+
+@pytest.mark.integration
+async def test_a_full_redis_recorded_nothing(redis: Redis, store: Store) -> None:
+    """A sink without room surely did not send, so the reply is recorded when there is room again."""
+    sink, lane = Sink(RecordedReplies(store, gate_lane("r"))), gate_lane("r")
+    await redis.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(NotSent):
+            await sink.send_text(REPLY)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    await sink.send_text(REPLY)
+    assert await redis.xlen(lane.replies) == 1
+    assert 3590 < await redis.ttl(lane.replies) <= 3600
 
 
 def message(text: str = "hello") -> Message:
