@@ -146,7 +146,9 @@ class ConvexDatabase:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
-        async with self._http.post(path, data=orjson.dumps(body), headers=_JSON) as response:
+        # A redirect would take texts, and perhaps the key, to another host.
+        sending = self._http.post(path, data=orjson.dumps(body), headers=_JSON, allow_redirects=False)
+        async with sending as response:
             if response.status in _TRY_AGAIN:
                 raise _Busy(f"Convex refused {body['path']}: HTTP {response.status}")
             # A proxy's own errors are HTML.
