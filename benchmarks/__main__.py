@@ -12,6 +12,7 @@ from typing import Annotated, Never
 import typer
 from rich.console import Console
 
+from benchmarks.console import table_console
 from benchmarks.errors import BenchError
 from benchmarks.programs import REPOSITORY
 from benchmarks.run import Part, run
@@ -65,7 +66,7 @@ def bench(
     if as_json:
         print(found.model_dump_json(indent=2))
     else:
-        show_report(found, Console(highlight=False))
+        show_report(found, table_console())
     if check and any(each.verdict is not Verdict.PASS for each in found.checks):
         raise BenchError("a target is not met", "the table says which")
 

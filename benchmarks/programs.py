@@ -38,9 +38,9 @@ class Program:
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """The processor time that it has used, with what it forked and waited for."""
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system + times.children_user + times.children_system)
+        """The processor time that it has used, with its children, those that have ended too."""
+        process = psutil.Process(self.pid)
+        return sum(sum(each.cpu_times()[:4]) for each in [process, *process.children(recursive=True)])
 
     def wait_until(self, ready: Callable[[int], bool]) -> None:
         """Wait until *ready*, asked with the port, says so.
