@@ -141,6 +141,35 @@ def test_urls_are_validated(environment: pytest.MonkeyPatch, value: str) -> None
     ]
 
 
+UPSTASH = {"UPSTASH_REDIS_REST_URL": "https://x.upstash.io", "UPSTASH_REDIS_REST_TOKEN": "token"}
+
+
+def test_upstash_stands_in_for_a_redis_url(environment: pytest.MonkeyPatch) -> None:
+    """With Upstash's URL and token no REDIS_URL is needed."""
+    environment.delenv("REDIS_URL")
+    for name, value in UPSTASH.items():
+        environment.setenv(name, value)
+    settings = read_settings(WebSettings)
+    assert (settings.redis_url, settings.upstash_redis_rest_url) == (None, "https://x.upstash.io")
+
+
+def test_some_redis_is_needed(environment: pytest.MonkeyPatch) -> None:
+    """Without either the problem names both ways."""
+    environment.delenv("REDIS_URL")
+    (line,) = problems()
+    assert line.startswith("REDIS_URL: is missing, should be a URL like redis://")
+    assert line.endswith("or UPSTASH_REDIS_REST_URL and _TOKEN instead")
+
+
+@pytest.mark.parametrize(("name", "state"), zip(UPSTASH, ("missing", "set"), strict=True))
+def test_half_of_upstash_is_refused(environment: pytest.MonkeyPatch, name: str, state: str) -> None:
+    """The URL without the token or the token without the URL is a mistake, whatever else there is."""
+    environment.setenv(name, UPSTASH[name])
+    (line,) = problems()
+    assert line.startswith(f"UPSTASH_REDIS_REST_TOKEN: is {state}")
+    assert line.endswith("give both")
+
+
 def test_secret_comes_from_a_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """NAME_FILE names a file with the secret; the newline at its end is not part of it."""
     environment.delenv("WAHA_WEBHOOK_SECRET")
