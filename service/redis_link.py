@@ -32,7 +32,8 @@ class _Round:
 class Link(asyncio.Protocol):
     """A connection. When anything is wrong with it, it closes and all that waits ends with `StoreAway`.
 
-    redis-py's connection would do, at several times the cost for each reply: docs/performance.md.
+    redis-py's connection would do as well, at twice the cost; and it would notice only at the next command
+    that Redis has closed it. The figures are in docs/performance.md.
     """
 
     def __init__(self) -> None:
