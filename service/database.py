@@ -83,9 +83,9 @@ class Database(Protocol):
         """End the message: log it, and charge or release what was reserved for it.
 
         ANSWERED charges one credit, once, also where none was reserved (a reply was sent). FAILED, STORED and
-        NO_CREDIT give back what was reserved. UNKNOWN keeps it reserved, or reserves one where none was, and may
-        be settled again as any other outcome; what was ANSWERED stays so. The log has an entry each time that
-        this changed how the message ended. A message belongs to one tenant: the one it was reserved for.
+        NO_CREDIT give back what was reserved. UNKNOWN keeps it reserved, or reserves one where none was, and
+        may be settled again as any other outcome; what was ANSWERED stays so. The log has an entry each time
+        that this changed how the message ended. A message belongs to one tenant, the one it is reserved for.
         """
         ...
 

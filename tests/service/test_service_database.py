@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from database_kit import TIMEOUT_S, Backend, ConvexBackend, RedisBackend, record, running_convex
 
 from sandbox.faults import Fault
+from service.convex_database import ATTEMPTS
 from service.database import Database, DatabaseFailed, MessageOutcome, Reservation, Tenant
 
 ANSWERED, FAILED, UNKNOWN = MessageOutcome.ANSWERED, MessageOutcome.FAILED, MessageOutcome.UNKNOWN
@@ -261,30 +263,66 @@ async def test_a_lost_answer_of_convex_charges_nothing_twice(convex: ConvexBacke
     assert await convex.logged("m1") == ["answered"]
 
 
-SUCCESS = b'{"status":"success","value":"reserved","logLines":[]}'
+def http(status: str, content: bytes, kind: str = "application/json") -> bytes:
+    """An HTTP answer as it goes over the wire."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content
 
 
-@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"])
-async def test_convex_is_asked_again_within_the_call(first: bytes) -> None:
-    """A connection that breaks, or a Convex that is busy, is no failure if the next attempt has an answer."""
-    answers = [
-        first,
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 53\r\n\r\n" + SUCCESS,
-    ]
+@asynccontextmanager
+async def answering(answers: list[bytes]) -> AsyncIterator[Database]:
+    """A Convex that gives these answers and takes each out of the list; at an empty one it hangs up."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while answers and await reader.read(65_536):
-            writer.write(answers.pop(0))
-            await writer.drain()
-            if not first:
+            if not (content := answers.pop(0)):
                 break
+            writer.write(content)
+            await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with ConvexBackend(f"http://127.0.0.1:{port}").open(10) as database:
-            assert await database.reserve("t", "m1") is RESERVED
+            yield database
+
+
+SUCCESS = http("200 OK", b'{"status":"success","value":"reserved","logLines":[]}')
+BUSY = http("503 Busy", b"{}")
+
+
+@pytest.mark.parametrize("first", [b"", BUSY])
+async def test_convex_is_asked_again_within_the_call(first: bytes) -> None:
+    """A connection that breaks, or a Convex that is busy, is no failure if the next attempt has an answer."""
+    answers = [first, SUCCESS]
+    async with answering(answers) as database:
+        assert await database.reserve("t", "m1") is RESERVED
     assert not answers
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "left"),
+    [
+        (BUSY, "HTTP 503", 0),
+        (http("404 Not Found", b"<html>", "text/html"), "HTTP 404$", ATTEMPTS - 1),
+        (http("302 Found", b"{}"), "HTTP 302$", ATTEMPTS - 1),
+        (http("403 Forbidden", b'{"code":"BadDeployKey","message":"x"}'), "BadDeployKey$", ATTEMPTS - 1),
+        (http("400 Bad", b'{"code":"m1 says hello","message":"x"}'), "HTTP 400$", ATTEMPTS - 1),
+        (http("200 OK", b'{"status":"success","value":null}'), "something else", ATTEMPTS - 1),
+        (http("200 OK", b'{"status":"success"}'), "something else", ATTEMPTS - 1),
+        (http("200 OK", b"[]"), "something else", ATTEMPTS - 1),
+        (http("200 OK", b"{"), "something else", ATTEMPTS - 1),
+        (http("200 OK", b"hello", "text/plain"), "something else", ATTEMPTS - 1),
+        (http("200 OK", b'{"status":"error","errorMessage":null}'), "something else", ATTEMPTS - 1),
+    ],
+)
+async def test_an_answer_that_convex_does_not_give_fails(answer: bytes, reason: str, left: int) -> None:
+    """What is no answer of our module is DatabaseFailed; what may pass is asked again, not for ever."""
+    answers = [answer] * ATTEMPTS
+    async with answering(answers) as database:
+        with pytest.raises(DatabaseFailed, match=reason):
+            await database.reserve("t", "m1")
+    assert len(answers) == left
 
 
 @pytest.mark.parametrize(
