@@ -1,4 +1,8 @@
-"""Health as a registry: whoever opens a dependency adds its probe, and the report cannot forget one."""
+"""Health as a registry: whoever opens a dependency adds its probe, and the report cannot forget one.
+
+However many ask, one probing is under way at a time and all of them get its report; however the probes hang,
+the report is there when their time is over.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from service.alarms import Alarm, Alarms, NoAlarms
 from service.logs import Log
 
 CACHE_S = 1.0
@@ -35,7 +40,8 @@ class Probe:
     name: str
     critical: bool
     check: Check | State
-    failure_message: str
+    failure_message: str = ""
+    alarm: Alarm | None = None
 
 
 @dataclass(frozen=True)
@@ -74,54 +80,87 @@ class Health:
     """The registry. Probes run concurrently, each within *timeout_s*."""
 
     def __init__(
-        self, log: Log, *, timeout_s: float = 2.0, clock: Callable[[], float] = time.monotonic
+        self,
+        log: Log,
+        alarms: Alarms | None = None,
+        *,
+        timeout_s: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
+        self._alarms = alarms or NoAlarms()
         self._timeout_s = timeout_s
         self._clock = clock
         self._probes: list[Probe] = []
-        self._probing = asyncio.Lock()
+        self._running: dict[str, asyncio.Task[object]] = {}
+        """By the probe's name; one that does not even end when it is cancelled is not begun again."""
+        self._probing: asyncio.Task[HealthReport] | None = None
         self._latest: HealthReport | None = None
         self._latest_at = 0.0
 
     def probe(
-        self, name: str, check: Check, *, critical: bool, failure_message: str = "Dependency is down"
+        self,
+        name: str,
+        check: Check,
+        *,
+        critical: bool,
+        failure_message: str = "Dependency is down",
+        alarm: Alarm | None = None,
     ) -> None:
-        """Add a service that is probed by *check*; *failure_message* is logged when it is down."""
-        self._probes.append(Probe(name, critical, check, failure_message))
+        """Add a service probed by *check*; when it is down, *failure_message* and *alarm* tell of it."""
+        self._probes.append(Probe(name, critical, check, failure_message, alarm))
 
     def declare(self, name: str, state: State, *, critical: bool = False) -> None:
         """Add a service whose *state* is known without probing."""
-        self._probes.append(Probe(name, critical, state, ""))
+        self._probes.append(Probe(name, critical, state))
 
     async def report(self) -> HealthReport:
         """The present state, at most `CACHE_S` old."""
-        async with self._probing:
-            if self._latest is None or self._clock() - self._latest_at >= CACHE_S:
-                self._latest = await self._probe_all()
-                self._latest_at = self._clock()
+        if self._latest is not None and self._clock() - self._latest_at < CACHE_S:
             return self._latest
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._probe_all())
+        # Shielded: the one who asked may go away, the others still wait.
+        return await asyncio.shield(self._probing)
 
     async def _probe_all(self) -> HealthReport:
-        findings = await asyncio.gather(*(self._find(probe) for probe in self._probes))
-        return HealthReport(
-            status=_overall(list(zip(self._probes, findings, strict=True))),
-            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            services={probe.name: finding for probe, finding in zip(self._probes, findings, strict=True)},
-        )
+        try:
+            findings = await asyncio.gather(*(self._find(probe) for probe in self._probes))
+            self._latest_at = self._clock()
+            self._latest = HealthReport(
+                status=_overall(list(zip(self._probes, findings, strict=True))),
+                timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                services={probe.name: found for probe, found in zip(self._probes, findings, strict=True)},
+            )
+            return self._latest
+        finally:
+            self._probing = None
 
     async def _find(self, probe: Probe) -> Finding:
         if isinstance(probe.check, State):
             return Finding(probe.check)
         started = self._clock()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await probe.check()
-            state = State.UP
-        except Exception as error:  # whatever a probe raises, it says "down" and must not end the report
+        error = await self._check(probe.name, probe.check)
+        if error:
             self._log.error(probe.failure_message, service=probe.name, exc_info=error)
-            state = State.DOWN
-        return Finding(state, round((self._clock() - started) * 1000))
+            if probe.alarm:
+                self._alarms.raise_alarm(probe.alarm, service=probe.name, error=type(error).__name__)
+        return Finding(State.DOWN if error else State.UP, round((self._clock() - started) * 1000))
+
+    async def _check(self, name: str, check: Check) -> BaseException | None:
+        """What is wrong. Whatever a probe raises says "down"; one that hangs is cancelled and left behind."""
+        running = self._running.get(name)
+        if running is None or running.done():
+            running = self._running[name] = asyncio.ensure_future(_awaited(check))
+        await asyncio.wait([running], timeout=self._timeout_s)
+        if not running.done():
+            running.cancel()
+            return TimeoutError(f"no answer within {self._timeout_s:g} s")
+        return asyncio.CancelledError() if running.cancelled() else running.exception()
+
+
+async def _awaited(check: Check) -> object:
+    return await check()
 
 
 def _overall(found: list[tuple[Probe, Finding]]) -> str:

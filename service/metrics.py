@@ -10,8 +10,16 @@ from prometheus_client.process_collector import ProcessCollector
 
 from service.lanes import LaneName
 
-_REQUEST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_REPLY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 1800)
+# A percentile is exact at a bucket's bound and guessed between two: the bounds are close where requests
+# usually are, and every limit of targets.toml is one.
+REQUEST_BUCKETS_S = (
+    *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4),
+    *(0.5, 0.75, 1, 2, 3, 5, 10),
+)
+REPLY_BUCKETS_S = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5),
+    *(3, 4, 5, 10, 15, 30, 60, 300, 1800),
+)
 
 
 def new_registry() -> CollectorRegistry:
@@ -31,7 +39,7 @@ class WebMetrics:
             "http_request_duration_seconds",
             "Time from a request's start to its answer",
             ["method", "path", "status"],
-            buckets=_REQUEST_BUCKETS_S,
+            buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
         self.webhooks = Counter(
@@ -42,9 +50,6 @@ class WebMetrics:
             "Valid signatures by the secret they were made with: current, or one that is being retired",
             ["secret"],
             registry=registry,
-        )
-        self.queue_depth = Gauge(
-            "queue_depth", "Messages waiting or in work, -1 while Redis is away", ["lane"], registry=registry
         )
 
         # `labels` locks and checks: once for each set of values is enough, and there are few.
@@ -77,11 +82,14 @@ class WorkerMetrics:
             "reply_duration_seconds",
             "Time from a webhook's arrival to its reply",
             ["lane"],
-            buckets=_REPLY_BUCKETS_S,
+            buckets=REPLY_BUCKETS_S,
             registry=registry,
         )
         self.model = Counter(
             "model_replies_total", "Model calls by how they ended", ["outcome"], registry=registry
         )
         self.in_hand = Gauge("messages_in_hand", "Messages that this worker holds", registry=registry)
+        self.silent_sessions = Gauge(
+            "silent_sessions", "Sessions without an event for SILENT_AFTER_S", registry=registry
+        )
         self.live = Gauge("worker_live", "1 while this worker takes live messages", registry=registry)

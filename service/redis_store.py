@@ -50,6 +50,10 @@ class RedisStore:
         async with self._main.open(self._timeout_s) as link:
             return await ask_all(link.ask, calls, link.scripts)
 
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return sum(line.is_open for line in (self._main, self._reads))
+
     async def aclose(self) -> None:
         """See `Store.aclose`."""
         await self._batches.aclose()
@@ -81,6 +85,11 @@ class _Line:
         except asyncio.CancelledError:
             self.close()
             raise
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open now."""
+        return self._link is not None and self._link.is_open
 
     async def _connected(self) -> Link:
         async with self._connecting:

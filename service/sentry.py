@@ -87,8 +87,12 @@ async def open_alarms(options: SentryOptions, log: Log) -> AsyncIterator[Alarms]
     if client is None:
         yield NoAlarms()
         return
+    alarms = SentryAlarms(client, options)
     try:
-        yield SentryAlarms(client, options)
+        yield alarms
+    except Exception as error:
+        alarms.report_error(f"{options.process.capitalize()} failed", error)
+        raise
     finally:
         await asyncio.to_thread(client.close, FLUSH_S)
 

@@ -14,8 +14,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from service.caller import lane_name
+from service.figures import Figures
 from service.health import Health
-from service.lanes import LIVE, Lane, LaneName
+from service.lanes import Lane, LaneName
 from service.logs import Log
 from service.metrics import WebMetrics
 from service.middleware import RequestContext, Stopwatch
@@ -39,7 +40,6 @@ PATHS = frozenset(
 )
 
 READY_TIMEOUT_S = 1.0
-DEPTH_TIMEOUT_S = 1.0
 
 
 class Draining:
@@ -63,6 +63,7 @@ class Web:
 
     webhook: Webhook
     health: Health
+    figures: Figures
     store: Store
     gate: Lane
     draining: Draining
@@ -135,16 +136,8 @@ class Web:
         )
 
     async def _metrics(self, _request: Request) -> Response:
-        for lane in (LIVE, self.gate):
-            self.metrics.queue_depth.labels(lane.name.value).set(await self._depth(lane))
+        await self.figures.refresh()
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    async def _depth(self, lane: Lane) -> int:
-        try:
-            async with asyncio.timeout(DEPTH_TIMEOUT_S):
-                return int(await self.store.call("XLEN", lane.stream))
-        except (StoreError, TimeoutError):
-            return -1
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:

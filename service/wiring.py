@@ -13,25 +13,32 @@ import structlog
 from pydantic import SecretStr
 
 from service.admission import StreamAdmission
+from service.alarms import Alarm, Alarms
 from service.answering import Answering
 from service.chats import Chats
 from service.convex_database import ConvexDatabase, convex_session
 from service.database import Database
+from service.figures import FigureMetrics, Figures
 from service.headroom import Headroom
 from service.health import Health, State
 from service.inbox import Inbox, RetryPolicy
 from service.lanes import LIVE, LaneName, gate_lane
 from service.logs import Pseudonyms, Tell
+from service.mail import Mailer, NoMailer
 from service.measured_database import DatabaseMetrics, MeasuredDatabase
+from service.measured_store import MeasuredStore, StoreMetrics
 from service.messenger import CONNECT_TIMEOUT_S, Messenger, NoWaha, Sink, Waha
 from service.metrics import WebMetrics, WorkerMetrics, new_registry
 from service.middleware import Stopwatch
-from service.probes import configured, http_probe, sentry_state
+from service.probes import add_sentry, configured, http_probe
 from service.redis_database import RedisDatabase
 from service.redis_store import RedisStore
 from service.replies import RecordedReplies
+from service.resend import ATTEMPT_S, Resend
+from service.sentry import SentryOptions, open_alarms
 from service.settings import Settings, WebSettings, WorkerSettings
 from service.signature import Secrets
+from service.silence import ASK_S, SilenceWatch
 from service.store import Store
 from service.upstash_store import UpstashStore
 from service.web import PATHS, Draining, InngestState, Web
@@ -47,12 +54,14 @@ KEEP_IDLE_S = 2.0
 async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> AsyncIterator[Web]:
     """The web application and all it uses. Connects later: it starts while Redis is away."""
     async with AsyncExitStack() as stack:
-        store = open_store(settings, stack)
         metrics = WebMetrics(new_registry())
+        alarms = await _open_alarms(settings, "web", stack)
+        store = open_store(settings, stack, StoreMetrics(metrics.registry))
         database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
         yield Web(
             webhook=_webhook(settings, store, metrics, tell),
-            health=_health(settings, store, database, stack),
+            health=_health(settings, store, database, alarms, stack),
+            figures=Figures(store, (LIVE, gate_lane(settings.release)), FigureMetrics(metrics.registry)),
             store=store,
             gate=gate_lane(settings.release),
             draining=draining,
@@ -67,8 +76,9 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
 async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker and all it uses."""
     async with AsyncExitStack() as stack:
-        store = open_store(settings, stack)
         metrics = WorkerMetrics(new_registry())
+        await _open_alarms(settings, "worker", stack)
+        store = open_store(settings, stack, StoreMetrics(metrics.registry))
         inbox = Inbox(
             store,
             f"{settings.release}:{socket.gethostname()}:{secrets.token_hex(4)}",
@@ -87,6 +97,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             store=store,
             inbox=inbox,
             chats=Chats(answering.handle, concurrency=settings.concurrency),
+            silence=_silence(settings, store, metrics, stack),
             release=settings.release,
             gate=gate_lane(settings.release),
             lease_s=settings.lease_s,
@@ -97,18 +108,41 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         )
 
 
-def open_store(settings: Settings, stack: AsyncExitStack) -> Store:
-    """Redis, whichever way the settings say; it connects when it is first used."""
+async def _open_alarms(settings: Settings, process: str, stack: AsyncExitStack) -> Alarms:
+    """Opened first, and so closed last: what ends the process is told of."""
+    options = SentryOptions(
+        dsn=_plain(settings.sentry_dsn),
+        release=settings.release,
+        environment=settings.sentry_environment,
+        process=process,
+        signature_failures_per_minute=settings.signature_alarm_per_minute,
+    )
+    return await stack.enter_async_context(open_alarms(options, structlog.get_logger()))
+
+
+def open_mailer(settings: Settings, stack: AsyncExitStack) -> Mailer:
+    """Resend, where a key and a sender are given."""
+    if not (settings.resend_api_key and settings.email_from):
+        return NoMailer(structlog.get_logger())
+    headers = {"Authorization": f"Bearer {_plain(settings.resend_api_key)}"}
+    client = _open_http(stack, settings.resend_api_url, headers, timeout_s=ATTEMPT_S)
+    return Resend(client, sender=settings.email_from, log=structlog.get_logger())
+
+
+def open_store(settings: Settings, stack: AsyncExitStack, metrics: StoreMetrics | None = None) -> Store:
+    """Redis, whichever way the settings say, measured by *metrics*; it connects when it is first used."""
     url, timeout_s = settings.redis_url, settings.redis_timeout_s
     store: Store
     if url:
-        store = RedisStore(url.get_secret_value(), timeout_s=timeout_s)
+        store = redis = RedisStore(url.get_secret_value(), timeout_s=timeout_s)
+        if metrics:
+            metrics.connections.set_function(redis.open_connections)
     else:
         assert settings.upstash_redis_rest_url  # the settings are refused where neither is given
         token = _plain(settings.upstash_redis_rest_token)
         store = UpstashStore(settings.upstash_redis_rest_url, token, timeout_s=timeout_s)
     stack.push_async_callback(store.aclose)
-    return store
+    return MeasuredStore(store, metrics) if metrics else store
 
 
 def open_database(
@@ -181,20 +215,43 @@ def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics, tell: Tel
     )
 
 
-def _health(settings: WebSettings, store: Store, database: Database, stack: AsyncExitStack) -> Health:
+def _health(
+    settings: WebSettings, store: Store, database: Database, alarms: Alarms, stack: AsyncExitStack
+) -> Health:
     """The registry, in the order of the runbook's report."""
-    health = Health(structlog.get_logger())
-    health.probe("database", database.ping, critical=True, failure_message="Failed to query database")
+    health = Health(structlog.get_logger(), alarms)
+    health.probe(
+        "database",
+        database.ping,
+        critical=True,
+        failure_message="Failed to query database",
+        alarm=Alarm.DATABASE_DOWN,
+    )
     health.probe("redis", partial(store.call, "PING"), critical=True)
     health.declare("inngest", configured(settings.inngest_event_key, settings.inngest_signing_key))
-    health.declare("sentry", sentry_state(_plain(settings.sentry_dsn)))
-    health.declare("email", configured(settings.resend_api_key))
+    add_sentry(health, _plain(settings.sentry_dsn))
+    health.declare("email", configured(settings.resend_api_key, settings.email_from))
     if settings.waha_api_url:
         waha = _open_http(stack, settings.waha_api_url, _waha_headers(settings), timeout_s=2)
-        health.probe("waha", http_probe(waha, "/ping"), critical=True)
+        health.probe("waha", http_probe(waha, "/ping"), critical=True, alarm=Alarm.WAHA_UNREACHABLE)
     else:
         health.declare("waha", State.NOT_CONFIGURED, critical=True)
     return health
+
+
+def _silence(
+    settings: WorkerSettings, store: Store, metrics: WorkerMetrics, stack: AsyncExitStack
+) -> SilenceWatch:
+    waha = None
+    if settings.waha_api_url:
+        waha = _open_http(stack, settings.waha_api_url, _waha_headers(settings), timeout_s=ASK_S)
+    return SilenceWatch(
+        store,
+        waha,
+        after_s=settings.silent_after_s,
+        silent=metrics.silent_sessions,
+        log=structlog.get_logger(),
+    )
 
 
 def _writer(settings: WorkerSettings, metrics: WorkerMetrics, stack: AsyncExitStack) -> Writer:

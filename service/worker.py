@@ -13,6 +13,7 @@ from service.inbox import Inbox
 from service.lanes import LIVE, LIVE_POINTER, Lane
 from service.logs import Log
 from service.metrics import WorkerMetrics
+from service.silence import LOOK_EVERY_S, SilenceWatch
 from service.store import Store, StoreError
 
 BLOCK_MS = 1000
@@ -29,6 +30,7 @@ class Worker:
     store: Store
     inbox: Inbox
     chats: Chats
+    silence: SilenceWatch
     release: str
     gate: Lane
     lease_s: float
@@ -48,6 +50,7 @@ class Worker:
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._until_stop(self._read, pause_s=0))
                 loops.create_task(self._until_stop(self._retry, pause_s=RETRY_EVERY_S))
+                loops.create_task(self._until_stop(self.silence.look, pause_s=LOOK_EVERY_S))
         finally:
             # A read may have taken BLOCK_MS; one more second is for closing connections.
             left = await self.chats.end(max(0.1, self.stop_grace_s - BLOCK_MS / 1000 - 1))
