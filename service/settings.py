@@ -40,6 +40,9 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+_REDIS_OPTION = r"ssl_(ca_certs|ca_path|certfile|keyfile|cert_reqs|check_hostname|ciphers)=[^=]*"
+
+
 def _redis_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     valid_port = parts.port is None or parts.port > 0
@@ -47,6 +50,8 @@ def _redis_url(value: SecretStr) -> SecretStr:
         raise ValueError("not a Redis URL")
     if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
         raise ValueError("the database is not a number")
+    if any(not re.fullmatch(_REDIS_OPTION, option) for option in parts.query.split("&") if option):
+        raise ValueError("an option that is not TLS's")
     return value
 
 
