@@ -118,6 +118,7 @@ def test_all_problems_are_reported_at_once(environment: pytest.MonkeyPatch) -> N
         ("REDIS_URL", "http://:hunter2@host"),
         ("REDIS_URL", "redis://:hunter2@host:99999"),
         ("REDIS_URL", "redis://:hunter2@host/name"),
+        ("REDIS_URL", "rediss://:hunter2@host/0?ssl_ca_certs=/ca.pem&max_connections=5"),
         ("WAHA_API_KEY", "hunter2\nX-Evil: 1"),
         ("WAHA_API_URL", "http://user:hunter2@host"),
     ],
