@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     next_public_app_url: OptionalUrl = None
     inngest_event_key: OptionalKey = None
     inngest_signing_key: OptionalKey = None
+    inngest_dev: OptionalText = None
+    """Read by Inngest's package: unless it is 0 or false, signatures are not checked. Not for production."""
     sentry_dsn: OptionalSecret = None
     """Not validated here: a wrong DSN must not stop a message. The health report says that it is wrong."""
     sentry_environment: Name = "production"

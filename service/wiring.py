@@ -56,6 +56,7 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
     async with AsyncExitStack() as stack:
         metrics = WebMetrics(new_registry())
         alarms = await _open_alarms(settings, "web", stack)
+        _warn_of_inngest_dev(settings)
         store = open_store(settings, stack, StoreMetrics(metrics.registry))
         database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
         yield Web(
@@ -118,6 +119,11 @@ async def _open_alarms(settings: Settings, process: str, stack: AsyncExitStack) 
         signature_failures_per_minute=settings.signature_alarm_per_minute,
     )
     return await stack.enter_async_context(open_alarms(options, structlog.get_logger()))
+
+
+def _warn_of_inngest_dev(settings: Settings) -> None:
+    if (settings.inngest_dev or "0").lower() not in ("0", "false"):
+        structlog.get_logger().warning("INNGEST_DEV is set: signature checks are off", security=True)
 
 
 def open_mailer(settings: Settings, stack: AsyncExitStack) -> Mailer:
