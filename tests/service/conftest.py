@@ -64,9 +64,10 @@ async def store(redis_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def web() -> AsyncIterator[Fixture]:
-    """The web application without Redis, its admission a fake."""
-    async with Redis.from_url(NO_REDIS, protocol=2) as client:
-        yield build_web(client)
+    """The web application without Redis, its admissions fakes."""
+    store = RedisStore(NO_REDIS, timeout_s=0.5)
+    yield build_web(store)
+    await store.aclose()
 
 
 @pytest.fixture

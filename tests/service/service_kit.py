@@ -20,22 +20,26 @@ from typing import Any
 import httpx
 import structlog
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import LogCapture
 
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
-from service.admission import Admitted, Arrival
+from service.admission import Admitted, Arrival, Done
 from service.event import parse_event
+from service.figures import FigureMetrics, Figures
 from service.health import Health
-from service.lanes import Lane, gate_lane
+from service.lanes import LIVE, Lane, gate_lane
 from service.logs import Pseudonyms
 from service.metrics import WebMetrics
+from service.middleware import Stopwatch
 from service.rejected import Rejected
-from service.web import Draining, InngestState, Web
+from service.signature import Secrets
+from service.store import Store
+from service.web import PATHS, Draining, InngestState, Web
 from service.webhook import Limits, Webhook
 
 SECRET = "a test's secret"
+RETIRED = "the secret before"
 NO_REDIS = "redis://127.0.0.1:1/0"
 RELEASE = "r-test"
 LIMITS = Limits(max_body_bytes=16_384, body_timeout_s=0.5, tolerance_s=330)
@@ -132,10 +136,11 @@ def arrival(body: bytes | None = None, *, address: str = "192.0.2.7") -> Arrival
     """A verified message as the webhook hands it on."""
     body = body or event()
     message = parse_event(body)
+    assert message
     return Arrival(
         body=body,
-        identity=message.identity,  # type: ignore[union-attr]  # tests pass messages
-        chat=Pseudonyms(SECRET).of(message.chat_id),  # type: ignore[union-attr]
+        identity=message.identity,
+        chat=Pseudonyms(SECRET).of(message.chat_id),
         address=address,
         request_id="request-1",
         received_ms=time.time_ns() // 1_000_000,
@@ -144,60 +149,67 @@ def arrival(body: bytes | None = None, *, address: str = "192.0.2.7") -> Arrival
 
 @dataclass
 class FakeAdmission:
-    """Takes each message once, or refuses as told; what it took, with its lane, stands in `taken`."""
+    """Takes each message once, or refuses as told; what was taken, in whichever lane, stands in `taken`."""
 
-    refusal: Rejected | None = None
+    lane: Lane
     taken: list[tuple[Lane, Arrival]] = field(default_factory=list)
+    refusal: Rejected | None = None
 
-    async def admit(self, arrival: Arrival, lane: Lane) -> Admitted:
+    def admit(self, arrival: Arrival, done: Done) -> None:
         if self.refusal:
-            raise self.refusal
-        if any(held == lane and known.identity == arrival.identity for held, known in self.taken):
-            return Admitted.DUPLICATE
-        self.taken.append((lane, arrival))
-        return Admitted.ACCEPTED
+            done(self.refusal)
+        elif any(held == self.lane and known.identity == arrival.identity for held, known in self.taken):
+            done(Admitted.DUPLICATE)
+        else:
+            self.taken.append((self.lane, arrival))
+            done(Admitted.ACCEPTED)
 
 
 @dataclass
 class Fixture:
-    """A web application built from fakes, with what the tests look at."""
+    """A web application built from fakes, with what the tests look at; `admission` is the live lane's."""
 
     web: Web
     app: ASGIApp
     admission: FakeAdmission
     logs: LogCapture
+    told: list[dict[str, Any]]
 
     def lines(self, msg: str) -> list[dict[str, Any]]:
         """The log lines with this message."""
         return [dict(line) for line in self.logs.entries if line["event"] == msg]
 
 
-def build_web(redis: Redis, *, admission: Any = None, trust_proxy: bool = False) -> Fixture:
-    """The real application over *redis*, with a fake admission unless another is given."""
-    logs, fake = LogCapture(), FakeAdmission()
+def build_web(store: Store, *, admission: Any = None, trust_proxy: bool = False) -> Fixture:
+    """The real application over *store*, with fake admissions unless another is given for both lanes."""
+    logs, told = LogCapture(), list[dict[str, Any]]()
     log = structlog.wrap_logger(None, processors=[logs])
     metrics = WebMetrics(CollectorRegistry())
+    fakes = [FakeAdmission(LIVE), FakeAdmission(gate_lane(RELEASE))]
+    fakes[1].taken = fakes[0].taken
     webhook = Webhook(
-        secret=SECRET.encode(),
+        secrets=Secrets([SECRET.encode(), RETIRED.encode()]),
         limits=LIMITS,
-        admission=admission or fake,
-        gate=gate_lane(RELEASE),
+        admissions={fake.lane.name: admission or fake for fake in fakes},
         trust_proxy=trust_proxy,
         pseudonyms=Pseudonyms(SECRET),
         metrics=metrics,
+        tell=told.append,
         log=log,
     )
     web = Web(
         webhook=webhook,
         health=Health(log),
-        redis=redis,
+        figures=Figures(store, (LIVE, gate_lane(RELEASE)), FigureMetrics(metrics.registry)),
+        store=store,
         gate=gate_lane(RELEASE),
         draining=Draining(),
         inngest=InngestState(has_event_key=True, has_signing_key=False),
         metrics=metrics,
+        stopwatch=Stopwatch(PATHS, metrics, log),
         log=log,
     )
-    return Fixture(web, web.app(), fake, logs)
+    return Fixture(web, web.app(), fakes[0], logs, told)
 
 
 @dataclass

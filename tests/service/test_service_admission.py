@@ -4,64 +4,109 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
 from service_kit import FakeAdmission, arrival, event
 
-from service.admission import Admission, Admitted, RedisAdmission
-from service.lanes import LIVE, gate_lane
+from service.admission import Admission, Admitted, Arrival, StreamAdmission, Verdict
+from service.headroom import Headroom
+from service.lanes import LIVE, Lane, gate_lane
+from service.redis_store import RedisStore
 from service.rejected import QueueFull, RateLimited, Unavailable
+from service.store import Store
 
 GATE = gate_lane("r-test")
 
 
-def admission(redis: Redis, *, per_minute: int = 1000, max_length: int = 1000) -> RedisAdmission:
+def admission(
+    store: Store, *, lane: Lane = LIVE, per_minute: int = 1000, max_length: int = 1000
+) -> StreamAdmission:
     """An admission with limits out of the way."""
-    return RedisAdmission(redis, per_minute=per_minute, max_length=max_length, timeout_s=2)
+    return StreamAdmission(lane, store, Headroom(store), per_minute=per_minute, max_length=max_length)
+
+
+async def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether *condition* comes to hold, the event loop turning meanwhile."""
+    for _ in range(1000):
+        if condition():
+            return True
+        await asyncio.sleep(0.001)
+    return False
+
+
+async def admitted(by: Admission, message: Arrival) -> Verdict:
+    """What became of *message*."""
+    verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    by.admit(message, verdict.set_result)
+    return await verdict
 
 
 @pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.integration)])
-def either(request: pytest.FixtureRequest) -> Admission:
-    """The fake, and the real one."""
-    return FakeAdmission() if request.param == "fake" else admission(request.getfixturevalue("redis"))
+def lanes(request: pytest.FixtureRequest) -> tuple[Admission, Admission]:
+    """Two lanes' admissions: fakes, and the real ones."""
+    if request.param == "fake":
+        return FakeAdmission(LIVE), FakeAdmission(GATE)
+    store = request.getfixturevalue("store")
+    return admission(store), admission(store, lane=GATE)
 
 
-async def test_message_is_taken_once(either: Admission) -> None:
+async def test_message_is_taken_once(lanes: tuple[Admission, Admission]) -> None:
     """The first time it is accepted, from then on a duplicate, whichever event brings it."""
     first, second = (arrival(event(message_id="AAA", event=name)) for name in ("message", "message.any"))
-    assert await either.admit(first, LIVE) is Admitted.ACCEPTED
-    assert await either.admit(second, LIVE) is Admitted.DUPLICATE
-    assert await either.admit(arrival(), LIVE) is Admitted.ACCEPTED
+    assert await admitted(lanes[0], first) is Admitted.ACCEPTED
+    assert await admitted(lanes[0], second) is Admitted.DUPLICATE
+    assert await admitted(lanes[0], arrival()) is Admitted.ACCEPTED
 
 
-async def test_lanes_do_not_see_each_other(either: Admission) -> None:
+async def test_lanes_do_not_see_each_other(lanes: tuple[Admission, Admission]) -> None:
     """A gate's message is no duplicate of a live one."""
     message = arrival()
-    assert await either.admit(message, GATE) is Admitted.ACCEPTED
-    assert await either.admit(message, LIVE) is Admitted.ACCEPTED
+    assert await admitted(lanes[1], message) is Admitted.ACCEPTED
+    assert await admitted(lanes[0], message) is Admitted.ACCEPTED
 
 
 @pytest.mark.integration
 class TestRedis:
     """What only the real one does."""
 
-    async def test_concurrent_duplicates_are_claimed_once(self, redis_url: str) -> None:
-        """Of 200 deliveries of 10 messages over 20 connections at once, each is accepted exactly once."""
-        clients = [Redis.from_url(redis_url, protocol=2) for _ in range(20)]
+    async def test_concurrent_duplicates_are_claimed_once(self, redis: Redis, redis_url: str) -> None:
+        """Of 200 deliveries of 10 messages to 20 processes at once, each is accepted exactly once."""
+        stores = [RedisStore(redis_url, timeout_s=2) for _ in range(20)]
         messages = [arrival(event(message_id=f"A{number}")) for number in range(10)]
+        admissions = [admission(store) for store in stores]
         outcomes = await asyncio.gather(
-            *(admission(client).admit(message, LIVE) for client in clients for message in messages)
+            *(admitted(one, message) for one in admissions for message in messages)
         )
-        length = await clients[0].xlen(LIVE.stream)
-        await asyncio.gather(*(client.aclose() for client in clients))
+        await asyncio.gather(*(store.aclose() for store in stores))
         assert Counter(outcomes) == {Admitted.ACCEPTED: 10, Admitted.DUPLICATE: 190}
-        assert length == 10
+        assert await redis.xlen(LIVE.stream) == 10
 
-    async def test_entry_holds_the_event_as_sent(self, redis: Redis) -> None:
+    async def test_messages_of_one_moment_share_a_call(self, redis: Redis, store: Store) -> None:
+        """Fifty messages at once are one call; their order in the stream is that of their coming."""
+        messages = [arrival(event(message_id=f"A{number}")) for number in range(50)]
+        one = admission(store)
+        await redis.config_resetstat()
+        verdicts = await asyncio.gather(*(admitted(one, message) for message in messages))
+        calls = await redis.info("commandstats")
+        assert set(verdicts) == {Admitted.ACCEPTED}
+        assert calls["cmdstat_eval"]["calls"] == 1
+        entries = await redis.xrange(LIVE.stream)
+        assert [fields[b"event"] for _, fields in entries] == [message.body for message in messages]
+
+    async def test_each_message_of_a_call_has_its_own_verdict(self, store: Store) -> None:
+        """Accepted, duplicate and limited may come together, and each sender hears of its own message."""
+        one, message, other = admission(store, per_minute=2), arrival(), arrival(address="192.0.2.8")
+        verdicts = await asyncio.gather(*(admitted(one, it) for it in (message, message, arrival(), other)))
+        assert verdicts[:2] == [Admitted.ACCEPTED, Admitted.DUPLICATE]
+        assert isinstance(verdicts[2], RateLimited)
+        assert verdicts[3] is Admitted.ACCEPTED
+
+    async def test_entry_holds_the_event_as_sent(self, redis: Redis, store: Store) -> None:
         """The stream has the raw body, the request's id, the lane, the time and the chat's pseudonym."""
         message = arrival()
-        await admission(redis).admit(message, GATE)
+        await admitted(admission(store, lane=GATE), message)
         ((_, fields),) = await redis.xrange(GATE.stream)
         assert fields == {
             b"event": message.body,
@@ -71,75 +116,90 @@ class TestRedis:
             b"chat": message.chat.encode(),
         }
 
-    async def test_claims_are_kept_48_hours(self, redis: Redis) -> None:
+    async def test_claims_are_kept_48_hours(self, redis: Redis, store: Store) -> None:
         """WAHA may repeat a message for days; the stream itself does not expire."""
         message = arrival()
-        await admission(redis).admit(message, LIVE)
+        await admitted(admission(store), message)
         assert 47 * 3600 < await redis.ttl(LIVE.claim(message.identity)) <= 48 * 3600
         assert await redis.ttl(LIVE.stream) == -1
 
-    async def test_gate_keys_expire(self, redis: Redis) -> None:
+    async def test_gate_keys_expire(self, redis: Redis, store: Store) -> None:
         """Every key of a gate lane is gone within the hour."""
-        await admission(redis, per_minute=1).admit(arrival(), GATE)
+        await admitted(admission(store, lane=GATE, per_minute=1), arrival())
         ttls = {key: await redis.ttl(key) async for key in redis.scan_iter()}
         assert len(ttls) == 4
         assert all(key.startswith(b"{wa}:gate:r-test:") and 0 < ttl <= 3600 for key, ttl in ttls.items())
 
-    async def test_rate_is_limited_by_address(self, redis: Redis) -> None:
+    async def test_rate_is_limited_by_address(self, redis: Redis, store: Store) -> None:
         """A minute's share may come at once; then the address must wait, and only that one."""
-        limited = admission(redis, per_minute=5)
+        limited = admission(store, per_minute=5)
         for _ in range(5):
-            await limited.admit(arrival(), LIVE)
-        with pytest.raises(RateLimited) as refused:
-            await limited.admit(arrival(), LIVE)
-        assert refused.value.retry_after_s is not None
-        assert 1 <= refused.value.retry_after_s <= 12
-        assert await limited.admit(arrival(address="192.0.2.8"), LIVE) is Admitted.ACCEPTED
+            await admitted(limited, arrival())
+        refused = await admitted(limited, arrival())
+        assert isinstance(refused, RateLimited)
+        assert refused.retry_after_s is not None
+        assert 1 <= refused.retry_after_s <= 12
+        assert await admitted(limited, arrival(address="192.0.2.8")) is Admitted.ACCEPTED
 
-    async def test_share_comes_back_evenly(self, redis: Redis) -> None:
+    async def test_share_comes_back_evenly(self, redis: Redis, store: Store) -> None:
         """When a share's time has passed, one request passes, and no second."""
-        limited, key = admission(redis, per_minute=5), LIVE.rate("192.0.2.7")
+        limited, key = admission(store, per_minute=5), LIVE.rate("192.0.2.7")
         for _ in range(5):
-            await limited.admit(arrival(), LIVE)
+            await admitted(limited, arrival())
         await redis.set(key, float(await redis.get(key)) - 12_000)  # as if 12 s had gone by
-        assert await limited.admit(arrival(), LIVE) is Admitted.ACCEPTED
-        with pytest.raises(RateLimited):
-            await limited.admit(arrival(), LIVE)
+        assert await admitted(limited, arrival()) is Admitted.ACCEPTED
+        assert isinstance(await admitted(limited, arrival()), RateLimited)
 
-    async def test_refused_message_is_not_claimed(self, redis: Redis) -> None:
+    async def test_refused_message_is_not_claimed(self, redis: Redis, store: Store) -> None:
         """What was refused for the rate or a full queue is accepted when it comes again."""
-        message, others = arrival(address="192.0.2.8"), admission(redis, max_length=1)
-        await others.admit(arrival(), LIVE)
-        with pytest.raises(QueueFull) as refused:
-            await others.admit(message, LIVE)
-        assert refused.value.retry_after_s == 5
+        message, others = arrival(address="192.0.2.8"), admission(store, max_length=1)
+        await admitted(others, arrival())
+        refused = await admitted(others, message)
+        assert isinstance(refused, QueueFull)
+        assert refused.retry_after_s == 5
         await redis.delete(LIVE.stream)
-        assert await others.admit(message, LIVE) is Admitted.ACCEPTED
+        assert await admitted(others, message) is Admitted.ACCEPTED
 
-    async def test_duplicate_needs_no_room(self, redis: Redis) -> None:
+    async def test_duplicate_needs_no_room(self, redis: Redis, store: Store) -> None:
         """A message that is taken already is a duplicate also while the queue is full."""
-        message, full = arrival(), admission(redis, max_length=1)
-        await full.admit(message, LIVE)
-        assert await full.admit(message, LIVE) is Admitted.DUPLICATE
+        message, full = arrival(), admission(store, max_length=1)
+        await admitted(full, message)
+        assert await admitted(full, message) is Admitted.DUPLICATE
 
-    async def test_forgotten_script_is_loaded_again(self, redis: Redis) -> None:
+    async def test_forgotten_script_is_loaded_again(self, redis: Redis, store: Store) -> None:
         """A Redis that restarted knows no scripts; the next message is taken all the same."""
-        admitting = admission(redis)
-        await admitting.admit(arrival(), LIVE)
+        admitting = admission(store)
+        await admitted(admitting, arrival())
         await redis.script_flush()
-        assert await admitting.admit(arrival(), LIVE) is Admitted.ACCEPTED
+        assert await admitted(admitting, arrival()) is Admitted.ACCEPTED
 
-    @pytest.mark.parametrize("setting", [("maxmemory", "1"), ("min-replicas-to-write", "1")])
+    @pytest.mark.parametrize(
+        ("name", "value", "retry_after_s"), [("maxmemory", "1", 5), ("min-replicas-to-write", "1", 2)]
+    )
     async def test_redis_that_cannot_write_is_unavailable(
-        self, redis: Redis, setting: tuple[str, str]
+        self, redis: Redis, store: Store, name: str, value: str, retry_after_s: int
     ) -> None:
         """Out of memory, or without the replicas it must have: the sender is asked to come again."""
-        name, value = setting
         before = (await redis.config_get(name))[name]
         await redis.config_set(name, value)
         try:
-            with pytest.raises(Unavailable) as refused:
-                await admission(redis).admit(arrival(), LIVE)
+            refused = await admitted(admission(store), arrival())
         finally:
             await redis.config_set(name, before)
-        assert refused.value.retry_after_s == 2
+        assert isinstance(refused, Unavailable)
+        assert refused.retry_after_s == retry_after_s
+
+    async def test_messages_are_refused_before_redis_is_full(self, redis: Redis, store: Store) -> None:
+        """Above nine tenths of its memory nothing is taken, so that what was taken can still be done."""
+        headroom = Headroom(store, clock=iter([0.0, *[float("inf")] * 9]).__next__)
+        used = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("maxmemory", int(used * 1.05))
+        try:
+            assert not headroom.is_short()  # it looks now, and nobody waits for that
+            one = StreamAdmission(LIVE, store, headroom, per_minute=9, max_length=9)
+            assert await eventually(headroom.is_short)
+            refused = await admitted(one, arrival())
+        finally:
+            await redis.config_set("maxmemory", "0")
+        assert isinstance(refused, QueueFull)
+        assert await redis.xlen(LIVE.stream) == 0

@@ -6,11 +6,11 @@ import hashlib
 import hmac
 
 import pytest
-from service_kit import SECRET, Fixture, RawHeaders, event, post, raw, signed
+from service_kit import RETIRED, SECRET, Fixture, RawHeaders, event, post, raw, signed
 
 from contracts.webhook import signed_headers
 from service.rejected import InvalidSignature, Unauthorized
-from service.signature import verify
+from service.signature import Secrets
 
 WAHA_BODY = b'{"event":"message","session":"default","engine":"WEBJS"}'
 BODY = event()
@@ -23,7 +23,7 @@ def test_waha_vector() -> None:
     """The example of WAHA's documentation verifies."""
     signature = hmac.new(b"my-secret-key", WAHA_BODY, hashlib.sha512).hexdigest()
     assert (signature[:8], signature[-5:]) == ("208f8a55", "3fa89")
-    verify(WAHA_BODY, [(SIGNATURE, signature.encode())], b"my-secret-key")
+    assert Secrets([b"my-secret-key"]).verify(WAHA_BODY, {SIGNATURE: signature.encode()}) == 0
 
 
 @pytest.mark.parametrize("algorithm", ["sha512", "sha256"])
@@ -34,6 +34,15 @@ async def test_both_algorithms_are_taken(web: Fixture, algorithm: str, named: bo
     if not named:
         del headers["X-Webhook-Hmac-Algorithm"]
     assert (await post(web.app, BODY, raw(headers))).status == 202
+
+
+@pytest.mark.parametrize(("secret", "name"), [(SECRET, "current"), (RETIRED, "previous")])
+async def test_secret_being_retired_is_taken_too(web: Fixture, secret: str, name: str) -> None:
+    """While a secret is rotated both are valid, and the metric tells which the sender still uses."""
+    assert (await post(web.app, BODY, raw(signed_headers(BODY, secret)))).status == 202
+    (family,) = web.web.metrics.signatures.collect()
+    counted = {sample.labels["secret"]: sample.value for sample in family.samples if sample.value == 1}
+    assert counted == {name: 1.0}
 
 
 INVALID: dict[str, RawHeaders] = {
@@ -96,7 +105,7 @@ async def test_signature_itself_is_not_logged(web: Fixture) -> None:
 def test_errors_say_missing_or_invalid() -> None:
     """The two refusals can be told apart."""
     with pytest.raises(Unauthorized) as missing:
-        verify(BODY, [], b"secret")
+        Secrets([b"secret"]).verify(BODY, {})
     with pytest.raises(InvalidSignature):
-        verify(BODY, [(SIGNATURE, GOOD.encode())], b"another secret")
+        Secrets([b"another secret"]).verify(BODY, {SIGNATURE: GOOD.encode()})
     assert not isinstance(missing.value, InvalidSignature)

@@ -6,14 +6,18 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
-from service_kit import Fixture, build_web, call, event, post, raw, signed
+from service_kit import NO_REDIS, Fixture, build_web, call, event, post, raw, signed
 from starlette.types import Receive, Scope, Send
 
-from service.admission import RedisAdmission
+from service.admission import StreamAdmission
 from service.caller import client_address, request_id
+from service.headroom import Headroom
 from service.lanes import LIVE, gate_lane
-from service.middleware import RequestContext
+from service.middleware import RequestContext, Stopwatch
+from service.redis_store import RedisStore
 from service.replies import RecordedReplies, Reply
+from service.signature import headers_of
+from service.store import Store
 
 GATE = [(b"x-gate-lane", b"1")]
 
@@ -56,9 +60,9 @@ async def test_ready_needs_redis(web: Fixture) -> None:
 
 async def test_unreachable_redis_is_503_with_retry_after(web: Fixture) -> None:
     """A webhook that Redis cannot take is 503, to be sent again soon, and not an error of ours."""
-    async with Redis.from_url("redis://127.0.0.1:1/0") as nowhere:
-        admission = RedisAdmission(nowhere, per_minute=10, max_length=10, timeout_s=2)
-        answer = await post(build_web(nowhere, admission=admission).app, event())
+    nowhere = RedisStore(NO_REDIS, timeout_s=2)
+    admission = StreamAdmission(LIVE, nowhere, Headroom(nowhere), per_minute=10, max_length=10)
+    answer = await post(build_web(nowhere, admission=admission).app, event())
     assert (answer.status, answer.headers["retry-after"]) == (503, "2")
 
 
@@ -102,10 +106,10 @@ async def test_bug_is_a_bare_500_with_id(web: Fixture) -> None:
     """An error of ours is a JSON 500 that tells nothing but the id, and one log line."""
 
     class Broken:
-        async def admit(self, *_: object) -> None:
+        def admit(self, *_: object) -> None:
             raise KeyError("a very private text")
 
-    broken = build_web(web.web.redis, admission=Broken())
+    broken = build_web(web.web.store, admission=Broken())
     answer = await post(
         broken.app, body := event(), signed(body, X_Request_Id="r-1", X_Webhook_Request_Id="r-1")
     )
@@ -125,10 +129,8 @@ async def test_slow_request_is_logged(web: Fixture) -> None:
 
     app = RequestContext(
         quiet,
-        paths=frozenset({"/a", "/b"}),
-        metrics=web.web.metrics,
+        stopwatch=Stopwatch(frozenset({"/a", "/b"}), web.web.metrics, web.web.log, clock=lambda: next(times)),
         log=web.web.log,
-        clock=lambda: next(times),
     )
     await call(app, "GET", "/a")
     await call(app, "GET", "/b")
@@ -156,31 +158,30 @@ class TestCaller:
     )
     def test_address(self, forwarded: list[str], trusted: str, untrusted: str) -> None:
         """Only a proxy of ours is believed, only its own entry, and only an address."""
-        headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
-        scope = {"headers": headers, "client": ("192.0.2.7", 1)}
-        assert client_address(scope, trust_proxy=True) == trusted
-        assert client_address(scope, trust_proxy=False) == untrusted
+        headers = headers_of([(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded])
+        assert client_address(headers, "192.0.2.7", trust_proxy=True) == trusted
+        assert client_address(headers, "192.0.2.7", trust_proxy=False) == untrusted
 
     @pytest.mark.parametrize("odd", ["", "a b", "x" * 65, 'a"b', "a\nb", "é"])
     def test_odd_request_ids_are_replaced(self, odd: str) -> None:
         """An id from outside is only taken over if it is plain and short."""
-        made = request_id({"headers": raw({"X-Request-Id": odd})})
+        made = request_id(headers_of(raw({"X-Request-Id": odd})))
         assert made != odd
         assert len(made) == 32
 
     def test_wahas_id_comes_first(self) -> None:
         """WAHA's id, the same on each retry, is preferred to the proxy's."""
         headers = raw({"X-Request-Id": "proxy", "X-Webhook-Request-Id": "waha"})
-        assert request_id({"headers": headers}) == "waha"
+        assert request_id(headers_of(headers)) == "waha"
 
 
 @pytest.mark.integration
 class TestWithRedis:
     """What needs a real Redis."""
 
-    async def test_ready_until_draining(self, redis: Redis) -> None:
+    async def test_ready_until_draining(self, store: Store) -> None:
         """With Redis the process is ready, until it drains."""
-        web = build_web(redis)
+        web = build_web(store)
         before = await call(web.app, "GET", "/api/health/ready")
         web.web.draining.begun = True
         after = await call(web.app, "GET", "/api/health/ready")
@@ -188,10 +189,10 @@ class TestWithRedis:
         assert after
         assert (before.status, after.status) == (200, 503)
 
-    async def test_replies_are_paged(self, redis: Redis) -> None:
+    async def test_replies_are_paged(self, store: Store) -> None:
         """Replies come in the order of their recording, each once, from cursor to cursor."""
-        web = build_web(redis)
-        recorded = RecordedReplies(redis, gate_lane("r-test"))
+        web = build_web(store)
+        recorded = RecordedReplies(store, gate_lane("r-test"))
         for number in range(5):
             await recorded.record(Reply("default", "1@c.us", f"text {number}", f"false_1@c.us_{number}"))
         seen, after = [], "0"
@@ -210,31 +211,32 @@ class TestWithRedis:
     @pytest.mark.parametrize(
         "query", [b"after=x", b"after=-", b"after=1-2-3", b"limit=0", b"limit=1001", b"limit=x", b"limit=-1"]
     )
-    async def test_odd_page_is_400(self, redis: Redis, query: bytes) -> None:
+    async def test_odd_page_is_400(self, store: Store, query: bytes) -> None:
         """A cursor or limit that is none is refused before Redis sees it."""
-        answer = await call(build_web(redis).app, "GET", "/api/gate/replies", headers=GATE, query=query)
+        answer = await call(build_web(store).app, "GET", "/api/gate/replies", headers=GATE, query=query)
         assert answer
         assert answer.status == 400
 
-    async def test_replies_expire_by_themselves(self, redis: Redis) -> None:
+    async def test_replies_expire_by_themselves(self, redis: Redis, store: Store) -> None:
         """A gate's keys are gone an hour after the last use."""
         lane = gate_lane("r-test")
-        await RecordedReplies(redis, lane).record(Reply("default", "1@c.us", "text", "false_1@c.us_A"))
+        await RecordedReplies(store, lane).record(Reply("default", "1@c.us", "text", "false_1@c.us_A"))
         assert 0 < await redis.ttl(lane.replies) <= 3600
 
-    async def test_stuck_redis_is_503_in_time(self, redis: Redis) -> None:
+    async def test_stuck_redis_is_503_in_time(self, redis: Redis, redis_url: str) -> None:
         """A Redis that does not answer costs a webhook its timeout, and no more."""
-        admission = RedisAdmission(redis, per_minute=10, max_length=10, timeout_s=0.2)
-        web = build_web(redis, admission=admission)
+        slow = RedisStore(redis_url, timeout_s=0.2)
+        admission = StreamAdmission(LIVE, slow, Headroom(slow), per_minute=10, max_length=10)
+        web = build_web(slow, admission=admission)
         await redis.client_pause(600, all=True)
         started = asyncio.get_running_loop().time()
         answer = await post(web.app, event())
         assert (answer.status, answer.headers["retry-after"]) == (503, "2")
         assert asyncio.get_running_loop().time() - started < 0.5
 
-    async def test_depth_counts_what_waits(self, redis: Redis) -> None:
+    async def test_depth_counts_what_waits(self, redis: Redis, store: Store) -> None:
         """The depth is the number of messages not yet done."""
         await redis.xadd(LIVE.stream, {"a": "b"})
-        answer = await call(build_web(redis).app, "GET", "/metrics")
+        answer = await call(build_web(store).app, "GET", "/metrics")
         assert answer
         assert 'queue_depth{lane="live"} 1.0' in answer.body.decode()
