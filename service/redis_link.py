@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
+from redis.exceptions import RedisError
 
 from service.store import Command, StoreAway, refusal
 
@@ -113,12 +114,11 @@ class Address:
             StoreAway: it cannot be reached.
             StoreRefused: it does not let us in.
         """
-        told = self._told
-        tls = told.ssl_context.get() if isinstance(told, SSLConnection) else None
-        loop = asyncio.get_running_loop()
+        told, loop = self._told, asyncio.get_running_loop()
         try:
+            tls = told.ssl_context.get() if isinstance(told, SSLConnection) else None
             transport, link = await loop.create_connection(Link, told.host, told.port, ssl=tls)
-        except OSError as error:  # TLS's errors are, too
+        except (OSError, ValueError, RedisError) as error:  # TLS's are among these, and its wrong options'
             raise StoreAway(f"Redis cannot be reached: {type(error).__name__}") from error
         try:
             _keep_alive(transport.get_extra_info("socket"))
