@@ -79,8 +79,8 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit that is checked out, marked where the tree has changes."""
-    commit = _said("git", "rev-parse", "--short=12", "HEAD")
+    """The commit that is checked out, marked where the tree has changes; or that there is none."""
+    commit = _said("git", "rev-parse", "--short=12", "HEAD") or "unknown"
     return f"{commit} with changes" if _said("git", "status", "--porcelain", "-uno") else commit
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report import BenchReport, Drain, Latency, Memory, Webhooks
+from benchmarks.report import BenchReport, Course, Drain, Latency, Memory, Webhooks
 from contracts.verdict import Check, Verdict
 
 _COLUMNS = ("", "reference", "ours", "ratio", "target", "")
@@ -38,13 +38,16 @@ def rows_of(report: BenchReport, checks: Mapping[str, Check]) -> Iterator[Row]:
     if report.latency:
         yield from _latency_rows(report.latency, checks["p99 at half of that"])
     if report.memory:
-        yield from _memory_rows(report.memory, checks["memory growth of the web process"])
+        yield _memory_row(report.memory, checks["memory growth of the web process"])
     if report.worker:
         yield _worker_row(report.worker, checks["messages per second of a worker"])
 
 
 def notes_of(report: BenchReport) -> Iterator[str]:
-    """Who used the processor, and the machine."""
+    """The course of the memory, who used the processor, and the machine."""
+    if report.memory:
+        yield f"memory, resident: {_course(report.memory.rss_mb)}"
+        yield f"memory, its own: {_course(report.memory.uss_mb)}"
     if report.webhooks:
         for side, loads in report.webhooks.rounds.items():
             yield f"processor, {side}: {_shares(loads[-1].cpu)}"
@@ -84,8 +87,8 @@ def _latency_rows(found: Latency, check: Check) -> Iterator[Row]:
         )
 
 
-def _memory_rows(found: Memory, check: Check) -> Iterator[Row]:
-    yield (
+def _memory_row(found: Memory, check: Check) -> Row:
+    return (
         f"memory over {found.load.answered:,} webhooks",
         "",
         f"{found.rss_mb.at_tenth:.1f} → {found.rss_mb.last:.1f} MB",
@@ -93,11 +96,6 @@ def _memory_rows(found: Memory, check: Check) -> Iterator[Row]:
         f"+{check.limit:g} MB at most",
         _WORDS[check.verdict],
     )
-    for name, course in (("resident", found.rss_mb), ("its own", found.uss_mb)):
-        figures = (
-            f"median {course.median:.1f}, peak {course.peak:.1f} MB, {course.slope:+.2f} MB for each 100,000"
-        )
-        yield (f"  {name}", "", figures, "", "", "")
 
 
 def _worker_row(found: Drain, check: Check) -> Row:
@@ -109,6 +107,13 @@ def _worker_row(found: Drain, check: Check) -> Row:
         f"{check.limit:g}",
         _WORDS[check.verdict],
     )
+
+
+def _course(mb: Course) -> str:
+    figures = (
+        f"{mb.at_tenth:.1f} MB at a tenth, median {mb.median:.1f}, last {mb.last:.1f}, peak {mb.peak:.1f}"
+    )
+    return f"{figures}; {mb.slope:+.2f} MB for each 100,000 webhooks"
 
 
 def _shares(cpu: Mapping[str, float]) -> str:

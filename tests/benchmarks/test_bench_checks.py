@@ -43,6 +43,15 @@ def test_a_generator_at_its_limit_is_named() -> None:
     assert "generator-bound" not in only_check(report(webhooks=found)).detail
 
 
+@pytest.mark.parametrize(("others", "told"), [(0.1, False), (0.6, True)])
+def test_a_machine_with_other_work_is_named(others: float, told: bool) -> None:
+    """The figures then say less, whichever side it hit."""
+    quiet = load(1000)
+    busy = quiet.model_copy(update={"cpu": quiet.cpu | {"others": others}})
+    found = webhooks.summary({"reference": [busy], "ours": [quiet]})
+    assert ("disturbed" in only_check(report(webhooks=found)).detail) == told
+
+
 @pytest.mark.parametrize(("p99_ms", "verdict"), [(19.9, Verdict.PASS), (20.0, Verdict.FAIL)])
 def test_p99_must_be_below_its_limit(p99_ms: float, verdict: Verdict) -> None:
     """Ours, not the reference's."""
