@@ -13,6 +13,7 @@ from sandbox.convex import convex_app
 from sandbox.convex_module import Tables
 from sandbox.faults import FaultError, Faults, Faulty
 from sandbox.inngest import inngest_app
+from sandbox.kept import Kept
 from sandbox.model import model_app
 from sandbox.resend import resend_app
 from sandbox.sentry import sentry_app
@@ -22,20 +23,20 @@ from sandbox.waha import Sent, waha_app
 
 def create_app(waha_api_key: str | None = None, upstash_redis_url: str | None = None) -> Starlette:
     """The whole sandbox; WAHA wants *waha_api_key* if there is one, Upstash is there if it has a Redis."""
-    sent = Sent()
+    sent, events, mails = Sent(), Kept(), Kept()
     services: dict[str, ASGIApp] = {
         "waha": waha_app(sent, waha_api_key),
         "convex": convex_app(Tables()),
         "clerk": clerk_app(),
         "inngest": inngest_app(),
-        "sentry": sentry_app(),
-        "resend": resend_app(),
+        "sentry": sentry_app(events),
+        "resend": resend_app(mails),
         "ai": model_app(),
         **({"upstash": upstash_app(upstash_redis_url)} if upstash_redis_url else {}),
     }
     faults = Faults(list(services))
     mounts = [Mount(f"/{name}", app=Faulty(app, name, faults)) for name, app in services.items()]
     return Starlette(
-        routes=[*control_routes(faults, sent), *mounts],
+        routes=[*control_routes(faults, sent, events, mails), *mounts],
         exception_handlers={**in_shape(control_error), FaultError: refuse_fault},
     )

@@ -8,11 +8,12 @@ from starlette.routing import Route
 
 from sandbox.bodies import read_json
 from sandbox.faults import Fault, FaultError, Faults
+from sandbox.kept import Kept
 from sandbox.waha import Sent
 
 
-def control_routes(faults: Faults, sent: Sent) -> list[Route]:
-    """`/healthz`, `/faults`, `/faults/{service}` and `/waha/sent`."""
+def control_routes(faults: Faults, sent: Sent, events: Kept, mails: Kept) -> list[Route]:
+    """`/healthz`, `/faults`, `/faults/{service}`, `/waha/sent`, `/sentry/events` and `/resend/sent`."""
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -43,7 +44,20 @@ def control_routes(faults: Faults, sent: Sent) -> list[Route]:
         Route("/faults/{service}", end_fault, methods=["DELETE"]),
         Route("/waha/sent", list_sent, methods=["GET"]),
         Route("/waha/sent", empty_sent, methods=["DELETE"]),
+        *_kept_routes("/sentry/events", events),
+        *_kept_routes("/resend/sent", mails),
     ]
+
+
+def _kept_routes(path: str, kept: Kept) -> list[Route]:
+    async def listed(request: Request) -> Response:
+        return JSONResponse(kept.listed())
+
+    async def empty(request: Request) -> Response:
+        kept.clear()
+        return Response(status_code=204)
+
+    return [Route(path, listed, methods=["GET"]), Route(path, empty, methods=["DELETE"])]
 
 
 def control_error(status: int, message: str) -> dict[str, object]:

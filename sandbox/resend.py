@@ -1,4 +1,4 @@
-"""Resend: one verified domain, and e-mails that are accepted and forgotten, once per idempotency key."""
+"""Resend: one verified domain, and e-mails that are kept instead of sent, once per idempotency key."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.bodies import RefusedError, bearer_token, in_shape, read_object
+from sandbox.kept import Kept
 
 MAX_KEY_CHARS = 256
 KEPT_KEYS = 10_000
@@ -30,7 +31,8 @@ _NAMES = {401: "missing_api_key", 404: "not_found", 405: "method_not_allowed", 4
 class Accepted:
     """E-mails by idempotency key, bounded: the same key with the same content is the same e-mail."""
 
-    def __init__(self) -> None:
+    def __init__(self, sent: Kept) -> None:
+        self._sent = sent
         self._by_key: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def take(self, key: str | None, email: dict[str, Any]) -> str:
@@ -40,11 +42,13 @@ class Accepted:
             RefusedError: 400 for an impossible key, 409 if *key* came with another e-mail.
         """
         if key is None:
-            return str(uuid.uuid4())
+            return self._send(str(uuid.uuid4()), None, email)
         if not 1 <= len(key) <= MAX_KEY_CHARS:
             raise _named(400, "invalid_idempotency_key", f"The key must be between 1-{MAX_KEY_CHARS} chars.")
         digest = hashlib.sha256(json.dumps(email, sort_keys=True).encode()).hexdigest()
-        first_digest, email_id = self._by_key.setdefault(key, (digest, str(uuid.uuid4())))
+        if key not in self._by_key:
+            self._by_key[key] = (digest, self._send(str(uuid.uuid4()), key, email))
+        first_digest, email_id = self._by_key[key]
         if first_digest != digest:
             message = "Same idempotency key used with a different request payload."
             raise _named(409, "invalid_idempotent_request", message)
@@ -52,10 +56,14 @@ class Accepted:
             self._by_key.popitem(last=False)
         return email_id
 
+    def _send(self, email_id: str, key: str | None, email: dict[str, Any]) -> str:
+        self._sent.add({"id": email_id, "idempotencyKey": key, **email})
+        return email_id
 
-def resend_app() -> Starlette:
-    """`/domains` and `/emails`, wanting a bearer token."""
-    accepted = Accepted()
+
+def resend_app(sent: Kept) -> Starlette:
+    """`/domains` and `/emails`, wanting a bearer token; each e-mail is kept in *sent* once."""
+    accepted = Accepted(sent)
 
     async def send_email(request: Request) -> Response:
         _require_key(request)

@@ -8,6 +8,8 @@ import json
 import httpx
 import pytest
 
+from sandbox.kept import KEPT
+
 EMAIL = {"from": "a@sandbox.example", "to": ["b@example.com"], "subject": "Hi", "text": "Hello"}
 
 
@@ -35,6 +37,18 @@ async def test_sentry_takes_a_compressed_envelope(client: httpx.AsyncClient) -> 
     assert (answer.status_code, answer.json()) == (200, {"id": "9ec79c33ec9942ab8353589fcb2e04dc"})
 
 
+async def test_sentry_keeps_what_it_took(client: httpx.AsyncClient) -> None:
+    """Each item of an envelope is listed with its payload, also where that has line ends of its own."""
+    two_lines = b'{"a":\n1}'
+    header = b'{"type":"event","length":%d}' % len(two_lines)
+    envelope = b"\n".join([b"{}", header, two_lines, b'{"type":"session"}', b"not JSON", b""])
+    await client.post("/sentry/api/1/envelope/?sentry_key=k", content=envelope)
+    kept = (await client.get("/sentry/events")).json()
+    assert kept == [{"type": "event", "payload": {"a": 1}}, {"type": "session", "payload": "not JSON"}]
+    await client.delete("/sentry/events")
+    assert (await client.get("/sentry/events")).json() == []
+
+
 async def test_sentry_refuses_an_inflating_body(client: httpx.AsyncClient) -> None:
     """A small body that inflates beyond the limit is 413, not memory."""
     headers = {"X-Sentry-Auth": "Sentry sentry_key=k", "Content-Encoding": "gzip"}
@@ -60,6 +74,19 @@ async def test_resend_sends_once_per_idempotency_key(client: httpx.AsyncClient) 
     unkeyed = await client.post("/resend/emails", json=EMAIL)
     assert first.json() == again.json() != unkeyed.json()
     assert (other.status_code, other.json()["name"]) == (409, "invalid_idempotent_request")
+    sent = (await client.get("/resend/sent")).json()
+    assert sent == [
+        {"id": first.json()["id"], "idempotencyKey": "k1", **EMAIL},
+        {"id": unkeyed.json()["id"], "idempotencyKey": None, **EMAIL},
+    ]
+
+
+async def test_what_is_kept_is_bounded(client: httpx.AsyncClient) -> None:
+    """Of many e-mails only the latest are kept."""
+    for number in range(KEPT + 2):
+        await client.post("/resend/emails", json={**EMAIL, "subject": str(number)})
+    sent = (await client.get("/resend/sent")).json()
+    assert [sent[0]["subject"], sent[-1]["subject"], len(sent)] == ["2", str(KEPT + 1), KEPT]
 
 
 async def test_model_repeats_the_last_user_message(client: httpx.AsyncClient) -> None:
