@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.alarms import Alarm, Alarms
 from service.caller import request_id
 from service.logs import Log
 from service.metrics import WebMetrics
 from service.signature import headers_of
 
 SLOW_S = 1.0
+ALARMING_S = 3.0
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -26,6 +28,7 @@ class Stopwatch:
     """The known paths; all others share one label."""
     metrics: WebMetrics
     log: Log
+    alarms: Alarms
     clock: Callable[[], float] = time.perf_counter
 
     def observe(self, method: str, path: str, status: int, request_id: str, started: float) -> None:
@@ -43,6 +46,8 @@ class Stopwatch:
                 status=status,
                 durationMs=round(duration_s * 1000),
             )
+        if duration_s > ALARMING_S:
+            self.alarms.raise_alarm(Alarm.SLOW_REQUEST, path=path, durationMs=round(duration_s * 1000))
 
 
 class RequestContext:
@@ -72,5 +77,6 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except Exception as error:  # the app has answered 500 already; this is where it is told
             self._log.error("Request failed", requestId=its_id, exc_info=error)
+            self._stopwatch.alarms.report_error("Request failed", error)
         finally:
             self._stopwatch.observe(scope["method"], scope["path"], status, its_id, started)

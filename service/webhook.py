@@ -16,13 +16,16 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from service.admission import Admission, Admitted, Arrival, Verdict
+from service.alarms import Alarm, Alarms
+from service.blocklist import Blocklist
 from service.body import ClientGone, read_bounded
 from service.caller import client_address, lane_name
 from service.event import Message, Unwanted, parse_event
 from service.lanes import LaneName
+from service.last_seen import LastSeen
 from service.logs import Log, Pseudonyms, Tell
 from service.metrics import WebMetrics
-from service.rejected import RateLimited, Rejected, StaleEvent, Unauthorized
+from service.rejected import Blocked, Malformed, RateLimited, Rejected, StaleEvent, Unauthorized
 from service.signature import Headers, Secrets, headers_of
 
 PATH = "/api/webhooks/whatsapp"
@@ -71,9 +74,13 @@ class Webhook:
     secrets: Secrets
     limits: Limits
     admissions: Mapping[LaneName, Admission]
+    blocklist: Blocklist
+    sessions: LastSeen
+    tenants: LastSeen
     trust_proxy: bool
     pseudonyms: Pseudonyms
     metrics: WebMetrics
+    alarms: Alarms
     tell: Tell
     log: Log
 
@@ -82,6 +89,7 @@ class Webhook:
         lane, received_ms = lane_name(delivery.headers), time.time_ns() // 1_000_000
         self._tell(delivery, lane, "received", {"bytes": len(delivery.body)})
         try:
+            address = self._let_in(delivery)
             message = self._verified(delivery, received_ms)
         except Rejected as rejection:
             answer(self._refuse(delivery, lane, rejection))
@@ -90,10 +98,23 @@ class Webhook:
         if message is None or unwanted:
             answer(self._ignore(delivery, lane, unwanted or Unwanted.NOT_A_MESSAGE))
             return
-        arrival = self._arrival(delivery, message, received_ms)
+        if lane is LaneName.LIVE:
+            self.sessions.note(message.session, received_ms)
+            self.tenants.note(message.tenant, received_ms)
+        arrival = self._arrival(delivery, message, address, received_ms)
         self.admissions[lane].admit(
             arrival, lambda verdict: answer(self._settle(delivery, lane, message, arrival.chat, verdict))
         )
+
+    def _let_in(self, delivery: Delivery) -> str:
+        """The address of whoever sent it, if it is not blocked."""
+        address = self._address(delivery)
+        if self.blocklist.blocks(address):
+            raise Blocked("this address is blocked")
+        return address
+
+    def _address(self, delivery: Delivery) -> str:
+        return client_address(delivery.headers, delivery.peer, trust_proxy=self.trust_proxy)
 
     def _verified(self, delivery: Delivery, now_ms: int) -> Message | None:
         """The message, if whoever sent it has our secret and sent it now; None if the event is no message."""
@@ -106,12 +127,12 @@ class Webhook:
                 raise StaleEvent(f"the event's time is {age_s:.0f} s away from ours")
         return message
 
-    def _arrival(self, delivery: Delivery, message: Message, received_ms: int) -> Arrival:
+    def _arrival(self, delivery: Delivery, message: Message, address: str, received_ms: int) -> Arrival:
         return Arrival(
             body=delivery.body,
             identity=message.identity,
             chat=self.pseudonyms.of(message.chat_id),
-            address=client_address(delivery.headers, delivery.peer, trust_proxy=self.trust_proxy),
+            address=address,
             request_id=delivery.request_id,
             received_ms=received_ms,
         )
@@ -138,13 +159,15 @@ class Webhook:
         """One line in the runbook's words, where what concerns security says so; and the answer."""
         self.metrics.count_webhook(rejection.code, lane)
         msg, fields = _wording(rejection)
+        if (alarm := _alarm(rejection)) is not None:
+            self.alarms.raise_alarm(alarm, code=rejection.code)
         self.log.warning(
             msg,
             webhook=True,
             _event="failed",
             requestId=delivery.request_id,
             lane=lane.value,
-            ip=client_address(delivery.headers, delivery.peer, trust_proxy=self.trust_proxy),
+            ip=self._address(delivery),
             reason=rejection.message,
             **fields,
         )
@@ -197,4 +220,15 @@ def _wording(rejection: Rejected) -> tuple[str, dict[str, object]]:
         return "Invalid webhook signature", {"security": True, "action": rejection.code}
     if isinstance(rejection, RateLimited):
         return "Rate limit exceeded for IP", {"security": True, "action": "rate_limit"}
+    if isinstance(rejection, Blocked):
+        return "Webhook from a blocked address", {"security": True, "action": rejection.code}
     return "Webhook refused", {"code": rejection.code}
+
+
+def _alarm(rejection: Rejected) -> Alarm | None:
+    """What a person should hear of it, if anything."""
+    if isinstance(rejection, Unauthorized):
+        return Alarm.SIGNATURE_FAILURES
+    if isinstance(rejection, RateLimited):
+        return Alarm.RATE_LIMITED
+    return Alarm.INVALID_PAYLOAD if isinstance(rejection, Malformed) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -15,10 +16,11 @@ from pydantic import SecretStr
 from service.admission import StreamAdmission
 from service.alarms import Alarm, Alarms
 from service.answering import Answering
+from service.blocklist import Blocklist
 from service.chats import Chats
 from service.convex_database import ConvexDatabase, convex_session
 from service.database import Database
-from service.figures import FigureMetrics, Figures
+from service.figures import FigureMetrics, Figures, Tenants
 from service.headroom import Headroom
 from service.health import Health, State
 from service.inbox import Inbox, RetryPolicy
@@ -38,7 +40,7 @@ from service.resend import ATTEMPT_S, Resend
 from service.sentry import SentryOptions, open_alarms
 from service.settings import Settings, WebSettings, WorkerSettings
 from service.signature import Secrets
-from service.silence import ASK_S, SilenceWatch
+from service.silence import ASK_S, Sessions, SilenceWatch
 from service.store import Store
 from service.upstash_store import UpstashStore
 from service.web import PATHS, Draining, InngestState, Web
@@ -60,7 +62,7 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
         store = open_store(settings, stack, StoreMetrics(metrics.registry))
         database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
         yield Web(
-            webhook=_webhook(settings, store, metrics, tell),
+            webhook=_webhook(settings, store, metrics, tell, alarms, stack),
             health=_health(settings, store, database, alarms, stack),
             figures=Figures(store, (LIVE, gate_lane(settings.release)), FigureMetrics(metrics.registry)),
             store=store,
@@ -68,7 +70,7 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
             draining=draining,
             inngest=InngestState(bool(settings.inngest_event_key), bool(settings.inngest_signing_key)),
             metrics=metrics,
-            stopwatch=Stopwatch(PATHS, metrics, structlog.get_logger()),
+            stopwatch=Stopwatch(PATHS, metrics, structlog.get_logger(), alarms),
             log=structlog.get_logger(),
         )
 
@@ -194,7 +196,14 @@ def _waha_headers(settings: Settings) -> dict[str, str]:
     return {"X-Api-Key": _plain(settings.waha_api_key)} if settings.waha_api_key else {}
 
 
-def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics, tell: Tell) -> Webhook:
+def _webhook(
+    settings: WebSettings,
+    store: Store,
+    metrics: WebMetrics,
+    tell: Tell,
+    alarms: Alarms,
+    stack: AsyncExitStack,
+) -> Webhook:
     secret = _plain(settings.waha_webhook_secret)
     retired = _plain(settings.waha_webhook_secret_previous).splitlines()
     headroom = Headroom(store)
@@ -213,12 +222,23 @@ def _webhook(settings: WebSettings, store: Store, metrics: WebMetrics, tell: Tel
         secrets=Secrets([part.encode() for part in (secret, *retired) if part]),
         limits=Limits(settings.max_body_bytes, settings.body_timeout_s, settings.webhook_tolerance_s),
         admissions=admissions,
+        blocklist=_open_blocklist(settings, store, stack),
+        sessions=Sessions(store),
+        tenants=Tenants(store),
         trust_proxy=settings.trust_proxy,
         pseudonyms=Pseudonyms(_plain(settings.pseudonym_key) or secret),
         metrics=metrics,
+        alarms=alarms,
         tell=tell,
         log=structlog.get_logger(),
     )
+
+
+def _open_blocklist(settings: WebSettings, store: Store, stack: AsyncExitStack) -> Blocklist:
+    blocklist = Blocklist(refresh_s=settings.blocklist_refresh_s, log=structlog.get_logger())
+    refreshing = asyncio.create_task(blocklist.refresh_forever(store))
+    stack.callback(refreshing.cancel)
+    return blocklist
 
 
 def _health(
