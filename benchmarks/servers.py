@@ -43,7 +43,7 @@ Serve = Callable[[Path], AbstractContextManager[Served]]
 def data_folder(within: Path) -> Iterator[Path]:
     """A folder for Redis's files and the logs, gone with the block. Not in /tmp: that may be memory."""
     within.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=within))
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=within)).resolve()
     try:
         yield folder
     finally:
