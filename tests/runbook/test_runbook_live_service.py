@@ -1,0 +1,157 @@
+"""Which container is asked, how, and what an operator is told when it does not answer."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import docker
+import pytest
+from fake_engine import FakeEngine
+from fake_service import FakeInside, answering, service
+
+from infra.containers import ContainerGone
+from infra.errors import Refused
+from runbook.errors import RunbookError
+from runbook.live_service import Service, live_service
+
+
+class Stack:
+    """An engine with containers, and what the service in each worker says of who is live."""
+
+    def __init__(self) -> None:
+        self.engine = FakeEngine()
+        self.live: dict[str, FakeInside] = {}
+
+    def add(
+        self, role: str, release: str, *, live: str | None = "", stack: str = "dev", number: int = 1
+    ) -> str:
+        """One more container; its name."""
+        name = f"runbook-{stack}-{role}-{number}-{release}"
+        self.engine.containers.add(name, stack).labels |= {
+            "runbook.role": role,
+            "runbook.release": release,
+        }
+        self.live[name] = answering({"live_release": live, "lanes": []})
+        self.live[name].name = name
+        return name
+
+    def service(self, stack: str = "dev") -> Service:
+        """The one that the verbs would ask."""
+        engine = cast(docker.DockerClient, self.engine)
+        return live_service(stack, engine, lambda name: self.live[name])
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """Nothing runs yet."""
+    return Stack()
+
+
+def test_the_only_release_s_worker_is_asked(stack: Stack) -> None:
+    """No other role, no other stack; and not before there is something to ask."""
+    for role in ("web", "redis", "proxy"):
+        stack.add(role, "r-1")
+    stack.add("worker", "r-9", stack="other")
+    name = stack.add("worker", "r-1")
+    found = stack.service("runbook/dev")
+    assert (found.worker.name, found.releases) == (name, ("r-1",))
+    assert all(not inside.ran for inside in stack.live.values())
+
+
+def test_of_two_releases_the_live_one_is_asked(stack: Stack) -> None:
+    """During an update; Redis knows who is live, and any worker can tell."""
+    stack.add("worker", "r-1", live="r-2")
+    name = stack.add("worker", "r-2", live="r-2")
+    found = stack.service()
+    assert (found.worker.name, found.releases) == (name, ("r-1", "r-2"))
+
+
+def test_a_release_that_does_not_work_does_not_hide_the_live_one(stack: Stack) -> None:
+    """A candidate that its gate refused may not even start."""
+    broken = stack.add("worker", "r-1")
+    stack.live[broken].outputs = [(1, "Traceback …")]
+    name = stack.add("worker", "r-2", live="r-2")
+    assert stack.service().worker.name == name
+
+
+def test_no_worker_is_an_error(stack: Stack) -> None:
+    """The stack was never made, or its containers were removed."""
+    stack.add("web", "r-1")
+    with pytest.raises(RunbookError, match="no worker of stack dev runs") as refusal:
+        stack.service()
+    assert "bin/runbook up" in refusal.value.hint
+
+
+@pytest.mark.parametrize("live", [None, "r-3"])
+def test_no_worker_of_the_live_release_is_an_error(stack: Stack, live: str | None) -> None:
+    """Which those are that run is said."""
+    stack.add("worker", "r-1", live=live)
+    stack.add("worker", "r-2", live=live)
+    with pytest.raises(RunbookError, match="r-1, r-2") as refusal:
+        stack.service()
+    assert (live or "none yet") in refusal.value.message
+
+
+def test_arguments_reach_the_engine_as_a_list() -> None:
+    """Nothing of them is read by a shell, nor as an option where it is none."""
+    inside = answering({})
+    evil = '-x\'; $(reboot) "`id`"\n'
+    service(inside).ask("tenants", "show", "--flag", about=[evil])
+    assert inside.ran == [["python3", "-m", "service", "tenants", "show", "--json", "--flag", "--", evil]]
+
+
+def test_the_answer_is_the_last_line() -> None:
+    """What stands above it are warnings of libraries."""
+    inside = FakeInside(outputs=[(0, 'DeprecationWarning: {"a": 0}\n\n{"a": 1}\n')])
+    assert service(inside).ask("queue", "show") == {"a": 1}
+
+
+def test_a_refusal_is_passed_on() -> None:
+    """In the service's own words."""
+    inside = FakeInside(
+        outputs=[(1, json.dumps({"error": "Redis is away: gone", "hint": "see whether it runs"}))]
+    )
+    with pytest.raises(RunbookError, match="Redis is away: gone") as refusal:
+        service(inside).ask("queue", "show")
+    assert refusal.value.hint == "see whether it runs"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ContainerGone("there is no container x"), Refused("container x does not run: it is paused")],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_container_that_is_gone_is_words(failure: Refused) -> None:
+    """An update may have replaced it since it was found."""
+    with pytest.raises(RunbookError, match="container x") as refusal:
+        service(FakeInside(failure=failure)).ask("queue", "show")
+    assert "run the same command again" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "output"),
+    [
+        (0, ""),
+        (0, "[]"),
+        (137, ""),
+        (1, "Traceback\nValueError: hello, this is a text"),
+        (1, '{"error'),
+        (126, "OCI runtime exec failed"),
+    ],
+)
+def test_no_answer_is_an_error_without_the_output(code: int, output: str) -> None:
+    """The end of a traceback may quote a message."""
+    with pytest.raises(RunbookError, match=f"exit code {code} and no answer") as refusal:
+        service(FakeInside(outputs=[(code, output)])).ask("queue", "show")
+    assert "docker logs" in refusal.value.hint
+    assert "hello" not in refusal.value.message + refusal.value.hint
+
+
+def test_an_older_release_does_not_know_the_command() -> None:
+    """It ends with its usage: that is quoted, and how to come by one that does."""
+    usage = "usage: python -m service web | worker\nSettings come from the environment."
+    with pytest.raises(RunbookError, match="does not take `queue show`") as refusal:
+        service(FakeInside(outputs=[(2, usage)])).ask("queue", "show")
+    assert "Settings come from the environment." in refusal.value.message
+    assert "bin/runbook up" in refusal.value.hint
