@@ -162,7 +162,7 @@ def test_some_redis_is_needed(environment: pytest.MonkeyPatch) -> None:
     assert line.endswith("or UPSTASH_REDIS_REST_URL and _TOKEN instead")
 
 
-@pytest.mark.parametrize(("name", "state"), zip(UPSTASH, ("missing", "set"), strict=True))
+@pytest.mark.parametrize(("name", "state"), list(zip(UPSTASH, ("missing", "set"), strict=True)))
 def test_half_of_upstash_is_refused(environment: pytest.MonkeyPatch, name: str, state: str) -> None:
     """The URL without the token or the token without the URL is a mistake, whatever else there is."""
     environment.setenv(name, UPSTASH[name])
