@@ -9,8 +9,9 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from service.alarms import Alarm, Alarms, NoAlarms
 from service.health import Health, State
-from service.probes import configured, http_probe, sentry_state
+from service.probes import configured, http_probe
 
 
 async def fine() -> None:
@@ -31,10 +32,15 @@ class Clock:
         return self.now
 
 
-def build(logs: LogCapture | None = None, clock: Clock | None = None, timeout_s: float = 2.0) -> Health:
+def build(
+    logs: LogCapture | None = None,
+    clock: Clock | None = None,
+    timeout_s: float = 2.0,
+    alarms: Alarms | None = None,
+) -> Health:
     """An empty registry."""
     log = structlog.wrap_logger(None, processors=[logs or LogCapture()])
-    return Health(log, timeout_s=timeout_s, clock=clock or Clock())
+    return Health(log, alarms, timeout_s=timeout_s, clock=clock or Clock())
 
 
 async def test_report_is_the_runbooks_json() -> None:
@@ -128,6 +134,77 @@ async def test_flood_costs_one_probe_a_second() -> None:
     assert count == 2
 
 
+async def test_a_thousand_share_one_hanging_probe() -> None:
+    """While Redis hangs, many who ask at once cause one probe, and all have their answer within 5 s."""
+    count = 0
+
+    async def hanging() -> None:
+        nonlocal count
+        count += 1
+        await asyncio.Event().wait()
+
+    health = build()
+    health.probe("redis", hanging, critical=True)
+    async with asyncio.timeout(5):
+        reports = await asyncio.gather(*(health.report() for _ in range(1000)))
+    assert count == 1
+    assert {report.http_status for report in reports} == {503}
+
+
+async def test_probe_that_ignores_its_end_is_left_behind() -> None:
+    """A probe that swallows its cancellation is down in time, and not begun again while it still hangs."""
+    count, released = 0, asyncio.Event()
+
+    async def deaf() -> None:
+        nonlocal count
+        count += 1
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    clock = Clock()
+    health = build(clock=clock, timeout_s=0.05)
+    health.probe("waha", deaf, critical=True)
+    async with asyncio.timeout(2):
+        first = await health.report()
+        clock.now += 2
+        second = await health.report()
+    released.set()
+    assert [report.services["waha"].state for report in (first, second)] == [State.DOWN, State.DOWN]
+    assert count == 1
+
+
+async def test_who_gives_up_leaves_the_others_their_report() -> None:
+    """A client that hangs up does not end the probing that others wait for."""
+    going = asyncio.Event()
+    health = build()
+    health.probe("redis", going.wait, critical=True)
+    leaving, staying = asyncio.create_task(health.report()), asyncio.create_task(health.report())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    going.set()
+    async with asyncio.timeout(2):
+        assert (await staying).status == "healthy"
+
+
+async def test_what_is_down_raises_its_alarm() -> None:
+    """A probe that fails raises the alarm it was given, one that passes raises none."""
+    raised: list[tuple[Alarm, dict[str, str | int | float]]] = []
+
+    class Heard(NoAlarms):
+        def raise_alarm(self, alarm: Alarm, **fields: str | int | float) -> None:
+            raised.append((alarm, fields))
+
+    health = build(alarms=Heard())
+    health.probe("database", broken, critical=True, alarm=Alarm.DATABASE_DOWN)
+    health.probe("waha", fine, critical=True, alarm=Alarm.WAHA_UNREACHABLE)
+    await health.report()
+    assert raised == [(Alarm.DATABASE_DOWN, {"service": "database", "error": "ConnectionError"})]
+
+
 async def test_failure_is_logged_in_the_runbooks_words() -> None:
     """The line names the service and the message given for it."""
     logs = LogCapture()
@@ -156,24 +233,6 @@ async def test_http_probe_wants_2xx(status: int, up: bool) -> None:
     health.probe("waha", http_probe(client, "/ping"), critical=True)
     assert ((await health.report()).http_status == 200) is up
     assert asked == [("GET", "/ping", "key")]
-
-
-@pytest.mark.parametrize(
-    ("dsn", "state"),
-    [
-        (None, State.NOT_CONFIGURED),
-        ("", State.NOT_CONFIGURED),
-        ("https://key@o1.ingest.sentry.io/42", State.CONFIGURED),
-        ("http://key@sentry:9000/path/42", State.CONFIGURED),
-        ("https://o1.ingest.sentry.io/42", State.DOWN),
-        ("https://key@o1.ingest.sentry.io/", State.DOWN),
-        ("nonsense", State.DOWN),
-        ("https://key@[::1/42", State.DOWN),
-    ],
-)
-def test_sentry_is_judged_by_its_dsn(dsn: str | None, state: State) -> None:
-    """A DSN that cannot work is down, and never an error."""
-    assert sentry_state(dsn) is state
 
 
 def test_configured_needs_all_its_values() -> None:

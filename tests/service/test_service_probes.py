@@ -1,0 +1,76 @@
+"""Probes: Sentry is judged by its DSN and by whether its host takes connections, and not asked each time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from service.health import Finding, Health, State
+from service.probes import Remembered, add_sentry, reach_probe
+
+
+async def sentry_finding(dsn: str) -> Finding:
+    """What the report says of Sentry."""
+    health = Health(structlog.wrap_logger(None, processors=[LogCapture()]))
+    add_sentry(health, dsn)
+    return (await health.report()).services["sentry"]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "state"),
+    [
+        ("", State.NOT_CONFIGURED),
+        ("https://o1.ingest.sentry.io/42", State.DOWN),
+        ("https://key@o1.ingest.sentry.io/", State.DOWN),
+        ("nonsense", State.DOWN),
+        ("https://key@[::1/42", State.DOWN),
+        ("https://key@host:port/42", State.DOWN),
+    ],
+)
+async def test_dsn_that_cannot_work_is_down(dsn: str, state: State) -> None:
+    """A DSN that the SDK would refuse is down without being probed, and never an error."""
+    assert await sentry_finding(dsn) == Finding(state)
+
+
+async def test_sentry_is_up_where_its_host_takes_connections() -> None:
+    """The same DSN is up while something listens there, and down when nothing does."""
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    dsn = f"http://key@127.0.0.1:{port}/42"
+    up = await sentry_finding(dsn)
+    server.close()
+    await server.wait_closed()
+    assert (up.state, (await sentry_finding(dsn)).state) == (State.UP, State.DOWN)
+
+
+async def test_host_that_only_listens_is_not_reached_over_tls() -> None:
+    """Without a handshake within a second an https host is not reached."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with asyncio.timeout(3):
+            with pytest.raises(TimeoutError):
+                await reach_probe("127.0.0.1", silent.getsockname()[1], tls=True)()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_result_is_remembered(fails: bool) -> None:
+    """Within its time the first result holds, good or bad; after it the check is asked again."""
+    asked, now = 0, [0.0]
+
+    async def check() -> None:
+        nonlocal asked
+        asked += 1
+        if fails:
+            raise ConnectionError
+
+    remembered = Remembered(check, 30, lambda: now[0])
+    failures = 0
+    for now[0] in (0.0, 29.0, 31.0):
+        try:
+            await remembered()
+        except ConnectionError:
+            failures += 1
+    assert (asked, failures) == (2, 3 if fails else 0)
