@@ -25,8 +25,10 @@ from structlog.testing import LogCapture
 
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
 from service.admission import Admitted, Arrival, Done
+from service.alarms import Alarm
+from service.blocklist import Blocklist
 from service.event import parse_event
-from service.figures import FigureMetrics, Figures
+from service.figures import FigureMetrics, Figures, Tenants
 from service.health import Health
 from service.lanes import LIVE, Lane, gate_lane
 from service.logs import Pseudonyms
@@ -34,6 +36,7 @@ from service.metrics import WebMetrics
 from service.middleware import Stopwatch
 from service.rejected import Rejected
 from service.signature import Secrets
+from service.silence import Sessions
 from service.store import Store
 from service.web import PATHS, Draining, InngestState, Web
 from service.webhook import Limits, Webhook
@@ -166,6 +169,20 @@ class FakeAdmission:
 
 
 @dataclass
+class RecordedAlarms:
+    """What a person would have been told of."""
+
+    raised: list[tuple[Alarm, dict[str, str | int | float]]] = field(default_factory=list)
+    errors: list[tuple[str, BaseException]] = field(default_factory=list)
+
+    def raise_alarm(self, alarm: Alarm, **fields: str | int | float) -> None:
+        self.raised.append((alarm, fields))
+
+    def report_error(self, what: str, error: BaseException) -> None:
+        self.errors.append((what, error))
+
+
+@dataclass
 class Fixture:
     """A web application built from fakes, with what the tests look at; `admission` is the live lane's."""
 
@@ -174,6 +191,7 @@ class Fixture:
     admission: FakeAdmission
     logs: LogCapture
     told: list[dict[str, Any]]
+    alarms: RecordedAlarms
 
     def lines(self, msg: str) -> list[dict[str, Any]]:
         """The log lines with this message."""
@@ -184,16 +202,20 @@ def build_web(store: Store, *, admission: Any = None, trust_proxy: bool = False)
     """The real application over *store*, with fake admissions unless another is given for both lanes."""
     logs, told = LogCapture(), list[dict[str, Any]]()
     log = structlog.wrap_logger(None, processors=[logs])
-    metrics = WebMetrics(CollectorRegistry())
+    metrics, alarms = WebMetrics(CollectorRegistry()), RecordedAlarms()
     fakes = [FakeAdmission(LIVE), FakeAdmission(gate_lane(RELEASE))]
     fakes[1].taken = fakes[0].taken
     webhook = Webhook(
         secrets=Secrets([SECRET.encode(), RETIRED.encode()]),
         limits=LIMITS,
         admissions={fake.lane.name: admission or fake for fake in fakes},
+        blocklist=Blocklist(refresh_s=60, log=log),
+        sessions=Sessions(store),
+        tenants=Tenants(store),
         trust_proxy=trust_proxy,
         pseudonyms=Pseudonyms(SECRET),
         metrics=metrics,
+        alarms=alarms,
         tell=told.append,
         log=log,
     )
@@ -206,10 +228,10 @@ def build_web(store: Store, *, admission: Any = None, trust_proxy: bool = False)
         draining=Draining(),
         inngest=InngestState(has_event_key=True, has_signing_key=False),
         metrics=metrics,
-        stopwatch=Stopwatch(PATHS, metrics, log),
+        stopwatch=Stopwatch(PATHS, metrics, log, alarms),
         log=log,
     )
-    return Fixture(web, web.app(), fakes[0], logs, told)
+    return Fixture(web, web.app(), fakes[0], logs, told, alarms)
 
 
 @dataclass

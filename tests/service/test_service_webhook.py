@@ -14,10 +14,20 @@ from service_kit import LIMITS, NO_REDIS, Fixture, RawHeaders, build_web, call, 
 from starlette.types import Message
 
 from contracts.webhook import LANE_HEADER, WEBHOOK_PATH, encode, message_event
+from service.alarms import Alarm
 from service.body import DISCARD, read_bounded
 from service.lanes import LIVE, LaneName
 from service.redis_store import RedisStore
-from service.rejected import BodyTimeout, QueueFull, RateLimited, Rejected, TooLarge, Unavailable
+from service.rejected import (
+    BodyTimeout,
+    InvalidSignature,
+    Malformed,
+    QueueFull,
+    RateLimited,
+    Rejected,
+    TooLarge,
+    Unavailable,
+)
 
 CHAT = "15551234567@c.us"
 
@@ -108,6 +118,34 @@ async def test_rate_limit_is_logged_in_the_runbooks_words(web: Fixture) -> None:
     await post(web.app, event())
     (line,) = web.lines("Rate limit exceeded for IP")
     assert (line["security"], line["action"], line["ip"]) == (True, "rate_limit", "192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "alarm"),
+    [
+        (RateLimited("x", retry_after_s=7), Alarm.RATE_LIMITED),
+        (InvalidSignature("x"), Alarm.SIGNATURE_FAILURES),
+        (Malformed("x"), Alarm.INVALID_PAYLOAD),
+        (QueueFull("x", retry_after_s=5), None),
+    ],
+)
+async def test_refusals_that_concern_a_person_are_alarms(
+    web: Fixture, refusal: Rejected, alarm: Alarm | None
+) -> None:
+    """Rate limits, wrong signatures and wrong payloads are told of; a full queue shows in the metrics."""
+    web.admission.refusal = refusal
+    await post(web.app, event())
+    assert [raised for raised, _ in web.alarms.raised] == ([alarm] if alarm else [])
+
+
+async def test_blocked_address_is_403(web: Fixture) -> None:
+    """Nothing of what a blocked address sends is looked at; the line says so as a matter of security."""
+    web.web.webhook.blocklist._put_in_force(frozenset([b"192.0.2.0/24"]))
+    answer = await post(web.app, event())
+    assert (answer.status, answer.json["error"]["code"]) == (403, "blocked")
+    (line,) = web.lines("Webhook from a blocked address")
+    assert (line["security"], line["action"], line["ip"]) == (True, "blocked", "192.0.2.7")
+    assert (web.admission.taken, outcomes(web)) == ([], {"blocked": 1.0})
 
 
 async def test_lines_tell_the_way_of_a_message(web: Fixture) -> None:

@@ -1,0 +1,206 @@
+"""The short way of a webhook: over real connections, the same answers as by ASGI, whichever way is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import uvicorn
+from service_kit import Fixture, event, signed
+
+from contracts.webhook import WEBHOOK_PATH
+from service import webhook
+from service.direct import WebhookProtocol
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+
+
+class Server(uvicorn.Server):
+    """A server in this event loop, which leaves the test's signals alone."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens at."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+
+@pytest.fixture
+async def server(web: Fixture) -> AsyncIterator[Server]:
+    """The web application behind its own protocol, at a free port."""
+    protocol: Any = partial(WebhookProtocol, webhook=web.web.webhook, stopwatch=web.web.stopwatch)
+    config = uvicorn.Config(
+        web.app, port=0, http=protocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=1
+    )
+    server = Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    yield server
+    await server.shutdown()
+
+
+@asynccontextmanager
+async def connection(server: Server) -> AsyncIterator[tuple[Reader, Writer]]:
+    """A connection to *server*."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    yield reader, writer
+    writer.close()
+
+
+def request(body: bytes, *more: bytes, version: bytes = b"1.1", framed: bool = True) -> bytes:
+    """A signed webhook as sent, with *more* header lines."""
+    lines = [b"POST " + WEBHOOK_PATH.encode() + b" HTTP/" + version, b"Host: test", *more]
+    lines += [b": ".join(header) for header in signed(body)]
+    if framed:
+        return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunk])
+
+
+async def answer(reader: Reader) -> tuple[int, bytes, bytes]:
+    """The next answer on a connection: status, head, body."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length
+    return int(head.split()[1]), head, await reader.readexactly(int(length[1]))
+
+
+@pytest.fixture
+def went_by_asgi(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each webhook that came through ASGI."""
+    seen: list[int] = []
+    original = webhook.Webhook.__call__
+
+    async def counted(self: webhook.Webhook, *arguments: Any) -> None:
+        seen.append(1)
+        await original(self, *arguments)
+
+    monkeypatch.setattr(webhook.Webhook, "__call__", counted)
+    return seen
+
+
+async def test_whole_webhook_goes_directly(server: Server, web: Fixture, went_by_asgi: list[int]) -> None:
+    """It is answered with all headers, on a connection that stays open for the next."""
+    async with connection(server) as (reader, writer):
+        for _ in range(2):
+            body = event()
+            writer.write(request(body))
+            status, head, content = await answer(reader)
+            assert (status, b"x-request-id" in head, b"accepted" in content) == (202, True, True)
+    assert [taken.body for _, taken in web.admission.taken][-1] == body
+    assert (len(web.admission.taken), went_by_asgi) == (2, [])
+
+
+async def test_split_anywhere_it_is_the_same(server: Server, web: Fixture) -> None:
+    """Wherever the network cuts a webhook in two, it is taken whole."""
+    whole = request(event("hi"))
+    async with connection(server) as (reader, writer):
+        for place in range(1, len(whole), 7):
+            body = event("hi")
+            whole = request(body)
+            writer.write(whole[:place])
+            await writer.drain()
+            await asyncio.sleep(0)  # the server reads in the same loop: let it
+            writer.write(whole[place:])
+            assert (await answer(reader))[0] == 202
+            assert web.admission.taken[-1][1].body == body
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(partial(request, framed=False), id="chunked"),
+        pytest.param(lambda body: request(body, b"Connection: close"), id="last request"),
+        pytest.param(lambda body: request(body, version=b"1.0"), id="HTTP/1.0"),
+    ],
+)
+async def test_unusual_webhook_is_the_same(server: Server, web: Fixture, make: Any) -> None:
+    """Whatever is unusual about the request, the webhook is taken once and answered."""
+    body = event()
+    async with connection(server) as (reader, writer):
+        writer.write(make(body))
+        assert (await answer(reader))[0] == 202
+    assert [taken.body for _, taken in web.admission.taken] == [body]
+
+
+async def test_expecting_client_is_told_to_continue(server: Server, web: Fixture) -> None:
+    """A client that asks first is answered 100, then 202."""
+    body = event()
+    head, _, _ = request(body, b"Expect: 100-continue").partition(b"\r\n\r\n")
+    async with connection(server) as (reader, writer):
+        writer.write(head + b"\r\n\r\n")
+        assert b"100 Continue" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.write(body)
+        assert (await answer(reader))[0] == 202
+    assert len(web.admission.taken) == 1
+
+
+async def test_pipelined_requests_are_answered_in_order(server: Server, web: Fixture) -> None:
+    """Of several requests in one packet each gets its own answer, in the order they came."""
+    bodies = [event(message_id=f"A{number}") for number in range(3)]
+    health = b"GET /api/health/live HTTP/1.1\r\nHost: test\r\n\r\n"
+    async with connection(server) as (reader, writer):
+        writer.write(request(bodies[0]) + health + request(bodies[1]) + request(bodies[2]))
+        contents = [(await answer(reader))[2] for _ in range(4)]
+    found = [re.search(rb"A\d|live", content) for content in contents]
+    assert [it[0] if it else None for it in found] == [b"A0", b"live", b"A1", b"A2"]
+
+
+async def test_refusal_is_the_same_by_either_way(server: Server, went_by_asgi: list[int]) -> None:
+    """A wrong signature is the same JSON 401 by either way."""
+    wrong = request(event()).replace(b"x-webhook-hmac: ", b"x-webhook-hmac: 0")
+    async with connection(server) as (reader, writer):
+        writer.write(wrong)
+        directly = await answer(reader)
+        writer.write(wrong.replace(b"Host: test", b"Host: test\r\nConnection: close"))
+        by_asgi = await answer(reader)
+    assert (directly[0], directly[2]) == (by_asgi[0], by_asgi[2])
+    assert (directly[0], len(went_by_asgi)) == (401, 1)
+
+
+async def test_idle_connection_is_closed(server: Server) -> None:
+    """A connection that nobody uses any more ends after the keep-alive time, and no sooner than it is idle."""
+    loop = asyncio.get_running_loop()
+    async with connection(server) as (reader, writer):
+        for _ in range(2):
+            writer.write(request(event()))
+            await answer(reader)
+        began = loop.time()
+        assert await asyncio.wait_for(reader.read(1), 5) == b""
+        assert loop.time() - began > 0.9
+
+
+async def test_client_that_left_is_not_waited_for(server: Server, web: Fixture) -> None:
+    """Its message is taken, the answer goes nowhere, and nothing breaks."""
+    held: list[Any] = []
+
+    class Holding:
+        def admit(self, arrival: Any, done: Any) -> None:
+            held.append(done)
+
+    object.__setattr__(
+        web.web.webhook, "admissions", {lane: Holding() for lane in web.web.webhook.admissions}
+    )
+    async with connection(server) as (_, writer):
+        writer.write(request(event()))
+        async with asyncio.timeout(5):
+            while not held:  # noqa: ASYNC110 - a turn of the loop is all there is to wait for
+                await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while server.server_state.connections:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+    held[0](webhook.Admitted.ACCEPTED)
+    assert web.lines("Request failed") == []
+
+
+async def test_no_http_is_400(server: Server) -> None:
+    """What is no HTTP is told so, and the connection closed."""
+    async with connection(server) as (reader, writer):
+        writer.write(b"\x16\x03\x01hello\r\n\r\n")
+        assert (await answer(reader))[0] == 400
+        assert await asyncio.wait_for(reader.read(1), 5) == b""
