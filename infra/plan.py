@@ -15,7 +15,7 @@ from infra.python_site import ensure_site
 from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
 
-MADE = {"REDIS_URL"}
+MADE = {"REDIS_URL", "PSEUDONYM_KEY"}
 """Secrets of the service that the infrastructure makes itself."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pulumi
 import pulumi_docker as docker
 
@@ -20,7 +22,7 @@ from infra.haproxy_config import RouteName
 from infra.manifest import BUILD, Manifest
 from infra.plan import Plan, read_plan
 from infra.provenance import provenance
-from infra.stack_config import REDIS_PASSWORD, StackConfig, read_stack_config
+from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY, StackConfig, read_stack_config
 
 
 def deploy() -> None:
@@ -34,7 +36,7 @@ def deploy() -> None:
     before: list[pulumi.Resource] = [redis]
     if plan.sandbox_context:
         before.append(Sandbox(SandboxArgs(place, plan.sandbox_context, packages)))
-    release = _release(plan, place, packages, redis, before)
+    release = _release(config, plan, place, packages, redis, before)
 
     def route(name: RouteName, after: pulumi.Resource) -> Route:
         return Route(
@@ -99,6 +101,7 @@ def _packages(plan: Plan) -> pulumi.Output[str]:
 
 
 def _release(
+    config: StackConfig,
     plan: Plan,
     place: Place,
     packages: pulumi.Output[str],
@@ -110,9 +113,15 @@ def _release(
         place=place,
         manifest=plan.manifest,
         image=_image(plan, packages),
-        secrets={**secrets, "REDIS_URL": redis.url},
+        secrets={**secrets, "REDIS_URL": redis.url, "PSEUDONYM_KEY": _pseudonym_key(config)},
     )
     return Release(args, pulumi.ResourceOptions(depends_on=before))
+
+
+def _pseudonym_key(config: StackConfig) -> pulumi.Output[str]:
+    """The same for all releases of a stack: a chat keeps its stand-in whichever release has its messages."""
+    key = hmac.digest(config.secrets[RELEASE_KEY].encode(), b"pseudonyms", "sha256")
+    return pulumi.Output.secret(key.hex())
 
 
 def _image(plan: Plan, packages: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -19,8 +19,8 @@ from service.settings import SECRET_NAMES
 secrets = typer.Typer(help="Get, set and list the stack's secrets.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Its name in the environment, for example WAHA_API_KEY.")]
 
-SETTABLE = SECRET_NAMES - {"REDIS_URL"}
-"""The service's secrets, except the one that the infrastructure makes."""
+SETTABLE = SECRET_NAMES - {"REDIS_URL", "PSEUDONYM_KEY"}
+"""The service's secrets, except those that the infrastructure makes."""
 
 
 @secrets.command("list")

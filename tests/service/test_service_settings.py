@@ -67,6 +67,8 @@ def test_secret_names_are_the_secrets() -> None:
     assert {
         "REDIS_URL",
         "WAHA_WEBHOOK_SECRET",
+        "WAHA_WEBHOOK_SECRET_PREVIOUS",
+        "PSEUDONYM_KEY",
         "WAHA_API_KEY",
         "CLERK_SECRET_KEY",
         "CONVEX_DEPLOY_KEY",
@@ -233,3 +235,40 @@ def test_unknown_command_is_usage() -> None:
         [sys.executable, "-m", "service", "serve"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr.startswith("usage: ")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "tolerance_s"),
+    [
+        ({}, 2 * 15 + 8 * 15 + 300),
+        ({"WAHA_RETRIES_POLICY": "linear"}, 2 * 120 + 8 * 15 + 300),
+        ({"WAHA_RETRIES_POLICY": "exponential"}, 2 * (2**16 - 2) + 8 * 15 + 300),
+        ({"WEBHOOK_TOLERANCE_S": "3600"}, 3600),
+    ],
+)
+def test_tolerance_outlasts_the_senders_retries(
+    environment: pytest.MonkeyPatch, given: dict[str, str], tolerance_s: float
+) -> None:
+    """Without a tolerance given, it follows from how long WAHA was configured to go on."""
+    for name, value in given.items():
+        environment.setenv(name, value)
+    assert read_settings(WebSettings).webhook_tolerance_s == tolerance_s
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"WEBHOOK_TOLERANCE_S": "60"}, "got 60: WAHA's retries (constant, 15 times, 2 s) go on for 150 s"),
+        ({"WEBHOOK_TOLERANCE_S": "999999"}, "should be 150 to 172800 s, got 999999"),
+        ({"WAHA_RETRIES_POLICY": "exponential", "WAHA_RETRIES_ATTEMPTS": "17"}, "go on for 524420 s"),
+    ],
+)
+def test_tolerance_that_loses_messages_is_refused(
+    environment: pytest.MonkeyPatch, given: dict[str, str], named: str
+) -> None:
+    """A tolerance shorter than the retries, or longer than messages are remembered, does not start."""
+    for name, value in given.items():
+        environment.setenv(name, value)
+    with pytest.raises(SettingsError, match="^WEBHOOK_TOLERANCE_S: should be ") as refused:
+        read_settings(WebSettings)
+    assert named in str(refused.value)
