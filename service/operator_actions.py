@@ -8,6 +8,7 @@ from typing import Any
 
 from service.kept_messages import Kept, KeptMessages
 from service.operator_blocklist import BlockedNetworks, parse_network
+from service.operator_invitation import check_invitations, invite
 from service.operator_queue import Chosen, Worked, drop, list_kept, replay
 from service.operator_tenants import Accounts, parse_credits, parse_email, parse_tenant
 from service.operator_wiring import Tools
@@ -83,8 +84,13 @@ async def grant_credits(tools: Tools, asked: Namespace) -> dict[str, Any]:
 
 
 async def set_owner(tools: Tools, asked: Namespace) -> dict[str, Any]:
-    """Set who is told about an account."""
-    return await _accounts(tools).give_to(parse_tenant(asked.tenant), parse_email(asked.email))
+    """Set who is told about an account, and invite them if asked to."""
+    tenant, email = parse_tenant(asked.tenant), parse_email(asked.email)
+    app_url = check_invitations(tools.settings) if asked.invite else None
+    account = await _accounts(tools).give_to(tenant, email)
+    if app_url:
+        await invite(tools.mailer, tenant, email, app_url)
+    return {**account, "invited": asked.invite}
 
 
 def _accounts(tools: Tools) -> Accounts:

@@ -77,6 +77,7 @@ def _tenants(nouns: _Verbs[ArgumentParser]) -> None:
     owner = _verb(verbs, "owner", "set who is told about an account", actions.set_owner)
     owner.add_argument("tenant")
     owner.add_argument("email")
+    owner.add_argument("--invite", action="store_true", help="send them an invitation by mail")
 
 
 def _verb(

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from service.database import Database
+from service.mail import Mailer
 from service.measured_database import DatabaseMetrics
 from service.settings import Settings
 from service.store import Store
-from service.wiring import open_database, open_store
+from service.wiring import open_database, open_mailer, open_store
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Settings, Redis and the database. Both connect when they are first used."""
+    """Settings, and what they lead to: each connects when it is first used."""
 
     settings: Settings
     store: Store
     database: Database
+    mailer: Mailer
 
 
 @asynccontextmanager
@@ -30,4 +32,5 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
     async with AsyncExitStack() as stack:
         store = open_store(settings, stack)
         metrics = DatabaseMetrics(CollectorRegistry())  # nobody scrapes a command
-        yield Tools(settings, store, open_database(settings, store, stack, metrics))
+        database = open_database(settings, store, stack, metrics)
+        yield Tools(settings, store, database, open_mailer(settings, stack))

@@ -16,6 +16,7 @@ HEAD = ("tenant", "credits", "used", "reserved", "left", "owner")
 UNLIMITED = "unlimited"
 
 _TENANT = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _CREDITS = re.compile(r"[0-9]{1,13}|unlimited")
 
 
@@ -31,6 +32,12 @@ def _credits(given: str) -> str:
     return given
 
 
+def _email(given: str) -> str:
+    if not _EMAIL.fullmatch(given):
+        raise typer.BadParameter(f"{given!r} is no e-mail address, like owner@example.org")
+    return given
+
+
 tenants = typer.Typer(help="List tenants, grant credits, say who owns them.", no_args_is_help=True)
 Tenant = Annotated[
     str,
@@ -40,6 +47,8 @@ Credits = Annotated[
     str,
     typer.Argument(help="In all, used ones included; or the word `unlimited`.", callback=_credits),
 ]
+Email = Annotated[str, typer.Argument(help="Where notices go.", callback=_email)]
+Invite = Annotated[bool, typer.Option("--invite", help="Send them an invitation by mail too.")]
 
 
 @tenants.command("list")
@@ -71,12 +80,31 @@ def grant(
     stack: Stack = DEFAULT_STACK,
     as_json: Json = False,
 ) -> None:
-    """Set how many messages of a tenant are answered in all; opens its account if need be.
+    """Set how many messages are answered in all.
 
-    One credit is one answered message. What it has used already counts: `grant acme 100` leaves 100 less
-    that.
+    One credit is one answered message. What the tenant has used already counts: `grant acme 100` leaves 100
+    less that. Opens the tenant's account if need be.
     """
     _tell(live_service(stack).ask("tenants", "grant", about=[tenant, credits]), as_json=as_json)
+
+
+@tenants.command("owner")
+def owner(
+    tenant: Tenant,
+    email: Email,
+    invite: Invite = False,
+    stack: Stack = DEFAULT_STACK,
+    as_json: Json = False,
+) -> None:
+    """Set who is told when credits are used up.
+
+    By mail, once a day at most. Opens the tenant's account if need be.
+    """
+    options = ["--invite"] if invite else []
+    account = live_service(stack).ask("tenants", "owner", *options, about=[tenant, email])
+    _tell(account, as_json=as_json)
+    if account["invited"]:
+        say(f"an invitation is on its way to {cell(email)}")
 
 
 def _tell(account: dict[str, Any], *, as_json: bool) -> None:

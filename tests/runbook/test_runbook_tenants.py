@@ -53,6 +53,17 @@ def test_a_grant_says_what_is_left(
     assert capsys.readouterr().err == f"tenant {answer['id']}: {left}\n"
 
 
+@pytest.mark.parametrize(("flags", "invited"), [([], False), (["--invite"], True)])
+def test_an_owner_is_set_and_invited_if_asked(
+    flags: list[str], invited: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether a mail is on its way is said."""
+    inside = answering({**ACME, "invited": invited})
+    assert typed(monkeypatch, inside, "tenants", "owner", "acme", "o@example.org", *flags) == 0
+    assert inside.asked == [" ".join(["tenants owner --json", *flags, "-- acme o@example.org"])]
+    assert ("an invitation is on its way to o@example.org" in capsys.readouterr().err) is invited
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -62,6 +73,8 @@ def test_a_grant_says_what_is_left(
         ["grant", "a\nb", "5"],
         ["show", "x" * 129],
         ["grant", "acme"],
+        ["owner", "acme", "nobody"],
+        ["owner", "acme", "a@b@c"],
     ],
 )
 def test_a_wrong_value_is_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

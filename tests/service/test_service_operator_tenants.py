@@ -6,10 +6,40 @@ import pytest
 from operator_kit import FakeDatabase
 
 from service.database import Tenant
+from service.mail import Mail
+from service.operator_invitation import check_invitations, invite
 from service.operator_refusal import OperatorRefused
 from service.operator_tenants import Accounts, parse_credits, parse_email, parse_tenant
+from service.settings import Settings, read_settings
+
+APP_URL = "https://app.example.org"
+MAIL_ENVIRONMENT = {
+    "NEXT_PUBLIC_APP_URL": APP_URL,
+    "RESEND_API_KEY": "re_x",
+    "EMAIL_FROM": "Assistant <a@example.org>",
+}
 
 ACME = Tenant("acme", credits=10, reserved=1, used=3, owner_email="owner@example.org")
+
+
+class Post:
+    """A mailer that takes mails, or none. `mails`: what it was given."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.takes = takes
+        self.mails: list[Mail] = []
+
+    async def send(self, mail: Mail) -> bool:
+        self.mails.append(mail)
+        return self.takes
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, without: str = "") -> Settings:
+    """The settings of a service that can send mail, but for one."""
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    for name, value in MAIL_ENVIRONMENT.items():
+        monkeypatch.setenv(name, "" if name == without else value)
+    return read_settings(Settings)
 
 
 def test_unlimited_is_a_word() -> None:
@@ -90,3 +120,28 @@ async def test_a_new_account_starts_as_one_that_a_message_opens() -> None:
     accounts = Accounts(FakeDatabase(), 7)
     assert (await accounts.give_to("new", "owner@example.org"))["credits"] == 7
     assert (await accounts.grant("other", 5))["owner_email"] is None
+
+
+async def test_an_owner_is_invited_to_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One mail, to the owner, that leads there."""
+    post = Post()
+    await invite(post, "acme", "owner@example.org", check_invitations(settings(monkeypatch)))
+    (mail,) = post.mails
+    assert mail.to == "owner@example.org"
+    assert APP_URL in mail.text
+    assert "acme" in mail.text
+
+
+@pytest.mark.parametrize("name", sorted(MAIL_ENVIRONMENT))
+def test_without_a_setting_nobody_is_invited(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one is missing is said, before anything is changed."""
+    with pytest.raises(OperatorRefused, match=f"nothing was changed: {name} not set") as refusal:
+        check_invitations(settings(monkeypatch, without=name))
+    assert "--invite" in refusal.value.hint
+
+
+async def test_an_invitation_that_was_not_taken_is_an_error() -> None:
+    """The owner is set all the same, and the command may be repeated."""
+    with pytest.raises(OperatorRefused, match="the owner is set, but") as refusal:
+        await invite(Post(takes=False), "acme", "owner@example.org", APP_URL)
+    assert "run the same command again" in refusal.value.hint
