@@ -33,25 +33,26 @@ def main() -> None:
     try:
         for kind in kinds:
             title, module = KINDS[kind]
-            console.print(_table(title, module.COLUMNS, module.candidates()))
+            console.print(table(title, module.COLUMNS, module.candidates()))
     except (BenchError, subprocess.CalledProcessError) as error:
         sys.exit(f"error: {error}")
 
 
-def _table(title: str, columns: Sequence[str], candidates: Sequence[Candidate]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
+def table(title: str, columns: Sequence[str], candidates: Sequence[Candidate]) -> Table:
+    """The candidates of one kind, each with its figures, or with what it lacks."""
+    rows = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    rows.add_column("")
     for column in columns:
-        table.add_column(column, justify="right")
-    table.add_column("versions")
+        rows.add_column(column, justify="right")
+    rows.add_column("versions")
     for candidate in candidates:
         if missing := missing_packages(candidate):
             hint = f"left out: pip install {' '.join(missing)}"
-            table.add_row(candidate.name, *("-" for _ in columns), hint)
+            rows.add_row(candidate.name, *("-" for _ in columns), hint)
         else:
             versions = ", ".join(f"{package} {version(package)}" for package in candidate.packages)
-            table.add_row(candidate.name, *candidate.measure(), versions)
-    return table
+            rows.add_row(candidate.name, *candidate.measure(), versions)
+    return rows
 
 
 def missing_packages(candidate: Candidate) -> list[str]:
