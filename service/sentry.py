@@ -38,7 +38,7 @@ LEVELS: dict[Level, Literal["fatal", "error", "warning"]] = {
 }
 """Sentry's words."""
 
-_WORD = re.compile(r"[A-Za-z_/.-]{1,64}")
+_WORD = re.compile(r"[A-Za-z_/.-]{1,48}")
 """What a text that is told looks like: no blank, so no sentence, and no digit, so nobody's number."""
 
 FIELDS = frozenset(
@@ -103,7 +103,6 @@ def _client(options: SentryOptions, log: Log) -> Client | None:
             dsn=options.dsn,
             release=options.release or "bare",  # without one the SDK would ask git
             environment=options.environment,
-            send_default_pii=False,
             default_integrations=False,
             auto_enabling_integrations=False,
             max_breadcrumbs=0,
@@ -115,6 +114,9 @@ def _client(options: SentryOptions, log: Log) -> Client | None:
             http_proxy="",  # as everywhere here: the settings say everything
             https_proxy="",
             before_send=scrubbed,
+            _experiments={
+                "transport_compression_algo": "gzip"
+            },  # what is installed beside us must not choose
         )
     except Exception as error:  # whatever a wrong DSN does to the SDK, messages are answered
         log.warning("Sentry is not used: SENTRY_DSN is wrong", error=type(error).__name__)
