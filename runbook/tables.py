@@ -1,14 +1,20 @@
-"""Tables of what comes from outside: names, reasons and times that somebody else wrote."""
+"""Tables, also of what comes from outside: names, reasons and times that somebody else wrote."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from runbook.console import show_row
-from runbook.verbs.releases import table
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows as lines, each column as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runbook.console import print_json, say, show_row
 from runbook.options import DEFAULT_STACK, Json, Stack
+from runbook.tables import table
 from runbook.workspace import open_workspace
 
 _FIGURES = {"error rate": "errors", "webhook p95": "webhook p95", "reply p95": "reply p95"}
@@ -45,10 +45,3 @@ def figure(check: dict[str, Any] | None) -> str:
     if check is None or not isinstance(value, int | float):
         return "-" if value is None else str(value)
     return f"{value:.0f} {check['unit']}" if check["unit"] else f"{value:.2%}"
-
-
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The rows as lines, each column as wide as its longest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for cells in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

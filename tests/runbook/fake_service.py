@@ -12,6 +12,7 @@ import pytest
 
 from runbook.cli import app, main
 from runbook.live_service import Service
+from service import operator_arguments
 
 
 @dataclass
@@ -99,6 +100,8 @@ def typed(monkeypatch: pytest.MonkeyPatch, inside: FakeInside, *words: str) -> i
     monkeypatch.setattr("docker.from_env", lambda: engine)
     code = exit_code(*words)
     assert set(engine.stacks) <= {"runbook.stack=dev"}
+    for command in inside.ran:
+        operator_arguments.parser().parse_args(command[3:])  # what the service does not take ends the test
     return code
 
 

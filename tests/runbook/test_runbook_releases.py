@@ -7,7 +7,8 @@ from releases_kit import entry
 from rich.console import Console
 
 from runbook.console import show_row
-from runbook.verbs.releases import HEAD, figure, row, table
+from runbook.tables import table
+from runbook.verbs.releases import HEAD, figure, row
 
 
 @pytest.mark.parametrize(

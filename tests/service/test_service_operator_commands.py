@@ -13,6 +13,10 @@ import redis as blocking_redis
 from service_kit import free_port
 
 from contracts.webhook import encode, message_event
+from runbook.errors import RunbookError
+from runbook.live_service import Service
+from runbook.queue_tables import Kept as DeadOrUnknown
+from runbook.verbs.queue_verb import work_through
 from service.__main__ import OPERATOR_NOUNS
 from service.__main__ import main as run
 from service.lanes import LIVE
@@ -36,7 +40,12 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def give_up(client: blocking_redis.Redis, stream: str) -> str:
     """One record on *stream*; its id."""
-    fields = {"event": encode(message_event("hello")), "chat": "a", "reason": "x", "attempts": 1}
+    fields = {
+        "event": encode(message_event("hello", chat_id="4915@c.us")),
+        "chat": "a",
+        "reason": "x",
+        "attempts": 1,
+    }
     return client.xadd(stream, fields).decode()  # type: ignore[union-attr, arg-type]  # its types are wide
 
 
@@ -194,6 +203,38 @@ def test_every_noun_has_help(noun: str, flag: str, capsys: Any) -> None:
     """Without any environment."""
     assert usage([noun, flag]) == 0
     assert "usage: python -m service" in capsys.readouterr().out
+
+
+class Beside:
+    """Runs what would be run in a worker's container as a process here."""
+
+    name = "here"
+
+    def run(self, command: list[str]) -> tuple[int, str]:
+        assert command[0] == "python3"
+        done = subprocess.run(
+            [sys.executable, *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # as the engine gives both
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode, done.stdout
+
+
+@pytest.mark.integration
+def test_the_runbook_understands_the_service(client: blocking_redis.Redis) -> None:
+    """Both sides together, over what lies between them: an answer, a refusal, a wrong command."""
+    service = Service(Beside(), ("r-test",))
+    for _ in range(3):
+        give_up(client, LIVE.dead)
+    assert work_through(service, "replay", DeadOrUnknown.DEAD, [], [])["count"] == 3
+    assert service.ask("queue", "show")["lanes"][0]["depth"] == 3
+    with pytest.raises(RunbookError, match="tenant '-acme' has no account"):
+        service.ask("tenants", "show", about=["-acme"])
+    with pytest.raises(RunbookError, match="does not take `queue nothing`"):
+        service.ask("queue", "nothing")
 
 
 def test_it_is_a_program_that_needs_settings() -> None:
