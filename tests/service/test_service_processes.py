@@ -299,6 +299,19 @@ class TestRedisAway:
         send(web, "after")
         wait_until(lambda: len(stub.sent) == 2, "the next is answered too")
 
+    def test_full_redis_is_emptied(self, processes: Processes, stub: Stub, store: Any) -> None:
+        """A worker that starts while Redis has no room for a single key answers all that waits."""
+        send(processes.web(), *(str(number) for number in range(20)))
+        store.config_set("maxmemory", "1mb")
+        try:
+            processes.worker(stub)
+            wait_until(lambda: idle(store), "all are done")
+            with pytest.raises(blocking_redis.exceptions.OutOfMemoryError):
+                store.set("key", "value")
+        finally:
+            store.config_set("maxmemory", "0")
+        assert len(stub.sent) == 20
+
     def test_both_start_without_redis(self, processes: Processes) -> None:
         """Without Redis web lives, is not ready, and refuses with Retry-After; the worker waits."""
         nowhere = f"redis://127.0.0.1:{free_port()}/0"
