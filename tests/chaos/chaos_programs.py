@@ -52,10 +52,19 @@ class Program:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def process(self) -> psutil.Process:
-        """The living process, to look at."""
+    def memory_mb(self) -> float:
+        """What it holds in memory, its children included."""
+        return sum(process.memory_info().rss for process in self._family()) / 2**20
+
+    def clients(self, port: int) -> int:
+        """How many connections it holds that came to its *port*, half-closed ones included."""
+        links = [link for process in self._family() for link in process.net_connections("tcp")]
+        return sum(link.laddr.port == port and link.status != psutil.CONN_LISTEN for link in links)
+
+    def _family(self) -> list[psutil.Process]:
         assert self._process is not None
-        return psutil.Process(self._process.pid)
+        first = psutil.Process(self._process.pid)
+        return [first, *first.children(recursive=True)]
 
     def send(self, number: signal.Signals) -> None:
         """Signal the whole group; nothing if it is dead already."""

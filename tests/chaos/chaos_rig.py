@@ -127,7 +127,7 @@ async def running_rig(
     rig = Rig(
         folder,
         redis,
-        [_web(folder, redis, number, port, web or {}) for number, port in enumerate(ports)],
+        [_web(folder, redis, waha, number, port, web or {}) for number, port in enumerate(ports)],
         ports,
         [_worker(folder, redis, waha, number, asks | (worker or {})) for number in range(workers)],
         waha,
@@ -154,8 +154,11 @@ async def _keep(rig: Rig) -> None:
     await keep_running(rig.programs)
 
 
-def _web(folder: Path, redis: RedisServer, number: int, port: int, more: dict[str, str]) -> Program:
-    return service("web", f"web-{number}", folder, {"PORT": str(port), "REDIS_URL": redis.url, **WEB, **more})
+def _web(
+    folder: Path, redis: RedisServer, waha: Waha, number: int, port: int, more: dict[str, str]
+) -> Program:
+    own = {"PORT": str(port), "REDIS_URL": redis.url, "WAHA_API_URL": waha.url}
+    return service("web", f"web-{number}", folder, {**WEB, **own, **more})
 
 
 def _worker(folder: Path, redis: RedisServer, waha: Waha, number: int, more: dict[str, str]) -> Program:

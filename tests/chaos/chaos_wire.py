@@ -36,7 +36,7 @@ class Answer:
 
 
 class Wire:
-    """One connection from *source* to a port of this machine. An answer that takes too long is a TimeoutError."""
+    """One connection from *source* to a port of this machine; no answer in time is a TimeoutError."""
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), WAITS_S, (source, 0))
@@ -49,6 +49,10 @@ class Wire:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
         self._socket.close()
 
     def send(self, *pieces: bytes) -> bool:
@@ -76,8 +80,9 @@ class Wire:
             self._socket.shutdown(socket.SHUT_WR)
             while self._more():
                 continue
-        except ConnectionError:
-            pass
+        except OSError as error:
+            if isinstance(error, TimeoutError):
+                raise
         return self._read
 
     def cut(self) -> None:

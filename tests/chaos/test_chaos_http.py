@@ -185,3 +185,19 @@ async def test_what_follows_a_request_too_long_is_not_a_request(tmp_path: Path) 
             assert answer.status == 202, "the smuggled request was taken"
 
     await on_a_web_process(tmp_path, check)
+
+
+async def test_answered_before_its_body(tmp_path: Path) -> None:
+    """A long body that nobody reads, since its path or method is wrong, does not stall its connection."""
+
+    def check(port: int, whole: dict[str, Any]) -> None:
+        for size in (1_000, 70_000, 300_000):
+            for kind, method in (("nowhere", "POST"), ("wrong method", "PUT")):
+                asked = KINDS[kind][0]()
+                with Wire(port) as wire:
+                    wire.send(Asked(b"x" * size, (), method, asked.path).whole())
+                    assert plain(wire.answer()) == whole[kind]
+                    wire.send(message().whole())
+                    assert plain(wire.answer()) == whole["new"], f"after {size} bytes to {asked.path}"
+
+    await on_a_web_process(tmp_path, check)

@@ -15,8 +15,11 @@ from chaos_waiting import until
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
 PAUSE_S = sized(5, 30)
-REFUSES_WITHIN_S = 3.0
-"""REDIS_TIMEOUT_S is 2 s; one more for a busy machine."""
+REFUSES_WITHIN_S = 5.0
+"""Twice REDIS_TIMEOUT_S, since a batch may wait for the one before it, and 1 s for a busy machine.
+
+WAHA waits 8 s.
+"""
 
 
 def check_refusals(rig: Rig) -> None:
@@ -37,7 +40,7 @@ def check_processes_lived(rig: Rig) -> None:
 async def test_paused(tmp_path: Path) -> None:
     """While Redis is stopped webhooks are refused in time; afterwards each is taken and answered once."""
     async with running_rig(tmp_path) as rig:
-        async with rig.sender.sending(50):
+        async with rig.sender.sending(200):
             await asyncio.sleep(1)
             rig.redis.program.send(signal.SIGSTOP)
             await asyncio.sleep(PAUSE_S)
