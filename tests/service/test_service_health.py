@@ -143,11 +143,12 @@ async def test_a_thousand_share_one_hanging_probe() -> None:
         count += 1
         await asyncio.Event().wait()
 
-    health = build()
+    logs = LogCapture()
+    health = build(logs)
     health.probe("redis", hanging, critical=True)
     async with asyncio.timeout(5):
         reports = await asyncio.gather(*(health.report() for _ in range(1000)))
-    assert count == 1
+    assert (count, len(logs.entries)) == (1, 1)
     assert {report.http_status for report in reports} == {503}
 
 
