@@ -1,7 +1,7 @@
 """Redis over Upstash's REST API: https://upstash.com/docs/redis/features/restapi.
 
 Nothing is ever sent twice, as in `redis_store`. Commands travel as JSON, so their arguments must be UTF-8;
-replies come in base64, so they may be any bytes. REST has no blocking reads: `read_group` asks again and again.
+replies come in base64, so they may be any bytes. REST has no blocking reads, so `read_group` asks repeatedly.
 """
 
 from __future__ import annotations
