@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from sandbox.bodies import in_shape
@@ -12,7 +12,7 @@ from sandbox.control import control_error, control_routes, refuse_fault
 from sandbox.convex import convex_app
 from sandbox.convex_module import Tables
 from sandbox.faults import FaultError, Faults, Faulty
-from sandbox.inngest import inngest_app
+from sandbox.inngest import Inngest
 from sandbox.kept import Kept
 from sandbox.model import model_app
 from sandbox.resend import resend_app
@@ -21,14 +21,17 @@ from sandbox.upstash import upstash_app
 from sandbox.waha import Sent, waha_app
 
 
-def create_app(waha_api_key: str | None = None, upstash_redis_url: str | None = None) -> Starlette:
+def create_app(
+    waha_api_key: str | None = None, upstash_redis_url: str | None = None, inngest: Inngest | None = None
+) -> Starlette:
     """The whole sandbox; WAHA wants *waha_api_key* if there is one, Upstash is there if it has a Redis."""
+    inngest = inngest or Inngest()
     sent, events, mails = Sent(), Kept(), Kept()
     services: dict[str, ASGIApp] = {
         "waha": waha_app(sent, waha_api_key),
         "convex": convex_app(Tables()),
         "clerk": clerk_app(),
-        "inngest": inngest_app(),
+        "inngest": inngest.app(),
         "sentry": sentry_app(events),
         "resend": resend_app(mails),
         "ai": model_app(),
@@ -36,7 +39,10 @@ def create_app(waha_api_key: str | None = None, upstash_redis_url: str | None = 
     }
     faults = Faults(list(services))
     mounts = [Mount(f"/{name}", app=Faulty(app, name, faults)) for name, app in services.items()]
+    # Inngest's package drops the path of a base URL: at the root it finds Inngest too.
+    at_root = Faulty(services["inngest"], "inngest", faults)
+    roots = [Route(path, at_root, methods=["POST"]) for path in ("/e/{key}", "/fn/register")]
     return Starlette(
-        routes=[*control_routes(faults, sent, events, mails), *mounts],
+        routes=[*control_routes(faults, sent, events, mails, inngest.deliveries), *mounts, *roots],
         exception_handlers={**in_shape(control_error), FaultError: refuse_fault},
     )

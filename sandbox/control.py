@@ -8,12 +8,15 @@ from starlette.routing import Route
 
 from sandbox.bodies import read_json
 from sandbox.faults import Fault, FaultError, Faults
+from sandbox.inngest_deliveries import Deliveries
 from sandbox.kept import Kept
 from sandbox.waha import Sent
 
 
-def control_routes(faults: Faults, sent: Sent, events: Kept, mails: Kept) -> list[Route]:
-    """`/healthz`, `/faults`, `/faults/{service}`, `/waha/sent`, `/sentry/events` and `/resend/sent`."""
+def control_routes(
+    faults: Faults, sent: Sent, events: Kept, mails: Kept, deliveries: Deliveries
+) -> list[Route]:
+    """`/healthz`, `/faults[/{service}]`, `/waha/sent`, `/sentry/events`, `/resend/sent`, `/inngest/runs`."""
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -37,6 +40,9 @@ def control_routes(faults: Faults, sent: Sent, events: Kept, mails: Kept) -> lis
         sent.clear()
         return Response(status_code=204)
 
+    async def list_runs(request: Request) -> Response:
+        return JSONResponse(deliveries.listed())
+
     return [
         Route("/healthz", healthz, methods=["GET"]),
         Route("/faults", list_faults, methods=["GET"]),
@@ -44,6 +50,7 @@ def control_routes(faults: Faults, sent: Sent, events: Kept, mails: Kept) -> lis
         Route("/faults/{service}", end_fault, methods=["DELETE"]),
         Route("/waha/sent", list_sent, methods=["GET"]),
         Route("/waha/sent", empty_sent, methods=["DELETE"]),
+        Route("/inngest/runs", list_runs, methods=["GET"]),
         *_kept_routes("/sentry/events", events),
         *_kept_routes("/resend/sent", mails),
     ]

@@ -7,6 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox.app import create_app
 from sandbox.faults import CLOSE_EXTENSION
+from sandbox.inngest import Inngest
 from sandbox.settings import Settings
 
 
@@ -22,7 +23,11 @@ class ClosableProtocol(HttpToolsProtocol):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests that a fault keeps hanging are cut off after a second."""
     uvicorn.run(
-        create_app(settings.waha_api_key, settings.upstash_redis_url),
+        create_app(
+            settings.waha_api_key,
+            settings.upstash_redis_url,
+            Inngest(settings.inngest_signing_key, settings.inngest_app_url),
+        ),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

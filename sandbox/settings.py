@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +17,22 @@ class Settings:
     """Where to listen, and the key that the WAHA stand-in wants (none: every caller is let in).
 
     `upstash_redis_url`: the Redis behind the Upstash stand-in, which there is only with it.
+    `inngest_signing_key`: what the Inngest stand-in signs its calls with; without one it is a dev server.
+    `inngest_app_url`: the `/api/inngest` that it calls, where the app itself registers nowhere.
     """
 
     host: str
     port: int
     waha_api_key: str | None = field(repr=False)
     upstash_redis_url: str | None = field(repr=False)
+    inngest_signing_key: str | None = field(repr=False)
+    inngest_app_url: str | None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Settings from HOST, PORT, SANDBOX_WAHA_API_KEY and SANDBOX_UPSTASH_REDIS_URL.
+        """Settings from HOST, PORT, SANDBOX_WAHA_API_KEY, SANDBOX_UPSTASH_REDIS_URL and SANDBOX_INNGEST_….
 
-        The latter two may come as files: NAME_FILE has a path.
+        Keys and the URL of a Redis may come as files: NAME_FILE has a path.
 
         Raises:
             SettingsError: a value is impossible or a named file cannot be read.
@@ -37,6 +42,8 @@ class Settings:
             port=_port(env.get("PORT") or "9000"),
             waha_api_key=_secret(env, "SANDBOX_WAHA_API_KEY"),
             upstash_redis_url=_redis_url(_secret(env, "SANDBOX_UPSTASH_REDIS_URL")),
+            inngest_signing_key=_signing_key(_secret(env, "SANDBOX_INNGEST_SIGNING_KEY")),
+            inngest_app_url=_app_url(env.get("SANDBOX_INNGEST_APP_URL") or None),
         )
 
 
@@ -49,6 +56,18 @@ def _port(value: str) -> int:
 def _redis_url(value: str | None) -> str | None:
     if value is not None and not value.startswith(("redis://", "rediss://")):
         raise SettingsError("SANDBOX_UPSTASH_REDIS_URL: should be a URL like redis://host:6379/0")
+    return value
+
+
+def _signing_key(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"(signkey-\w+-)?([0-9a-f]{2})+", value):
+        raise SettingsError("SANDBOX_INNGEST_SIGNING_KEY: should be hexadecimal, like signkey-test-00ff")
+    return value
+
+
+def _app_url(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise SettingsError("SANDBOX_INNGEST_APP_URL: should be a URL like http://host:8080/api/inngest")
     return value
 
 
