@@ -53,7 +53,8 @@ for number = 1, (#KEYS - 1) / 3 do
   results[number] = admit(KEYS[key], KEYS[key + 1], KEYS[key + 2], 4 * number + 2)
 end
 for rate, empty in pairs(empty_at_ms) do
-  redis.call('SET', rate, string.format('%.3f', empty), 'PX', math.ceil(empty - now_ms))
+  -- Longer than the limit needs it: for an hour it tells that somebody with our secret sends from here.
+  redis.call('SET', rate, string.format('%.3f', empty), 'PX', math.max(3600000, math.ceil(empty - now_ms)))
 end
 if lane_s > 0 and length > 0 then
   redis.call('EXPIRE', stream, lane_s)
