@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -279,3 +280,21 @@ class TestProcess:
         taken = CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=signed_headers(body, SECRET))
         assert taken.status_code == 202
         assert web.stop(timeout_s=5) == 0
+
+    def test_what_senders_write_stays_here(self, processes: Processes, sentry: Received) -> None:
+        """Malformed events, wrong signatures and a flood become alarms, without a word of their content."""
+        web = processes.web(
+            SENTRY_DSN=sentry.dsn, SIGNATURE_ALARM_PER_MINUTE="2", RATE_LIMIT_PER_MINUTE="2", STOP_GRACE_S="5"
+        )
+        url = f"{web.url}{WEBHOOK_PATH}"
+        malformed = json.dumps({"event": "message", "session": 7, "payload": {"body": TEXT, "from": CHAT}})
+        taken = [event(f"{TEXT} {TOKEN} {number}", chat_id=CHAT) for number in range(9)]
+        for body in (malformed.encode(), *taken):
+            CLIENT.post(url, content=body, headers={**signed_headers(body, SECRET), "X-Request-Id": NUMBER})
+        for body in taken:
+            wrong = {**signed_headers(body, TOKEN), "X-Forwarded-For": "203.0.113.9", "X-Planted": TEXT}
+            CLIENT.post(url, content=body, headers=wrong)
+        assert web.stop(timeout_s=5) == 0
+        everything = "\n".join(sentry.raw)
+        assert sorted(sentry.messages()) == ["invalid_payload", "rate_limited", "signature_failures"]
+        assert [secret for secret in (*PLANTED, SECRET, "203.0.113.9") if secret in everything] == []
