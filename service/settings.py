@@ -70,6 +70,7 @@ HeaderSafe = Annotated[SecretStr, AfterValidator(_header_safe)]
 
 # The description is what a wrong value "should be"; on the whole type, so that the model's fields carry it.
 OptionalUrl = Annotated[HttpUrl | None, Field(description=_URL)]
+BaseUrl = Annotated[HttpUrl, Field(description=_URL)]
 OptionalKey = Annotated[HeaderSafe | None, Field(description=_KEY)]
 OptionalSecret = Annotated[SecretStr | None, Field(description="a text")]
 OptionalText = Annotated[str | None, Field(description="a text")]
@@ -141,6 +142,11 @@ class Settings(BaseSettings):
     next_public_app_url: OptionalUrl = None
     inngest_event_key: OptionalKey = None
     inngest_signing_key: OptionalKey = None
+    inngest_signing_key_fallback: OptionalKey = None
+    """Valid as well, while the signing key is rotated."""
+    inngest_event_api_base_url: BaseUrl = "https://inn.gs"
+    inngest_api_base_url: OptionalUrl = None
+    """Where an app registers itself; without it Inngest's own."""
     inngest_dev: OptionalText = None
     """Read by Inngest's package: unless it is 0 or false, signatures are not checked. Not for production."""
     sentry_dsn: OptionalSecret = None
@@ -149,7 +155,7 @@ class Settings(BaseSettings):
     signature_alarm_per_minute: Count = 20
     """Wrong signatures up to this many are nobody's alarm."""
     resend_api_key: OptionalKey = None
-    resend_api_url: HttpUrl = "https://api.resend.com"
+    resend_api_url: BaseUrl = "https://api.resend.com"
     email_from: Sender = None
     """Its domain must be verified at Resend; without it no mail is sent."""
 
@@ -178,12 +184,34 @@ class Settings(BaseSettings):
         return url
 
 
+class AnsweringSettings(Settings):
+    """What answering needs: the worker, and the web where Inngest calls it."""
+
+    ai_api_url: OptionalUrl = None
+    ai_api_key: OptionalKey = None
+    ai_model: Text = "gpt-4o-mini"
+    ai_timeout_s: Seconds = 20
+    waha_timeout_s: Seconds = 15
+    """Above the 5 s after which WAHA itself answers 422 for a session that is not working."""
+    lease_s: Seconds = 30
+    """A message in hand is renewed well within this; one that is not belongs to a dead worker."""
+    max_attempts: Count = 30
+    """With the pauses below: a WAHA that is away for 20 minutes makes no dead letter."""
+    retry_base_s: Seconds = 1
+    retry_cap_s: Seconds = 60
+    """How late a chat may be answered after WAHA came back."""
+    answer_max_age_s: Annotated[float, Field(gt=0, description="a number of seconds above 0")] = 3600
+    """A message that is older when its turn comes is stored, not answered."""
+    waha_typing: Switch = True
+    """Show what was seen and that a reply is being written."""
+
+
 RetriesPolicy = Annotated[
     Literal["constant", "linear", "exponential"], Field(description="constant, linear or exponential")
 ]
 
 
-class WebSettings(Settings):
+class WebSettings(AnsweringSettings):
     """What `python -m service web` needs."""
 
     waha_webhook_secret: Secret
@@ -234,28 +262,17 @@ class WebSettings(Settings):
         )
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(AnsweringSettings):
     """What `python -m service worker` needs."""
 
-    ai_api_url: OptionalUrl = None
-    ai_api_key: OptionalKey = None
-    ai_model: Text = "gpt-4o-mini"
-    ai_timeout_s: Seconds = 20
-    waha_timeout_s: Seconds = 15
-    """Above the 5 s after which WAHA itself answers 422 for a session that is not working."""
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="a port, or 0 for any free one")] = 9100
     heartbeat_file: Annotated[Path, Field(description="a path")] = Path("/tmp/service-worker.heartbeat")  # noqa: S108
     concurrency: Count = 32
     """Chats worked on at once."""
-    lease_s: Seconds = 30
-    """A message in hand is renewed well within this; one that is not belongs to a dead worker."""
     silent_after_s: Annotated[
         float, Field(ge=0, le=7 * 24 * 3600, description="a number of seconds, 0 to a week")
     ] = 4 * 3600
     """A session without an event for so long is told of; 0: none is."""
-    max_attempts: Count = 10
-    retry_base_s: Seconds = 1
-    retry_cap_s: Seconds = 300
 
 
 S = TypeVar("S", bound=Settings)

@@ -75,6 +75,7 @@ def test_secret_names_are_the_secrets() -> None:
         "UPSTASH_REDIS_REST_TOKEN",
         "INNGEST_EVENT_KEY",
         "INNGEST_SIGNING_KEY",
+        "INNGEST_SIGNING_KEY_FALLBACK",
         "SENTRY_DSN",
         "RESEND_API_KEY",
         "AI_API_KEY",
