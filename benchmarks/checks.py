@@ -33,7 +33,7 @@ def _checks(report: BenchReport, targets: Bench) -> Iterator[Check]:
 
 def _webhooks(found: Webhooks, targets: Bench) -> Check:
     low, high = found.ratio_range
-    notes = [f"rounds from {low:.2f} to {high:.2f}"]
+    notes = [f"rounds from {low:.2f} to {high:.2f}; {found.tuned_ratio:.2f} times the tuned reference"]
     others = max(load.cpu["others"] for loads in found.rounds.values() for load in loads)
     if others > QUIET:
         notes.append(f"disturbed: others used up to {others:.0%} of a core")

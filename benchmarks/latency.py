@@ -8,9 +8,11 @@ from pathlib import Path
 
 from benchmarks.load import Generator
 from benchmarks.progress import Say
-from benchmarks.report import SIDES, Latency, PacedLoad, Side
+from benchmarks.report import Latency, PacedLoad, Side
 from benchmarks.servers import SERVE, data_folder
 from benchmarks.sizes import Sizes
+
+SIDES: tuple[Side, ...] = ("reference", "ours")
 
 
 def measure_latency(within: Path, capacity: Mapping[Side, float], sizes: Sizes, say: Say) -> Latency:

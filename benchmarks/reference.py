@@ -11,9 +11,11 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from redis.asyncio import Redis
+from redis._parsers import _AsyncHiredisParser, _AsyncRESP2Parser
+from redis.asyncio import ConnectionPool, Redis
 
 STREAM = "messages"
 SECRET = os.environ["WAHA_WEBHOOK_SECRET"].encode()
@@ -21,7 +23,14 @@ RATE_LIMIT_PER_MINUTE = int(os.environ["RATE_LIMIT_PER_MINUTE"])
 MINUTE_S = 60
 CLAIM_S = 2 * 86_400
 
-redis: Redis = Redis.from_url(os.environ["REDIS_URL"])
+PARSERS: dict[str, Any] = {"python": _AsyncRESP2Parser, "hiredis": _AsyncHiredisParser}
+"""redis-py takes hiredis wherever it is installed, which it is here."""
+
+redis: Redis = Redis(
+    connection_pool=ConnectionPool.from_url(
+        os.environ["REDIS_URL"], parser_class=PARSERS[os.environ["REDIS_PARSER"]], protocol=2
+    )
+)
 
 
 @asynccontextmanager

@@ -68,13 +68,27 @@ def redis_server(folder: Path, *, appendfsync: str) -> Iterator[Program]:
 
 @contextmanager
 def reference(folder: Path) -> Iterator[Served]:
-    """The reference under uvicorn, with the event loop and the parser that uvicorn recommends."""
+    """The reference as its packages alone run it: uvicorn on asyncio and h11, redis-py's own parser."""
+    with _fastapi(folder, ["--loop", "asyncio", "--http", "h11"], redis_parser="python") as served:
+        yield served
+
+
+@contextmanager
+def tuned(folder: Path) -> Iterator[Served]:
+    """The reference's code on uvloop, httptools and hiredis, as ours."""
+    with _fastapi(folder, ["--loop", "uvloop", "--http", "httptools"], redis_parser="hiredis") as served:
+        yield served
+
+
+@contextmanager
+def _fastapi(folder: Path, uvicorn: list[str], *, redis_parser: str) -> Iterator[Served]:
     with redis_server(folder, appendfsync="everysec") as redis:
         port = free_port()
-        options = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+        options = ["--host", "127.0.0.1", "--port", str(port), *uvicorn]
         quiet = ["--no-access-log", "--log-level", "warning"]
         command = python("uvicorn", "benchmarks.reference:app", *options, *quiet)
-        with running("reference", command, folder=folder, port=port, env=web_environment(redis)) as web:
+        env = web_environment(redis) | {"REDIS_PARSER": redis_parser}
+        with running("reference", command, folder=folder, port=port, env=env) as web:
             web.wait_until(is_ready)
             yield Served(web, redis)
 
@@ -140,4 +154,4 @@ def _answers_ping(port: int) -> bool:
         return False
 
 
-SERVE: dict[Side, Serve] = {"reference": reference, "ours": service}
+SERVE: dict[Side, Serve] = {"reference": reference, "tuned": tuned, "ours": service}

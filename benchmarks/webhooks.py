@@ -32,8 +32,7 @@ def take_most(within: Path, side: Side, sizes: Sizes) -> Load:
 
 def summary(rounds: dict[Side, list[Load]]) -> Webhooks:
     """What *rounds*, taken by turns, come to."""
-    pairs = zip(rounds["ours"], rounds["reference"], strict=True)
-    ratios = [ours.per_second / reference.per_second for ours, reference in pairs]
+    ratios, tuned = _ratios(rounds, "reference"), _ratios(rounds, "tuned")
     return Webhooks(
         connections=CONNECTIONS,
         rounds=rounds,
@@ -42,4 +41,11 @@ def summary(rounds: dict[Side, list[Load]]) -> Webhooks:
         },
         ratio=statistics.median(ratios),
         ratio_range=(min(ratios), max(ratios)),
+        tuned_ratio=statistics.median(tuned),
     )
+
+
+def _ratios(rounds: dict[Side, list[Load]], side: Side) -> list[float]:
+    """Ours to *side*, round by round."""
+    pairs = zip(rounds["ours"], rounds[side], strict=True)
+    return [ours.per_second / theirs.per_second for ours, theirs in pairs]

@@ -22,24 +22,33 @@ def only_check(found: BenchReport) -> Check:
 
 def test_the_ratio_is_taken_round_by_round() -> None:
     """A machine that is slower in one round is so for both sides of it: the median of the ratios counts."""
-    rounds = {"reference": [load(1000), load(500), load(1000)], "ours": [load(9000), load(4000), load(7000)]}
-    found = webhooks.summary(rounds)  # type: ignore[arg-type]
-    assert (found.ratio, found.ratio_range) == (8, (7, 9))
-    assert found.per_second == {"reference": 1000, "ours": 7000}
+    found = webhooks.summary(
+        {
+            "reference": [load(1000), load(500), load(1000)],
+            "tuned": [load(2000), load(2000), load(2000)],
+            "ours": [load(9000), load(4000), load(7000)],
+        }
+    )
+    assert (found.ratio, found.ratio_range, found.tuned_ratio) == (8, (7, 9), 3.5)
+    assert found.per_second == {"reference": 1000, "tuned": 2000, "ours": 7000}
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(8000, Verdict.PASS), (7990, Verdict.FAIL)])
 def test_webhooks_must_reach_the_ratio(ours: float, verdict: Verdict) -> None:
     """Exactly it is enough."""
-    found = webhooks.summary({"reference": [load(1000)], "ours": [load(ours)]})
+    found = webhooks.summary({"reference": [load(1000)], "tuned": [load(1500)], "ours": [load(ours)]})
     assert only_check(report(webhooks=found)).verdict is verdict
 
 
 def test_a_generator_at_its_limit_is_named() -> None:
     """The figure then says what the generator can do."""
-    found = webhooks.summary({"reference": [load(1000)], "ours": [load(9000, generator=0.95)]})
+    found = webhooks.summary(
+        {"reference": [load(1000)], "tuned": [load(1500)], "ours": [load(9000, generator=0.95)]}
+    )
     assert "generator-bound" in only_check(report(webhooks=found)).detail
-    found = webhooks.summary({"reference": [load(1000, generator=0.95)], "ours": [load(9000)]})
+    found = webhooks.summary(
+        {"reference": [load(1000, generator=0.95)], "tuned": [load(1500)], "ours": [load(9000)]}
+    )
     assert "generator-bound" not in only_check(report(webhooks=found)).detail
 
 
@@ -48,7 +57,7 @@ def test_a_machine_with_other_work_is_named(others: float, told: bool) -> None:
     """The figures then say less, whichever side it hit."""
     quiet = load(1000)
     busy = quiet.model_copy(update={"cpu": quiet.cpu | {"others": others}})
-    found = webhooks.summary({"reference": [busy], "ours": [quiet]})
+    found = webhooks.summary({"reference": [busy], "tuned": [load(1500)], "ours": [quiet]})
     assert ("disturbed" in only_check(report(webhooks=found)).detail) == told
 
 

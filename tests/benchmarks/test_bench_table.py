@@ -34,13 +34,15 @@ def test_each_part_has_its_figures_target_and_verdict() -> None:
     """Reference and ours side by side, met or not said in words."""
     lines = shown(
         report(
-            webhooks=webhooks.summary({"reference": [load(1000)], "ours": [load(8500)]}),
+            webhooks=webhooks.summary(
+                {"reference": [load(1000)], "tuned": [load(1500)], "ours": [load(8500)]}
+            ),
             latency=latency(25.0),
             memory=memory.summary(load(1000), samples([80, 80, 81])),
             worker=drain(400),
         )
     )
-    assert line(lines, "webhooks per second  ") == "webhooks per second 1,000 8,500 8.50 8 times met"
+    assert line(lines, "webhooks per second  ") == "webhooks per second 1,000 1,500 8,500 8.50 8 times met"
     assert line(lines, "  p99  ") == "p99 3.00 ms 25.00 ms 8.33 < 20 ms not met"
     assert line(lines, "memory over").endswith("80.0 → 81.0 MB +5 MB at most met")
     assert line(lines, "worker, 5,000 messages").endswith("400 1000 not met")
