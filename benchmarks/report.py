@@ -10,7 +10,7 @@ from benchmarks.sizes import Sizes
 from contracts.verdict import Check
 
 Side = Literal["reference", "tuned", "ours"]
-"""`reference`: as `pip install fastapi uvicorn redis` runs it; `tuned`: its code on the packages that are ours."""
+"""`reference`: as `pip install fastapi uvicorn redis` runs it; `tuned`: its code on the packages of ours."""
 SIDES: tuple[Side, ...] = ("reference", "tuned", "ours")
 
 

@@ -69,6 +69,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HeaderSafe = Annotated[SecretStr, AfterValidator(_header_safe)]
 
 # The description is what a wrong value "should be"; on the whole type, so that the model's fields carry it.
+RequiredUrl = Annotated[HttpUrl, Field(description=_URL)]
 OptionalUrl = Annotated[HttpUrl | None, Field(description=_URL)]
 BaseUrl = Annotated[HttpUrl, Field(description=_URL)]
 OptionalKey = Annotated[HeaderSafe | None, Field(description=_KEY)]
@@ -230,7 +231,9 @@ class WebSettings(AnsweringSettings):
     port: Port = 8080
     trust_proxy: Switch = False
     """Take the client's address from X-Forwarded-For. Only where a proxy of ours sets it."""
-    rate_limit_per_minute: Count = 30_000
+    rate_limit_per_minute: Annotated[
+        int, Field(ge=1, le=6_000_000, description="a whole number from 1 to 6000000")
+    ] = 30_000
     """Per address. High by default: one WAHA server sends every chat's webhooks from a single address."""
     max_body_bytes: Count = 1024 * 1024
     body_timeout_s: Seconds = 8

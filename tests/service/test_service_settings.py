@@ -108,7 +108,7 @@ def test_all_problems_are_reported_at_once(environment: pytest.MonkeyPatch) -> N
     environment.setenv("WAHA_API_URL", "waha:3000")
     assert problems() == [
         "PORT: should be a port, 1 to 65535, got '99999'",
-        "RATE_LIMIT_PER_MINUTE: should be a whole number above 0, got 'fast'",
+        "RATE_LIMIT_PER_MINUTE: should be a whole number from 1 to 6000000, got 'fast'",
         "WAHA_API_URL: should be an http(s) URL without user or query, got 'waha:3000'",
         "WAHA_WEBHOOK_SECRET: is missing, should be a text that is not empty "
         "(or WAHA_WEBHOOK_SECRET_FILE, a file holding it)",
