@@ -33,6 +33,9 @@ FORGET_AFTER_MS = 30 * 24 * 3600 * 1000
 _SILENT = "{wa}:silent"
 """Sessions whose silence was told, and when their latest event was (ms)."""
 
+_NUMBER = re.compile(r"\d{4,}(?=\d{3})")
+"""All but the last digits of what may be a telephone number: some name sessions by it."""
+
 _STATUS = re.compile(r"[A-Z_]{1,40}")
 
 
@@ -100,13 +103,13 @@ class SilenceWatch:
             await self._sessions.forget(name)
         elif await self._store.call("HSETNX", _SILENT, name, seen_ms):
             silent_s = (now_ms - seen_ms) // 1000
-            self._log.warning("Session silent", session=name, silentS=silent_s, wahaStatus=status)
+            self._log.warning("Session silent", session=shown(name), silentS=silent_s, wahaStatus=status)
 
     async def _tell_of_end(self, name: str, seen_ms: int) -> None:
         heard_ms = await self._sessions.when(name)
         ended = await self._store.call("HDEL", _SILENT, name)
         if ended and heard_ms is not None:  # None: it was forgotten, it does not speak
-            self._log.info("Session speaks again", session=name, silentS=(heard_ms - seen_ms) // 1000)
+            self._log.info("Session speaks again", session=shown(name), silentS=(heard_ms - seen_ms) // 1000)
 
     async def _status(self, name: str) -> str:
         """WAHA's word for the session's state, `NOT_FOUND`, or `UNKNOWN` if it does not say."""
@@ -120,3 +123,8 @@ class SilenceWatch:
         except (httpx.HTTPError, ValueError, LookupError, TypeError):
             return "UNKNOWN"
         return status if isinstance(status, str) and _STATUS.fullmatch(status) else "UNKNOWN"
+
+
+def shown(session: str) -> str:
+    """A session's name as a log may have it."""
+    return _NUMBER.sub("***", session)

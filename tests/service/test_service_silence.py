@@ -219,6 +219,25 @@ async def test_waha_that_is_away_is_unknown(store: RedisStore) -> None:
     assert watch.asked == ["/api/sessions/a%2F..%2Fb%20c"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown_as"),
+    [
+        ("shop", "shop"),
+        ("shop-2026", "shop-2026"),
+        ("15551234567", "***567"),
+        ("wa_491701234567x", "wa_***567x"),
+    ],
+)
+async def test_number_in_a_name_is_not_logged(store: RedisStore, name: str, shown_as: str) -> None:
+    """Of a session that is named by a telephone number the log has the last digits."""
+    await note(store, name, NOW_MS - 5 * HOUR_MS)
+    watch = Watch(store)
+    await watch.look()
+    await note(store, name, NOW_MS)
+    await watch.look()
+    assert [line["session"] for line in watch.told] == [shown_as, shown_as]
+
+
 async def test_many_are_told_over_several_looks(store: RedisStore) -> None:
     """When all fall silent at once, WAHA is asked about few at a time, and in the end all are told."""
     for number in range(ASK_AT_ONCE + 1):
