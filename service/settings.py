@@ -69,7 +69,6 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HeaderSafe = Annotated[SecretStr, AfterValidator(_header_safe)]
 
 # The description is what a wrong value "should be"; on the whole type, so that the model's fields carry it.
-RequiredUrl = Annotated[HttpUrl, Field(description=_URL)]
 OptionalUrl = Annotated[HttpUrl | None, Field(description=_URL)]
 BaseUrl = Annotated[HttpUrl, Field(description=_URL)]
 OptionalKey = Annotated[HeaderSafe | None, Field(description=_KEY)]
