@@ -10,9 +10,18 @@ CANDIDATE_PORT = 8081
 SANDBOX_PORT = 8082
 WEB_PORT = 8000
 
+MOST_PER_ADDRESS = 1000
+"""Connections at once from one address: a quarter of `maxconn`.
+
+More than any WAHA needs, and too few to keep the others out.
+"""
+
 RouteName = Literal["live", "candidate"]
 
-_BASE = """\
+# Where no server takes a webhook, WAHA learns when to come again, as it does from the service itself.
+_UNAVAILABLE = """hdr Retry-After 2 string '{"error":{"code":"unavailable","message":"no server is up"}}'"""
+
+_BASE = f"""\
 global
   maxconn 4000
   log stdout format raw local0 notice
@@ -33,9 +42,13 @@ defaults
   timeout connect 2s
   timeout client 30s
   timeout server 30s
+  # Head and body (its first 16 kB) have to be here within `http-request` before a server hears of them:
+  # slow clients wait in the proxy, and take no server's connection from others.
+  option http-buffer-request
   timeout http-request 10s
   timeout http-keep-alive 10s
   timeout queue 10s
+  http-error status 503 content-type application/json {_UNAVAILABLE}
   default-server check inter 1s fastinter 200ms fall 2 rise 1 init-addr last,libc,none resolvers docker
 
 resolvers docker
@@ -49,7 +62,7 @@ resolvers docker
 frontend health
   bind :8404
   monitor-uri /healthz
-  http-request use-service prometheus-exporter if { path /metrics }
+  http-request use-service prometheus-exporter if {{ path /metrics }}
 """
 
 _SANDBOX = f"""
@@ -66,6 +79,11 @@ _LANE = {
     "live": "http-request del-header X-Gate-Lane",
     "candidate": "http-request set-header X-Gate-Lane 1",
 }
+_PER_ADDRESS = (
+    "  stick-table type ipv6 size 100k expire 1m store conn_cur",
+    "  tcp-request connection track-sc0 src",
+    f"  tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}",
+)
 _PORT = {"live": LIVE_PORT, "candidate": CANDIDATE_PORT}
 
 
@@ -79,6 +97,7 @@ def route_config(route: RouteName, release: str, servers: Sequence[str]) -> str:
     lines = [
         f"frontend {route}",
         f"  bind :{_PORT[route]}",
+        *(_PER_ADDRESS if route == "live" else ()),
         f"  {_LANE[route]}",
         "  http-request set-header X-Forwarded-For %[src]",
         f"  default_backend {route}",

@@ -37,9 +37,10 @@ def check_processes_lived(rig: Rig) -> None:
     assert {program.name: program.lives for program in rig.webs + rig.workers} == {"web-0": 1, "worker-0": 1}
 
 
-async def test_paused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("proxy", [False, True], ids=["web", "proxy"])
+async def test_paused(proxy: bool, tmp_path: Path) -> None:
     """While Redis is stopped webhooks are refused in time; afterwards each is taken and answered once."""
-    async with running_rig(tmp_path) as rig:
+    async with running_rig(tmp_path, proxy=proxy) as rig:
         async with rig.sender.sending(200):
             await asyncio.sleep(1)
             rig.redis.program.send(signal.SIGSTOP)
@@ -47,7 +48,7 @@ async def test_paused(tmp_path: Path) -> None:
             rig.redis.program.send(signal.SIGCONT)
             await rig.ready()
         await rig.quiet()
-        rig.reckon(f"Redis paused {PAUSE_S} s")
+        rig.reckon(f"Redis paused {PAUSE_S} s" + ", behind the proxy" * proxy)
         check_refusals(rig)
         check_processes_lived(rig)
 

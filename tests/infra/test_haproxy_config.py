@@ -8,7 +8,7 @@ import docker
 import pytest
 
 from infra.base_images import Mode, Role, resolve
-from infra.haproxy_config import base_config, route_config
+from infra.haproxy_config import MOST_PER_ADDRESS, base_config, route_config
 
 
 def test_the_public_frontend_strips_the_lane_and_the_candidate_sets_it() -> None:
@@ -29,6 +29,14 @@ def test_every_replica_is_a_checked_server() -> None:
     assert "server web-1 web-1:8000" in config
     assert "server web-2 web-2:8000" in config
     assert "option httpchk GET /api/health/ready" in config
+
+
+def test_one_address_cannot_take_all_connections() -> None:
+    """The public frontend bounds each address to a quarter of `maxconn`; the loopback one is the suites'."""
+    limit = f"tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}"
+    assert limit in route_config("live", "r-1", ["w"])
+    assert "reject" not in route_config("candidate", "r-1", ["w"])
+    assert f"maxconn {4 * MOST_PER_ADDRESS}" in base_config(sandbox=False)
 
 
 @pytest.mark.integration

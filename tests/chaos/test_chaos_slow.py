@@ -1,0 +1,74 @@
+"""Slowloris against the proxy with the project's own limits: service goes on, and the slow are let go."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from chaos_form import FULL_ROUNDS, ROUNDS
+from chaos_rig import Rig, running_rig
+from chaos_slow import SlowClients
+from chaos_waiting import until
+
+from infra.haproxy_config import MOST_PER_ADDRESS
+
+pytestmark = [pytest.mark.chaos, pytest.mark.integration]
+
+CLIENTS = 1000
+ATTACKERS = [f"127.0.1.{number}" for number in range(1, 21)]
+WAVES: list[Sequence[str]] = [("bodies",)] if ROUNDS < FULL_ROUNDS else [("idle",), ("heads",), ("bodies",)]
+
+PER_S = 50
+P95_S = 0.5
+"""targets.toml: a webhook is answered within this time."""
+
+LET_GO_WITHIN_S = 20
+GROWTH_MB = 30
+
+
+@asynccontextmanager
+async def served_meanwhile(rig: Rig) -> AsyncIterator[None]:
+    """Webhooks are sent during the block, and each is taken at once."""
+    async with rig.sender.sending(PER_S):
+        yield
+    assert rig.sender.refusals == []
+    waits = rig.sender.waits_s
+    assert len(waits) > 5 * PER_S
+    assert statistics.quantiles(waits, n=20)[-1] < P95_S
+
+
+@pytest.mark.parametrize("kinds", WAVES, ids="-".join)
+async def test_a_thousand_slow_clients(kinds: Sequence[str], tmp_path: Path) -> None:
+    """Everybody else is served as ever; the slow are closed by the proxy, and nothing of them remains."""
+    async with running_rig(tmp_path, proxy=True) as rig:
+        assert rig.proxy is not None
+        proxy, web = rig.proxy.program, rig.webs[0]
+        await rig.sender.send(100)
+        before = web.memory_mb
+        slow = SlowClients(rig.port)
+        async with served_meanwhile(rig):
+            await slow.begin(CLIENTS, kinds, ATTACKERS)
+            assert proxy.clients(rig.port) >= CLIENTS
+            await until(lambda: slow.open == 0, "all are closed", LET_GO_WITHIN_S)
+        print(f"{kinds}: ended {dict(slow.ended)} after {max(slow.lasted_s):.1f} s at most")
+        await rig.quiet()
+        await until(lambda: proxy.clients(rig.port) == 0, "the proxy has no client left")
+        assert web.memory_mb - before < GROWTH_MB
+        rig.reckon(f"{CLIENTS} slow clients: {', '.join(kinds)}")
+
+
+async def test_one_address_takes_all_it_can(tmp_path: Path) -> None:
+    """An address that opens more connections than its share is refused; the others are served as ever."""
+    async with running_rig(tmp_path, proxy=True) as rig:
+        slow = SlowClients(rig.port)
+        async with served_meanwhile(rig):
+            await slow.begin(MOST_PER_ADDRESS + 500, ["idle"], ["127.0.1.1"])
+            await until(lambda: len(slow.lasted_s) >= 500, "the share is kept")
+            assert slow.open == MOST_PER_ADDRESS
+            await until(lambda: len(rig.sender.waits_s) > 6 * PER_S, "webhooks are taken")
+        await slow.end()
+        await rig.quiet()
+        rig.reckon(f"{MOST_PER_ADDRESS + 500} connections from one address")
