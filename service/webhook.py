@@ -94,13 +94,13 @@ class Webhook:
         except Rejected as rejection:
             answer(self._refuse(delivery, lane, rejection))
             return
+        if message is not None and lane is LaneName.LIVE:
+            self.sessions.note(message.session, received_ms)
+            self.tenants.note(message.tenant, received_ms)
         unwanted = Unwanted.NOT_A_MESSAGE if message is None else message.unwanted
         if message is None or unwanted:
             answer(self._ignore(delivery, lane, unwanted or Unwanted.NOT_A_MESSAGE))
             return
-        if lane is LaneName.LIVE:
-            self.sessions.note(message.session, received_ms)
-            self.tenants.note(message.tenant, received_ms)
         arrival = self._arrival(delivery, message, address, received_ms)
         self.admissions[lane].admit(
             arrival, lambda verdict: answer(self._settle(delivery, lane, message, arrival.chat, verdict))
