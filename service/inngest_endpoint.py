@@ -6,6 +6,7 @@ Imported only where Inngest is configured: the package and FastAPI, which its ad
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 
 import fastapi
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.alarms import Alarm, Alarms
 from service.body import ClientGone, read_bounded
 from service.inngest_events import MESSAGE_RECEIVED
-from service.inngest_runs import Later, NoMessage, Runs
+from service.inngest_runs import SOON_MS, Later, NoMessage, Runs
 from service.logs import Log
 
 PATH = "/api/inngest"
@@ -25,6 +26,9 @@ FUNCTION_ID = "answer-message"
 
 MAX_CALL_BYTES = 65_536
 """Of a call's body. Our events have a few hundred bytes, and everybody may make us check a signature."""
+
+_SIGNATURE_HEADER = b"x-inngest-signature"
+_SIGNATURE = re.compile(rb"t=\d{1,20}&s=[0-9a-f]{64}")
 
 MOST_RETRIES = 20
 """As many as Inngest allows. What it has given up by then, a worker takes over."""
@@ -57,16 +61,29 @@ class _Client(inngest.Inngest):
         return self.fallback_key
 
 
+class _RetryAfter(inngest.RetryAfterError):
+    """Without a trace of our code."""
+
+    include_stack = False
+
+
+class _Refused(inngest.NonRetriableError):
+    """Without a trace of our code."""
+
+    include_stack = False
+
+
 class InngestEndpoint:
     """An ASGI application: bounds the body, hands it to the package, tells of wrong signatures."""
 
     def __init__(
         self, options: InngestOptions, runs: Runs, *, timeout_s: float, alarms: Alarms, log: Log
     ) -> None:
-        self._app = _adapter(options, runs)
+        self._runs = runs
         self._timeout_s = timeout_s
         self._alarms = alarms
         self._log = log
+        self._app = self._adapter(options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call.
@@ -84,7 +101,7 @@ class InngestEndpoint:
                 self._tell_of_signature(scope)
             await send(message)
 
-        await self._app(scope, _replayed(body, receive), watched)
+        await self._app(_with_sound_headers(scope), _replayed(body, receive), watched)
 
     def _tell_of_signature(self, scope: Scope) -> None:
         self._alarms.raise_alarm(Alarm.SIGNATURE_FAILURES, code="inngest")
@@ -94,6 +111,45 @@ class InngestEndpoint:
             action="invalid_signature",
             requestId=scope.get("request_id"),
         )
+
+    def _adapter(self, options: InngestOptions) -> ASGIApp:
+        """The package's own, with our one function."""
+        client = _client(options)
+        trigger = inngest.TriggerEvent(event=MESSAGE_RECEIVED)
+        function = client.create_function(fn_id=FUNCTION_ID, trigger=trigger, retries=MOST_RETRIES)(self._run)
+        app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        inngest.fast_api.serve(
+            app,
+            client,
+            [function],
+            enable_unauthed_sync=False,
+            serve_origin=options.app_url,
+            serve_path=PATH,
+        )
+        return app
+
+    async def _run(self, context: inngest.Context) -> None:
+        """The function. Inngest hears when to call again, and nothing else of what went wrong."""
+        try:
+            await self._runs.run(context.event.data.get("entry"))
+        except Later as later:
+            raise _RetryAfter(str(later), later.pause_ms) from None
+        except NoMessage as error:
+            raise _Refused(str(error)) from None
+        except Exception as error:
+            self._log.error("Inngest's run failed", exc_info=error)
+            self._alarms.report_error("Inngest's run failed", error)
+            raise _RetryAfter("an error of the service", SOON_MS) from None
+
+
+def _with_sound_headers(scope: Scope) -> Scope:
+    """*scope* without a signature that has not the form of one: the package would break on its characters."""
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name.lower() != _SIGNATURE_HEADER or _SIGNATURE.fullmatch(value)
+    ]
+    return {**scope, "headers": headers}
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
@@ -110,21 +166,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _adapter(options: InngestOptions, runs: Runs) -> ASGIApp:
-    """The package's own, with our one function."""
-    client = _client(options)
-    app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    inngest.fast_api.serve(
-        app,
-        client,
-        [_function(client, runs)],
-        enable_unauthed_sync=False,
-        serve_origin=options.app_url,
-        serve_path=PATH,
-    )
-    return app
-
-
 def _client(options: InngestOptions) -> inngest.Inngest:
     silent = logging.getLogger("service.inngest")
     silent.setLevel(logging.CRITICAL)  # it would log errors with their messages; we tell of them ourselves
@@ -139,21 +180,3 @@ def _client(options: InngestOptions) -> inngest.Inngest:
     )
     client.fallback_key = options.fallback_key
     return client
-
-
-def _function(client: inngest.Inngest, runs: Runs) -> inngest.Function[None]:
-    @client.create_function(
-        fn_id=FUNCTION_ID,
-        name="Answer a WhatsApp message",
-        retries=MOST_RETRIES,
-        trigger=inngest.TriggerEvent(event=MESSAGE_RECEIVED),
-    )
-    async def answer(context: inngest.Context) -> None:
-        try:
-            await runs.run(context.event.data.get("entry"))
-        except Later as later:
-            raise inngest.RetryAfterError(str(later), later.pause_ms, quiet=True) from None
-        except NoMessage as error:
-            raise inngest.NonRetriableError(str(error), quiet=True) from None
-
-    return answer

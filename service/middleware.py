@@ -17,6 +17,9 @@ from service.signature import headers_of
 SLOW_S = 1.0
 ALARMING_S = 3.0
 
+UNHURRIED = frozenset({"/api/inngest"})
+"""Paths whose requests take as long as an answer to a message does: nobody waits for them."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -37,6 +40,8 @@ class Stopwatch:
         method = method if method in _METHODS else "other"
         path = path if path in self.paths else "other"
         self.metrics.observe_request(method, path, status, duration_s)
+        if path in UNHURRIED:
+            return
         if duration_s > SLOW_S:
             self.log.warning(
                 "Slow request detected",

@@ -71,6 +71,8 @@ class Web:
     metrics: WebMetrics
     stopwatch: Stopwatch
     log: Log
+    inngest_calls: ASGIApp | None = None
+    """Takes Inngest's calls, where it is configured."""
 
     def app(self) -> ASGIApp:
         """The ASGI application."""
@@ -83,6 +85,8 @@ class Web:
             Route("/api/inngest", self._inngest),
             Route("/metrics", self._metrics),
         ]
+        if self.inngest_calls:
+            routes.append(Route("/api/inngest", self.inngest_calls, methods=["POST", "PUT"]))
         starlette = Starlette(
             routes=routes,
             exception_handlers={
