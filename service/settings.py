@@ -127,6 +127,8 @@ class Settings(BaseSettings):
 
     waha_api_url: OptionalUrl = None
     waha_api_key: OptionalKey = None
+    pseudonym_key: OptionalSecret = None
+    """Keys the stand-ins for people in logs and in Redis; without it another secret does."""
     next_public_convex_url: OptionalUrl = None
     convex_deployment: OptionalText = None
     convex_deploy_key: OptionalKey = None
@@ -144,11 +146,11 @@ class Settings(BaseSettings):
     inngest_signing_key: OptionalKey = None
     inngest_signing_key_fallback: OptionalKey = None
     """Valid as well, while the signing key is rotated."""
-    inngest_event_api_base_url: BaseUrl = "https://inn.gs"
+    inngest_event_api_base_url: OptionalUrl = None
     inngest_api_base_url: OptionalUrl = None
-    """Where an app registers itself; without it Inngest's own."""
+    """Where an app registers itself; without the two, Inngest's own."""
     inngest_dev: OptionalText = None
-    """Read by Inngest's package: unless it is 0 or false, signatures are not checked. Not for production."""
+    """As in Inngest's package: unless it is 0 or false, signatures are not checked. Not for production."""
     sentry_dsn: OptionalSecret = None
     """Not validated here: a wrong DSN must not stop a message. The health report says that it is wrong."""
     sentry_environment: Name = "production"
@@ -217,8 +219,6 @@ class WebSettings(AnsweringSettings):
     waha_webhook_secret: Secret
     waha_webhook_secret_previous: OptionalSecret = None
     """Secrets that are being retired, one a line: valid as well until the sender signs with the new one."""
-    pseudonym_key: OptionalSecret = None
-    """Keys the stand-ins for chats in logs and in Redis; without it the webhook secret does."""
     waha_retries_policy: RetriesPolicy = "constant"
     """How WAHA retries: `policy`, `delaySeconds` and `attempts` of its `config.webhooks[].retries`."""
     waha_retries_delay_s: Seconds = 2

@@ -241,6 +241,8 @@ class Stub:
     port: int
     sent: list[dict[str, Any]] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """The path and content of every call, in their order; those of sendSeen and the like are only here."""
     behave: Callable[[str, int], int | float] = lambda _path, _number: 200
     """By path and number of the call: an HTTP status, or (a float) seconds of silence and then 200."""
 
@@ -280,7 +282,9 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             calls[self.path] = calls.get(self.path, 0) + 1
             behaviour = stub.behave(self.path, calls[self.path])
             sends = self.path == "/api/sendText"
-            (stub.sent if sends and behaviour < 300 else stub.asked).append(content)
+            stub.seen.append((self.path, content))
+            if sends or self.path.startswith("/v1/"):
+                (stub.sent if sends and behaviour < 300 else stub.asked).append(content)
             if isinstance(behaviour, float):
                 time.sleep(behaviour)
             status = behaviour if isinstance(behaviour, int) else 200
@@ -342,8 +346,8 @@ class Processes:
         self._running: list[Running] = []
 
     def web(self, **environment: str) -> Running:
-        """A web process that is ready."""
-        port = free_port()
+        """A web process that is ready, on a free port unless PORT is given."""
+        port = int(environment.get("PORT") or free_port())
         web = self._start("web", {"PORT": str(port), "WAHA_WEBHOOK_SECRET": SECRET, **environment})
         web.port = port
         wait_until(lambda: _answers(f"{web.url}/api/health/live"), "web answers")

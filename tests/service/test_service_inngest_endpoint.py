@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from inngest_kit import EVENT_KEY, FUNCTION, SIGNING_KEY, call_body, signed_call
+from prometheus_client import CollectorRegistry
 from service_kit import Answer, call, raw
 from structlog.testing import LogCapture
 
@@ -17,7 +18,10 @@ from sandbox.inngest_signature import canonical
 from service.alarms import Alarm, NoAlarms
 from service.inngest_endpoint import MAX_CALL_BYTES, PATH, InngestEndpoint, InngestOptions
 from service.inngest_runs import Later, NoMessage
+from service.metrics import WebMetrics
+from service.middleware import Stopwatch
 from service.rejected import TooLarge
+from service.web import PATHS
 
 OTHER_KEY = "signkey-test-aabbcc"
 QUERY = f"fnId={FUNCTION}&stepId=step".encode()
@@ -191,3 +195,14 @@ async def test_nonsense_is_refused(endpoint: Fixture, body: bytes) -> None:
     """What is not JSON, or not Inngest's, is 401 as long as nobody signed it."""
     answer = await endpoint.call("POST", signed_call(b"{}", OTHER_KEY), body, QUERY)
     assert (answer.status, endpoint.runs.ran) == (401, [])
+
+
+def test_long_run_is_no_slow_request() -> None:
+    """A run takes as long as an answer does: it is measured, and nobody is told that it was slow."""
+    logs, metrics, alarms = LogCapture(), WebMetrics(CollectorRegistry()), KeptAlarms()
+    log = structlog.wrap_logger(None, processors=[logs])
+    stopwatch = Stopwatch(PATHS, metrics, log, alarms, clock=lambda: 10.0)
+    stopwatch.observe("POST", PATH, 200, "r", started=0.0)
+    assert (logs.entries, alarms.raised) == ([], [])
+    labels = {"method": "POST", "path": PATH, "status": "200"}
+    assert metrics.registry.get_sample_value("http_request_duration_seconds_sum", labels) == 10.0
