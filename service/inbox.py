@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+import zlib
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -27,6 +28,9 @@ SILENT_CONSUMER_MS = 600_000
 """Consumers that hold nothing and were not seen for this long are forgotten."""
 
 SCAN_COUNT = 200
+
+JITTER = 0.25
+"""Of a pause, by which it may be longer."""
 
 _OPEN, _TAKE, _MARK, _FINISH = map(Script.load, ("open", "take", "mark", "finish"))
 
@@ -61,7 +65,13 @@ class Entry:
     @property
     def received_ms(self) -> int:
         """When the webhook came, in ms since the epoch."""
-        return int(self.fields.get(b"received", b"0"))
+        received = self.fields.get(b"received", b"")
+        return int(received) if received.isdigit() else 0
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether an operator put it back."""
+        return self.fields.get(b"replayed") == b"1"
 
 
 class TakeState(StrEnum):
@@ -84,17 +94,23 @@ class Record:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """The pauses between attempts, doubling from `base_s` to `cap_s`."""
+    """The pauses between attempts, doubling from `base_s` to `cap_s`, and each up to a `JITTER` longer."""
 
     base_s: float
     cap_s: float
 
-    def pause_ms(self, attempts: int) -> int:
-        """How long a message rests after its *attempts*-th attempt; none if it only waited for its turn."""
+    def pause_ms(self, attempts: int, entry_id: str) -> int:
+        """How long this entry rests after its *attempts*-th attempt; not if it only waited for its turn.
+
+        The jitter is the same whenever it is asked for: a thousand chats do not come back in one moment, and
+        none comes back early because many looked.
+        """
         if attempts == 0:
             return 0
         # The exponent is bounded first: a count that is far off would not fit a float.
-        return round(min(self.cap_s, self.base_s * float(1 << min(attempts - 1, 30))) * 1000)
+        pause_s = min(self.cap_s, self.base_s * float(1 << min(attempts - 1, 30)))
+        share = zlib.crc32(f"{entry_id}:{attempts}".encode()) / 2**32
+        return round(pause_s * (1 + JITTER * share) * 1000)
 
 
 class Inbox:
@@ -146,7 +162,7 @@ class Inbox:
         return {
             entry_id.decode(): holder.decode()
             for entry_id, holder, idle_for_ms, deliveries in found
-            if idle_for_ms >= self._retry.pause_ms(deliveries)
+            if idle_for_ms >= self._retry.pause_ms(deliveries, entry_id.decode())
         }
 
     async def _load(self, lane: Lane, idle_of: dict[str, int]) -> list[Entry]:
@@ -189,17 +205,16 @@ class Inbox:
         """Say that *entry*, marked by us, was surely not sent."""
         await self._store.call("DEL", entry.lane.sending(entry.id))
 
-    async def finish(self, entry: Entry, record: Record | None = None) -> bool:
-        """End *entry*; with a *record*, keep it there with its reason. False if it had ended before."""
+    async def finish(self, entry: Entry, record: Record | None = None, forgotten: Sequence[str] = ()) -> bool:
+        """End *entry*; with a *record*, keep it there with its reason. False if it had ended before.
+
+        The keys *forgotten* are deleted with it.
+        """
         lane = entry.lane
+        records = record.stream if record else lane.dead
         ended = await self._store.run(
             _FINISH,
-            [
-                lane.stream,
-                lane.turn(entry.chat),
-                lane.sending(entry.id),
-                record.stream if record else lane.dead,
-            ],
+            [lane.stream, lane.turn(entry.chat), records, lane.sending(entry.id), *forgotten],
             [GROUP, entry.id, lane.lane_ttl_s, *(_record_fields(entry, record) if record else [])],
         )
         return bool(ended)

@@ -1,19 +1,12 @@
-"""Where replies go: through WAHA, or into a gate lane's sink. Both promise the same about the outcome."""
+"""Where replies go: through WAHA (`waha.py`), or into a gate lane's sink. Both promise the same outcome."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
-import httpx
-
+from service.event import Message
 from service.replies import RecordedReplies, Reply
 from service.store import StoreError, StoreFull
-
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-"""No byte of the request was sent."""
-
-CONNECT_TIMEOUT_S = 5.0
 
 
 class NotSent(Exception):
@@ -25,7 +18,13 @@ class OutcomeUnknown(Exception):
 
 
 class Messenger(Protocol):
-    """Sends a reply."""
+    """Sends replies, and shows meanwhile that somebody is there."""
+
+    async def begin(self, message: Message) -> None:
+        """Show that *message* was read and a reply to it is being written. Best effort: never raises."""
+
+    async def finish(self, message: Message) -> None:
+        """Show that the writing is over. Best effort: never raises."""
 
     async def send_text(self, reply: Reply) -> None:
         """Return once *reply* is sent.
@@ -35,41 +34,17 @@ class Messenger(Protocol):
         """
 
 
-class Waha:
-    """WAHA's HTTP API. It has no idempotency key: an attempt that got no answer must not be repeated."""
+class _Unseen:
+    """A messenger without manners: nobody sees whether a message is read."""
 
-    def __init__(self, client: httpx.AsyncClient, *, timeout_s: float) -> None:
-        """*client* has WAHA's base URL and key."""
-        self._client = client
-        self._timeout_s = timeout_s
+    async def begin(self, message: Message) -> None:
+        """See `Messenger.begin`."""
 
-    async def send_text(self, reply: Reply) -> None:
-        """See `Messenger.send_text`."""
-        content = {
-            "session": reply.session,
-            "chatId": reply.chat_id,
-            "text": reply.text,
-            "reply_to": reply.reply_to,
-        }
-        try:
-            # httpx's timeouts bound each read, not the whole: an answer that trickles would hold the chat.
-            async with asyncio.timeout(self._timeout_s):
-                response = await self._client.post("/api/sendText", json=content)
-        except _NOT_CONNECTED as error:
-            raise NotSent(f"WAHA could not be reached: {type(error).__name__}") from error
-        except Exception as error:  # part of the request may be with WAHA, whatever it was
-            raise OutcomeUnknown(f"WAHA did not answer: {type(error).__name__}") from error
-        _judge(response.status_code)
+    async def finish(self, message: Message) -> None:
+        """See `Messenger.finish`."""
 
 
-def _judge(status: int) -> None:
-    if status == httpx.codes.GATEWAY_TIMEOUT:
-        raise OutcomeUnknown("a gateway before WAHA got no answer: HTTP 504")
-    if not httpx.codes.is_success(status):
-        raise NotSent(f"WAHA refused: HTTP {status}")
-
-
-class NoWaha:
+class NoWaha(_Unseen):
     """Stands where no WAHA is configured: messages wait, and go to the dead letters in the end."""
 
     async def send_text(self, reply: Reply) -> None:
@@ -77,7 +52,7 @@ class NoWaha:
         raise NotSent("WAHA_API_URL is not set")
 
 
-class Sink:
+class Sink(_Unseen):
     """Records replies instead of sending them."""
 
     def __init__(self, replies: RecordedReplies) -> None:

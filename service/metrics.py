@@ -9,6 +9,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from service.lanes import LaneName
+from service.outbound import OutboundMetrics
 
 # A percentile is exact at a bucket's bound and guessed between two: the bounds are close where requests
 # usually are, and every limit of targets.toml is one.
@@ -88,6 +89,25 @@ class WorkerMetrics:
         self.model = Counter(
             "model_replies_total", "Model calls by how they ended", ["outcome"], registry=registry
         )
+        self.credits_used = Counter(
+            "credits_used_total", "Credits charged for answered messages", ["lane"], registry=registry
+        )
+        self.refusals = Counter(
+            "billing_guard_refusals_total",
+            "Messages left without an answer because their tenant has no credit",
+            ["lane"],
+            registry=registry,
+        )
+        self.stored = Counter(
+            "messages_stored_total", "Messages too old to be answered", ["lane"], registry=registry
+        )
+        self.reconciled = Counter(
+            "messages_reconciled_total",
+            "Replies with an unknown outcome that WAHA's echo proved to be sent",
+            ["lane"],
+            registry=registry,
+        )
+        self.outbound = OutboundMetrics(registry)
         self.in_hand = Gauge("messages_in_hand", "Messages that this worker holds", registry=registry)
         self.silent_sessions = Gauge(
             "silent_sessions", "Sessions without an event for SILENT_AFTER_S", registry=registry

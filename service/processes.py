@@ -88,21 +88,21 @@ def _server_config(settings: WebSettings, web: Web) -> uvicorn.Config:
 
 def run_worker(settings: WorkerSettings) -> None:
     """Answer messages until SIGTERM."""
-    configure_logs(settings.log_level)
+    tell = configure_logs(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings))
+        runner.run(_work(settings, tell))
 
 
-async def _work(settings: WorkerSettings) -> None:
+async def _work(settings: WorkerSettings, tell: Tell) -> None:
     try:
-        await _answer_messages(settings)
+        await _answer_messages(settings, tell)
     except Exception as error:  # the last line of the log must be JSON too
         structlog.get_logger().critical("Worker failed", exc_info=error)
         sys.exit(1)
 
 
-async def _answer_messages(settings: WorkerSettings) -> None:
-    async with open_worker(settings) as worker:
+async def _answer_messages(settings: WorkerSettings, tell: Tell) -> None:
+    async with open_worker(settings, tell) as worker:
         loop = asyncio.get_running_loop()
         for stop_signal in STOP_SIGNALS:
             loop.add_signal_handler(stop_signal, worker.stop.set)

@@ -12,10 +12,13 @@ from functools import partial
 import httpx
 import structlog
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
+from service import inngest_wiring
 from service.admission import StreamAdmission
 from service.alarms import Alarm, Alarms
 from service.answering import Answering
+from service.answering_wiring import Parts, open_answering
 from service.blocklist import Blocklist
 from service.chats import Chats
 from service.convex_database import ConvexDatabase, convex_session
@@ -24,32 +27,31 @@ from service.figures import FigureMetrics, Figures, Tenants
 from service.headroom import Headroom
 from service.health import Health, State
 from service.inbox import Inbox, RetryPolicy
+from service.inngest_custody import Hands
+from service.inngest_forwarding import Forwarding
+from service.inngest_wiring import EVENT_TIMEOUT_S
 from service.lanes import LIVE, LaneName, gate_lane
 from service.logs import Pseudonyms, Tell
 from service.mail import Mailer, NoMailer
 from service.measured_database import DatabaseMetrics, MeasuredDatabase
 from service.measured_store import MeasuredStore, StoreMetrics
-from service.messenger import CONNECT_TIMEOUT_S, Messenger, NoWaha, Sink, Waha
 from service.metrics import WebMetrics, WorkerMetrics, new_registry
 from service.middleware import Stopwatch
 from service.probes import add_sentry, configured, http_probe
+from service.reconciling import Reconciler
 from service.redis_database import RedisDatabase
 from service.redis_store import RedisStore
-from service.replies import RecordedReplies
 from service.resend import ATTEMPT_S, Resend
 from service.sentry import SentryOptions, open_alarms
-from service.settings import Settings, WebSettings, WorkerSettings
+from service.settings import AnsweringSettings, Settings, WebSettings, WorkerSettings
 from service.signature import Secrets
 from service.silence import ASK_S, Sessions, SilenceWatch
 from service.store import Store
 from service.upstash_store import UpstashStore
+from service.waha import CONNECT_TIMEOUT_S, KEEP_IDLE_S
 from service.web import PATHS, Draining, InngestState, Web
 from service.webhook import Limits, Webhook
 from service.worker import Worker
-from service.writer import Acknowledgement, Model, Writer
-
-KEEP_IDLE_S = 2.0
-"""Shorter than Node's 5 s: a connection that WAHA closes while we send on it leaves the outcome unknown."""
 
 
 @asynccontextmanager
@@ -58,9 +60,14 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
     async with AsyncExitStack() as stack:
         metrics = WebMetrics(new_registry())
         alarms = await _open_alarms(settings, "web", stack)
-        _warn_of_inngest_dev(settings)
+        inngest_wiring.warn_of_inngest(settings, structlog.get_logger())
         store = open_store(settings, stack, StoreMetrics(metrics.registry))
-        database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
+        parts = None
+        if inngest_wiring.runs_by_inngest(settings):
+            parts = _open_parts(settings, store, WorkerMetrics(metrics.registry), alarms, tell, stack)
+            database = parts.databases[LaneName.LIVE]
+        else:
+            database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
         yield Web(
             webhook=_webhook(settings, store, metrics, tell, alarms, stack),
             health=_health(settings, store, database, alarms, stack),
@@ -72,35 +79,32 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
             metrics=metrics,
             stopwatch=Stopwatch(PATHS, metrics, structlog.get_logger(), alarms),
             log=structlog.get_logger(),
+            inngest_calls=_inngest_calls(settings, parts, stack) if parts else None,
         )
 
 
 @asynccontextmanager
-async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
+async def open_worker(settings: WorkerSettings, tell: Tell) -> AsyncIterator[Worker]:
     """The worker and all it uses."""
     async with AsyncExitStack() as stack:
         metrics = WorkerMetrics(new_registry())
-        await _open_alarms(settings, "worker", stack)
+        alarms = await _open_alarms(settings, "worker", stack)
         store = open_store(settings, stack, StoreMetrics(metrics.registry))
-        inbox = Inbox(
-            store,
-            f"{settings.release}:{socket.gethostname()}:{secrets.token_hex(4)}",
-            lease_s=settings.lease_s,
-            retry=RetryPolicy(settings.retry_base_s, settings.retry_cap_s),
+        inngest_wiring.warn_of_inngest(settings, structlog.get_logger())
+        consumer = _consumer("worker", settings)
+        inbox = _inbox(settings, store, consumer)
+        answering = open_answering(
+            settings, inbox, _open_parts(settings, store, metrics, alarms, tell, stack), stack
         )
-        answering = Answering(
-            inbox=inbox,
-            writer=_writer(settings, metrics, stack),
-            messengers=_messengers(settings, store, stack),
-            max_attempts=settings.max_attempts,
-            metrics=metrics,
-            log=structlog.get_logger(),
-        )
+        handle = answering.handle
+        if inngest_wiring.runs_by_inngest(settings):
+            handle = _forwarding(settings, store, consumer, answering, stack).handle
         yield Worker(
             store=store,
             inbox=inbox,
-            chats=Chats(answering.handle, concurrency=settings.concurrency),
+            chats=Chats(handle, concurrency=settings.concurrency),
             silence=_silence(settings, store, metrics, stack),
+            reconciler=Reconciler(store, answering.desks, answering.report, structlog.get_logger()),
             release=settings.release,
             gate=gate_lane(settings.release),
             lease_s=settings.lease_s,
@@ -123,9 +127,54 @@ async def _open_alarms(settings: Settings, process: str, stack: AsyncExitStack) 
     return await stack.enter_async_context(open_alarms(options, structlog.get_logger()))
 
 
-def _warn_of_inngest_dev(settings: Settings) -> None:
-    if (settings.inngest_dev or "0").lower() not in ("0", "false"):
-        structlog.get_logger().warning("INNGEST_DEV is set: signature checks are off", security=True)
+def _consumer(process: str, settings: Settings) -> str:
+    """The name by which this process, and none before or beside it, holds messages."""
+    return f"{process}:{settings.release}:{socket.gethostname()}:{secrets.token_hex(4)}"
+
+
+def _open_parts(
+    settings: Settings,
+    store: Store,
+    metrics: WorkerMetrics,
+    alarms: Alarms,
+    tell: Tell,
+    stack: AsyncExitStack,
+) -> Parts:
+    """What answering is built on, in either process."""
+    database_metrics = DatabaseMetrics(metrics.registry)
+    return Parts(
+        store=store,
+        databases={
+            LaneName.LIVE: open_database(settings, store, stack, database_metrics),
+            LaneName.GATE: gate_database(settings, store, database_metrics),
+        },
+        mailer=open_mailer(settings, stack),
+        metrics=metrics,
+        alarms=alarms,
+        tell=tell,
+    )
+
+
+def _forwarding(
+    settings: WorkerSettings, store: Store, consumer: str, answering: Answering, stack: AsyncExitStack
+) -> Forwarding:
+    client = _open_http(stack, inngest_wiring.event_api_url(settings), {}, timeout_s=EVENT_TIMEOUT_S)
+    hands = Hands(store, consumer, lease_s=settings.lease_s)
+    registry = answering.report.metrics.registry
+    return inngest_wiring.forwarding(settings, client, hands, answering, registry)
+
+
+def _inngest_calls(settings: WebSettings, parts: Parts, stack: AsyncExitStack) -> ASGIApp:
+    consumer = _consumer("web", settings)
+    inbox = _inbox(settings, parts.store, consumer)
+    answering = open_answering(settings, inbox, parts, stack)
+    hands = Hands(parts.store, consumer, lease_s=settings.lease_s)
+    return inngest_wiring.endpoint(settings, hands, answering, parts.metrics.registry, parts.alarms)
+
+
+def _inbox(settings: AnsweringSettings, store: Store, consumer: str) -> Inbox:
+    retry = RetryPolicy(settings.retry_base_s, settings.retry_cap_s)
+    return Inbox(store, consumer, lease_s=settings.lease_s, retry=retry)
 
 
 def open_mailer(settings: Settings, stack: AsyncExitStack) -> Mailer:
@@ -278,28 +327,3 @@ def _silence(
         silent=metrics.silent_sessions,
         log=structlog.get_logger(),
     )
-
-
-def _writer(settings: WorkerSettings, metrics: WorkerMetrics, stack: AsyncExitStack) -> Writer:
-    if not settings.ai_api_url:
-        return Acknowledgement()
-    headers = {"Authorization": f"Bearer {_plain(settings.ai_api_key)}"} if settings.ai_api_key else {}
-    client = _open_http(stack, settings.ai_api_url, headers, timeout_s=settings.ai_timeout_s)
-    return Model(
-        client,
-        model=settings.ai_model,
-        timeout_s=settings.ai_timeout_s,
-        metrics=metrics,
-        log=structlog.get_logger(),
-    )
-
-
-def _messengers(settings: WorkerSettings, store: Store, stack: AsyncExitStack) -> dict[LaneName, Messenger]:
-    live: Messenger = NoWaha()
-    if settings.waha_api_url:
-        client = _open_http(
-            stack, settings.waha_api_url, _waha_headers(settings), timeout_s=settings.waha_timeout_s
-        )
-        live = Waha(client, timeout_s=settings.waha_timeout_s)
-    gate = Sink(RecordedReplies(store, gate_lane(settings.release)))
-    return {LaneName.LIVE: live, LaneName.GATE: gate}

@@ -1,4 +1,4 @@
-"""The worker process: three loops over the lanes it serves, and an orderly end."""
+"""The worker process: loops over the lanes it serves, and an orderly end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from service.inbox import Inbox
 from service.lanes import LIVE, LIVE_POINTER, Lane
 from service.logs import Log
 from service.metrics import WorkerMetrics
+from service.reconciling import Reconciler
 from service.silence import LOOK_EVERY_S, SilenceWatch
 from service.store import Store, StoreError
 
@@ -20,6 +21,7 @@ BLOCK_MS = 1000
 """How long a read waits for messages, and so how late a worker learns whether its release is live."""
 
 RETRY_EVERY_S = 0.25
+RECONCILE_EVERY_S = 2.0
 AWAY_PAUSE_S = 1.0
 
 
@@ -31,6 +33,7 @@ class Worker:
     inbox: Inbox
     chats: Chats
     silence: SilenceWatch
+    reconciler: Reconciler
     release: str
     gate: Lane
     lease_s: float
@@ -45,6 +48,7 @@ class Worker:
         """Work until `stop` is set, then finish what is in hand or leave it pending."""
         self._beat()  # a path that cannot be written should end the process now, not pass for a Redis error
         renewing = asyncio.create_task(self._renew_forever())
+        reconciling = asyncio.create_task(self._reconcile_forever())
         self.log.info("Worker started", release=self.release)
         try:
             async with asyncio.TaskGroup() as loops:
@@ -54,9 +58,9 @@ class Worker:
         finally:
             # A read may have taken BLOCK_MS; one more second is for closing connections.
             left = await self.chats.end(max(0.1, self.stop_grace_s - BLOCK_MS / 1000 - 1))
-            renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewing
+            for task in (renewing, reconciling):
+                task.cancel()
+            await asyncio.gather(renewing, reconciling, return_exceptions=True)
         self.log.info("Worker ended", left=left)
 
     async def _until_stop(self, step: Callable[[], Awaitable[None]], *, pause_s: float) -> None:
@@ -102,6 +106,16 @@ class Worker:
                 await self.inbox.open(lane)
                 self._opened.add(lane)
         return lanes
+
+    async def _reconcile_forever(self) -> None:
+        """Close what was left open in the lanes that are served. Cancelled anywhere: it may be done again."""
+        while True:
+            await asyncio.sleep(RECONCILE_EVERY_S)
+            try:
+                for lane in await self._lanes():
+                    await self.reconciler.step(lane)
+            except Exception as error:  # whatever it is, messages are answered all the same
+                self.log.error("Reconciling failed", exc_info=error)
 
     async def _renew_forever(self) -> None:
         """Renew the lease of what is in hand, also while ending, three times within its life."""

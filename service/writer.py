@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+import time
+from typing import Protocol
 
-import httpx
+import aiohttp
+import orjson
 
 from service.event import Message
 from service.logs import Log
 from service.metrics import WorkerMetrics
+from service.outbound import CallOutcome, Operation, Peer
 
 ACKNOWLEDGEMENT = "Thank you, your message has arrived. We will answer soon."
 FALLBACK = "Thank you for your message. We cannot answer right now and will get back to you soon."
@@ -33,14 +36,30 @@ class Acknowledgement:
         return ACKNOWLEDGEMENT
 
 
+def model_session(url: str, api_key: str) -> aiohttp.ClientSession:
+    """Connections to the API at *url*. Within a running loop only; whoever calls this closes it."""
+    return aiohttp.ClientSession(
+        base_url=f"{url}/",
+        headers={"Content-Type": "application/json"}
+        | ({"Authorization": f"Bearer {api_key}"} if api_key else {}),
+        timeout=aiohttp.ClientTimeout(total=None),  # the calls have one
+        connector=aiohttp.TCPConnector(limit=0),  # the worker bounds them
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+class Refused(Exception):
+    """The API answered with something that is no reply; the message says what, without content."""
+
+
 class Model:
     """The writer that asks a model, and falls back to a fixed text when that does not answer in time."""
 
     def __init__(
-        self, client: httpx.AsyncClient, *, model: str, timeout_s: float, metrics: WorkerMetrics, log: Log
+        self, http: aiohttp.ClientSession, *, model: str, timeout_s: float, metrics: WorkerMetrics, log: Log
     ) -> None:
-        """*client* has the API's base URL and key."""
-        self._client = client
+        """*http*: see `model_session`."""
+        self._http = http
         self._model = model
         self._timeout_s = timeout_s
         self._metrics = metrics
@@ -50,30 +69,41 @@ class Model:
         """See `Writer.write`."""
         if not message.text.strip():
             return ACKNOWLEDGEMENT  # a picture or a voice message without words
+        started, outcome = time.perf_counter(), CallOutcome.UNANSWERED
         try:
             async with asyncio.timeout(self._timeout_s):
                 text = await self._ask(message.text)
-        except (
-            Exception
-        ) as error:  # the API's answer may break in any way; a customer gets a reply all the same
-            self._metrics.model.labels("fallback").inc()
+            outcome = CallOutcome.OK
+        except Refused as error:
+            outcome = CallOutcome.REFUSED
+            self._log.warning("Model did not answer", reason=str(error))
+            return FALLBACK
+        except Exception as error:  # an API may fail in any way; a customer gets a reply all the same
             self._log.warning("Model did not answer", exc_info=error)
             return FALLBACK
-        self._metrics.model.labels("answered").inc()
+        finally:
+            self._count(outcome, time.perf_counter() - started)
         return text
+
+    def _count(self, outcome: CallOutcome, duration_s: float) -> None:
+        self._metrics.model.labels("answered" if outcome is CallOutcome.OK else "fallback").inc()
+        self._metrics.outbound.observe(Peer.AI, Operation.COMPLETE, outcome, duration_s)
 
     async def _ask(self, text: str) -> str:
         messages = [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": text}]
-        response = await self._client.post(
-            "/v1/chat/completions", json={"model": self._model, "messages": messages}
-        )
-        response.raise_for_status()
-        return _content(response.json())
+        content = orjson.dumps({"model": self._model, "messages": messages})
+        async with self._http.post("v1/chat/completions", data=content, allow_redirects=False) as response:
+            if response.status != 200:
+                raise Refused(f"HTTP {response.status}")
+            return _content(await response.read())
 
 
-def _content(answer: Any) -> str:
-    content = answer["choices"][0]["message"]["content"]
+def _content(body: bytes) -> str:
+    """The reply's text in an answer of the API."""
+    try:
+        content = orjson.loads(body)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise Refused("the answer has another form") from error
     if not isinstance(content, str) or not content.strip():
-        raise ValueError("the model's answer is empty")
-    content.encode()  # a lone surrogate could not be sent on
+        raise Refused("the answer is empty")
     return content
