@@ -9,7 +9,8 @@ from runbook.console import say
 from runbook.toolchain.environment import is_dev
 from runbook.workspace import Workspace
 
-_SANDBOX_SECRETS = ("WAHA_API_KEY", "WAHA_WEBHOOK_SECRET")
+_SANDBOX_SECRETS = ("WAHA_API_KEY", "WAHA_WEBHOOK_SECRET", "RESEND_API_KEY")
+_SANDBOX_DSN = "http://sandbox@sandbox:9000/sentry/1"
 
 
 def ensure_stack(workspace: Workspace) -> None:
@@ -29,4 +30,6 @@ def ensure_secrets(workspace: Workspace) -> None:
     if is_dev(workspace.stack):
         workspace.set("layout.sandbox", "true", path=True)
     fresh = {name: secrets.token_urlsafe(32) for name in missing}
+    if is_dev(workspace.stack):
+        fresh["SENTRY_DSN"] = _SANDBOX_DSN
     workspace.keep_secrets({"current": fresh, "retired": {}})

@@ -17,6 +17,8 @@ ENVIRONMENT = {
     "NEXT_PUBLIC_CONVEX_URL": f"{_URL}/convex",
     "AI_API_URL": f"{_URL}/ai",
     "AI_MODEL": "sandbox",
+    "RESEND_API_URL": f"{_URL}/resend",
+    "EMAIL_FROM": "assistant@sandbox.example",
     "NEXT_PUBLIC_APP_URL": "http://127.0.0.1",
     "RATE_LIMIT_PER_MINUTE": "60000",
 }
