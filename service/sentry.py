@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sentry_sdk import Client
+from sentry_sdk.consts import CompressionAlgo
 from sentry_sdk.types import Event, Hint
 from sentry_sdk.utils import event_from_exception
 
@@ -114,9 +115,8 @@ def _client(options: SentryOptions, log: Log) -> Client | None:
             http_proxy="",  # as everywhere here: the settings say everything
             https_proxy="",
             before_send=scrubbed,
-            _experiments={
-                "transport_compression_algo": "gzip"
-            },  # what is installed beside us must not choose
+            # What is installed beside us must not choose.
+            _experiments={"transport_compression_algo": CompressionAlgo.GZIP},
         )
     except Exception as error:  # whatever a wrong DSN does to the SDK, messages are answered
         log.warning("Sentry is not used: SENTRY_DSN is wrong", error=type(error).__name__)

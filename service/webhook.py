@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from service.admission import Admission, Admitted, Arrival, Verdict
+from service.admission import AWAY_RETRY_AFTER_S, Admission, Admitted, Arrival, Verdict
 from service.alarms import Alarm, Alarms
 from service.blocklist import Blocklist
 from service.body import ClientGone, read_bounded
@@ -25,8 +25,18 @@ from service.lanes import LaneName
 from service.last_seen import LastSeen
 from service.logs import Log, Pseudonyms, Tell
 from service.metrics import WebMetrics
-from service.rejected import Blocked, Malformed, RateLimited, Rejected, StaleEvent, Unauthorized
+from service.receipts import Receipts
+from service.rejected import (
+    Blocked,
+    Malformed,
+    RateLimited,
+    Rejected,
+    StaleEvent,
+    Unauthorized,
+    Unavailable,
+)
 from service.signature import Headers, Secrets, headers_of
+from service.store import StoreError
 
 PATH = "/api/webhooks/whatsapp"
 
@@ -77,12 +87,14 @@ class Webhook:
     blocklist: Blocklist
     sessions: LastSeen
     tenants: LastSeen
+    receipts: Receipts
     trust_proxy: bool
     pseudonyms: Pseudonyms
     metrics: WebMetrics
     alarms: Alarms
     tell: Tell
     log: Log
+    _background: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def take(self, delivery: Delivery, answer: Callable[[Answer], None]) -> None:
         """The request path: verify, understand, admit once. *answer* is called once, now or later."""
@@ -98,6 +110,9 @@ class Webhook:
             self.sessions.note(message.session, received_ms)
             self.tenants.note(message.tenant, received_ms)
         unwanted = Unwanted.NOT_A_MESSAGE if message is None else message.unwanted
+        if message and unwanted is Unwanted.FROM_ME and lane is LaneName.LIVE:
+            self._in_background(self._note_receipt(delivery, lane, message, answer))
+            return
         if message is None or unwanted:
             answer(self._ignore(delivery, lane, unwanted or Unwanted.NOT_A_MESSAGE))
             return
@@ -136,6 +151,23 @@ class Webhook:
             request_id=delivery.request_id,
             received_ms=received_ms,
         )
+
+    async def _note_receipt(
+        self, delivery: Delivery, lane: LaneName, message: Message, answer: Callable[[Answer], None]
+    ) -> None:
+        """Keep our own message as the proof that it was sent; without Redis it must be told again."""
+        try:
+            await self.receipts.note(message)
+        except StoreError:
+            rejection = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
+            answer(self._refuse(delivery, lane, rejection))
+        else:
+            answer(self._ignore(delivery, lane, Unwanted.FROM_ME))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _ignore(self, delivery: Delivery, lane: LaneName, unwanted: Unwanted) -> Answer:
         reason = str(unwanted)

@@ -18,7 +18,7 @@ from service import inngest_wiring
 from service.admission import StreamAdmission
 from service.alarms import Alarm, Alarms
 from service.answering import Answering
-from service.answering_wiring import Parts, open_answering
+from service.answering_wiring import Parts, open_answering, open_receipts
 from service.blocklist import Blocklist
 from service.chats import Chats
 from service.convex_database import ConvexDatabase, convex_session
@@ -274,6 +274,7 @@ def _webhook(
         blocklist=_open_blocklist(settings, store, stack),
         sessions=Sessions(store),
         tenants=Tenants(store),
+        receipts=open_receipts(settings, store),
         trust_proxy=settings.trust_proxy,
         pseudonyms=Pseudonyms(_plain(settings.pseudonym_key) or secret),
         metrics=metrics,

@@ -34,6 +34,7 @@ from service.lanes import LIVE, Lane, gate_lane
 from service.logs import Pseudonyms
 from service.metrics import WebMetrics
 from service.middleware import Stopwatch
+from service.receipts import Receipts
 from service.rejected import Rejected
 from service.signature import Secrets
 from service.silence import Sessions
@@ -212,6 +213,7 @@ def build_web(store: Store, *, admission: Any = None, trust_proxy: bool = False)
         blocklist=Blocklist(refresh_s=60, log=log),
         sessions=Sessions(store),
         tenants=Tenants(store),
+        receipts=Receipts(store, LIVE, SECRET),
         trust_proxy=trust_proxy,
         pseudonyms=Pseudonyms(SECRET),
         metrics=metrics,

@@ -16,6 +16,7 @@ from starlette.types import Message
 from contracts.webhook import LANE_HEADER, WEBHOOK_PATH, encode, message_event
 from service.alarms import Alarm
 from service.body import DISCARD, read_bounded
+from service.event import parse_event
 from service.lanes import LIVE, LaneName
 from service.redis_store import RedisStore
 from service.rejected import (
@@ -28,6 +29,8 @@ from service.rejected import (
     TooLarge,
     Unavailable,
 )
+from service.replies import Reply
+from service.store import Store
 
 CHAT = "15551234567@c.us"
 
@@ -170,6 +173,26 @@ async def test_nothing_personal_is_logged(web: Fixture) -> None:
     said = str(web.logs.entries) + str(web.told)
     assert len(web.logs.entries) + len(web.told) > 12
     assert ("private" in said, "1555" in said) == (False, False)
+
+
+@pytest.mark.integration
+async def test_own_message_is_kept_as_proof(store: Store) -> None:
+    """What WAHA tells of our own reply proves that it was sent, and is answered as every ignored event."""
+    web = build_web(store)
+    question = parse_event(event(chat_id=CHAT, message_id="AAA"))
+    assert question
+    receipts = web.web.webhook.receipts
+    await receipts.expect(question, Reply("default", CHAT, "the answer", question.payload_id))
+    echo = {"id": f"true_{CHAT}_BBB", "fromMe": True, "replyTo": {"id": "AAA"}}
+    answer = await post(web.app, event("the answer", chat_id=CHAT, event="message.any", payload=echo))
+    assert (answer.status, answer.json["status"]) == (200, "ignored")
+    assert await receipts.proof(question) == "the answer"
+
+
+async def test_own_message_is_told_again_when_redis_is_away(web: Fixture) -> None:
+    """Without Redis a proof would be lost: WAHA is asked to send it again."""
+    answer = await post(web.app, event(payload={"fromMe": True}))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
 
 
 class TestBody:
