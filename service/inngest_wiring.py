@@ -9,13 +9,13 @@ from starlette.types import ASGIApp
 
 from service.alarms import Alarms
 from service.answering import Answering
-from service.inbox import Inbox, RetryPolicy
+from service.inbox import RetryPolicy
 from service.inngest_custody import Hands
 from service.inngest_events import Events
 from service.inngest_forwarding import Forwarding, ForwardingMetrics
 from service.inngest_runs import RunMetrics, Runs
 from service.logs import Log
-from service.settings import AnsweringSettings, Settings, WebSettings, WorkerSettings
+from service.settings import Settings, WebSettings, WorkerSettings
 
 EVENT_API = "https://inn.gs"
 DEV_SERVER = "http://127.0.0.1:8288"
@@ -57,7 +57,6 @@ def event_api_url(settings: Settings) -> str:
 def forwarding(
     settings: WorkerSettings,
     client: httpx.AsyncClient,
-    inbox: Inbox,
     hands: Hands,
     answering: Answering,
     registry: CollectorRegistry,
@@ -65,7 +64,7 @@ def forwarding(
     """The worker's side; *client* is for `event_api_url`."""
     assert settings.inngest_event_key
     return Forwarding(
-        inbox=inbox,
+        inbox=answering.inbox,
         hands=hands,
         events=Events(client, settings.inngest_event_key.get_secret_value()),
         answering=answering,
@@ -77,7 +76,6 @@ def forwarding(
 
 def endpoint(
     settings: WebSettings,
-    inbox: Inbox,
     hands: Hands,
     answering: Answering,
     registry: CollectorRegistry,
@@ -99,10 +97,10 @@ def endpoint(
         checks_signatures=checks_signatures(settings),
     )
     runs = Runs(
-        inbox=inbox,
+        inbox=answering.inbox,
         hands=hands,
         answering=answering,
-        retry=retry_policy(settings),
+        retry=RetryPolicy(settings.retry_base_s, settings.retry_cap_s),
         lease_s=settings.lease_s,
         metrics=RunMetrics(registry),
         log=structlog.get_logger(),
@@ -110,8 +108,3 @@ def endpoint(
     return InngestEndpoint(
         options, runs, timeout_s=settings.body_timeout_s, alarms=alarms, log=structlog.get_logger()
     )
-
-
-def retry_policy(settings: AnsweringSettings) -> RetryPolicy:
-    """The pauses between attempts."""
-    return RetryPolicy(settings.retry_base_s, settings.retry_cap_s)

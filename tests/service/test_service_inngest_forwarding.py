@@ -141,10 +141,11 @@ class TestForwarding:
         forwarding, answering = forwarding_of(store, api)
         (entry,) = await read_all(forwarding.inbox)
         await forwarding.handle(entry)
-        while not answering.answered:
-            await asyncio.sleep(LEASE_S / 2)
-            for left in await forwarding.inbox.due(LIVE, ()):
-                await forwarding.handle(left)
+        async with asyncio.timeout(LEASE_S * 30):
+            while not answering.answered:
+                await asyncio.sleep(LEASE_S / 2)
+                for left in await forwarding.inbox.due(LIVE, ()):
+                    await forwarding.handle(left)
         assert answering.answered == [(entry.id, TakeState.GO, FORWARDS + 1)]
         assert len(api.requests) == FORWARDS
         assert await store.call("XLEN", LIVE.stream) == 0
