@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
@@ -131,14 +132,23 @@ def answers(url: str) -> bool:
 
 def send(web: Running, messages: int, *, chats: int) -> set[str]:
     """Have so many messages accepted, over so many chats by turns; the ids that replies will refer to."""
-    ids = []
-    for number in range(messages):
-        chat, name = f"{number % chats}@c.us", f"N{number:04}"
-        body = event(str(number), chat_id=chat, message_id=name)
-        answer = CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=signed_headers(body, SECRET))
-        assert answer.status_code == 202
-        ids.append(f"false_{chat}_{name}")
-    return set(ids)
+    return {send_one(web, number, chats) for number in range(messages)}
+
+
+def send_one(web: Running, number: int, chats: int) -> str:
+    """Have one message accepted, if need be after some attempts, as WAHA does; the id of its payload."""
+    chat, name = f"{number % chats}@c.us", f"N{number:04}"
+    body = event(str(number), chat_id=chat, message_id=name)
+
+    def is_accepted() -> bool:
+        try:
+            headers = signed_headers(body, SECRET)
+            return CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=headers).is_success
+        except httpx.HTTPError:
+            return False
+
+    wait_until(is_accepted, "it is accepted")
+    return f"false_{chat}_{name}"
 
 
 def replied(rig: Rig) -> list[str]:
@@ -299,6 +309,31 @@ def test_without_a_signing_key_the_worker_answers(rig: Rig) -> None:
     assert CLIENT.post(f"{web.url}{CALL_PATH}", content=b"{}").status_code == 405
     for process in (web, worker):
         assert [line for line in process.lines() if "INNGEST_SIGNING_KEY" in line["msg"]]
+
+
+def test_kills_lose_nothing_and_double_nothing(rig: Rig) -> None:
+    """Web and worker killed in the middle of 150 messages, four times: each is answered once, or recorded."""
+    web, _ = rig.web(), rig.sandbox()
+    worker = rig.worker()
+    with ThreadPoolExecutor(8) as pool:
+        sending = [pool.submit(send_one, web, number, 40) for number in range(150)]
+        for killed in range(4):
+            wait_until(lambda least=20 * (killed + 1): len(rig.sent()) >= least, "some are answered")
+            web.kill()
+            rig.web()
+            worker.kill()
+            worker = rig.worker()
+        ids = {future.result() for future in sending}
+    wait_until(rig.idle, "all are done", timeout_s=60)
+    answered = Counter(replied(rig))
+    assert (rig.store.xlen(LIVE.dead), max(answered.values())) == (0, 1)
+    assert ids - answered.keys() == unanswered(rig)
+
+
+def unanswered(rig: Rig) -> set[str]:
+    """The messages of unknown outcome that were not sent, as the sandbox knows and the service cannot."""
+    events = [json.loads(fields["event"]) for _, fields in rig.store.xrange(LIVE.unknown)]
+    return {event["payload"]["id"] for event in events} - set(replied(rig))
 
 
 def run_has_it(rig: Rig) -> bool:
