@@ -164,7 +164,7 @@ async def test_refusal_is_the_same_by_either_way(server: Server, went_by_asgi: l
 
 
 async def test_idle_connection_is_closed(server: Server) -> None:
-    """A connection that nobody uses any more ends after the keep-alive time, and no sooner than it is idle."""
+    """A connection ends when nobody has used it for the keep-alive time, and no sooner."""
     loop = asyncio.get_running_loop()
     async with connection(server) as (reader, writer):
         for _ in range(2):

@@ -270,6 +270,6 @@ def test_tolerance_that_loses_messages_is_refused(
     """A tolerance shorter than the retries, or longer than messages are remembered, does not start."""
     for name, value in given.items():
         environment.setenv(name, value)
-    with pytest.raises(SettingsError, match="^WEBHOOK_TOLERANCE_S: should be ") as refused:
+    with pytest.raises(SettingsError, match=r"^WEBHOOK_TOLERANCE_S: should be ") as refused:
         read_settings(WebSettings)
     assert named in str(refused.value)
