@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.billing import record_of
 from service.database import Database, MessageOutcome, MessageRecord
 from service.event import Message
 from service.kept_messages import Kept, KeptMessage, KeptMessages
@@ -162,19 +163,8 @@ async def _work_on_all(
 
 def _failed(kept: KeptMessage, message: Message) -> MessageRecord:
     """The message as one that ended without a reply, just now."""
-    now_ms = time.time_ns() // 1_000_000
-    return MessageRecord(
-        identity=message.identity,
-        tenant=message.tenant,
-        session=message.session,
-        chat_id=message.chat_id,
-        payload_id=message.payload_id,
-        text=message.text,
-        reply="",
-        outcome=MessageOutcome.FAILED,
-        received_ms=kept.number("received") or now_ms,
-        ended_ms=now_ms,
-    )
+    received_ms = kept.number("received") or time.time_ns() // 1_000_000
+    return record_of(message, MessageOutcome.FAILED, reply="", received_ms=received_ms)
 
 
 def _age(record_id: str) -> tuple[int, int]:

@@ -10,12 +10,14 @@ import pytest
 import redis as blocking_redis
 from redis.asyncio import Redis
 from service_kit import NO_REDIS, Fixture, Processes, Stub, build_web, running_stub
+from store_kit import TOKEN, running_upstash
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from service.redis_store import RedisStore
 from service.store import Store
+from service.upstash_store import UpstashStore
 
 REDIS_IMAGE = "runbook/redis:debian12"
 
@@ -60,6 +62,20 @@ async def store(redis_url: str) -> AsyncIterator[Store]:
     store = RedisStore(redis_url, timeout_s=2)
     yield store
     await store.aclose()
+
+
+@pytest.fixture(params=["redis", "upstash"])
+async def either_store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
+    """A store on an empty Redis, by either way."""
+    if request.param == "redis":
+        store: Store = RedisStore(redis_url, timeout_s=2)
+        yield store
+        await store.aclose()
+    else:
+        async with running_upstash(redis_url, []) as url:
+            store = UpstashStore(url, TOKEN, timeout_s=2)
+            yield store
+            await store.aclose()
 
 
 @pytest.fixture

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 from service_kit import arrival, event
-from store_kit import TOKEN, running_upstash
 
 from service.admission import Admitted, StreamAdmission, Verdict
 from service.headroom import Headroom
 from service.inbox import Entry, Inbox, Record, RetryPolicy, TakeState
 from service.lanes import GROUP, LIVE, gate_lane
-from service.redis_store import RedisStore
 from service.store import Store, StoreFull, StoreRefused
-from service.upstash_store import UpstashStore
 
 pytestmark = pytest.mark.integration
 
@@ -24,18 +20,10 @@ GATE = gate_lane("r-test")
 LEASE_S = 0.05
 
 
-@pytest.fixture(params=["redis", "upstash"])
-async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
+@pytest.fixture
+def store(either_store: Store) -> Store:
     """A store on an empty Redis, either way: what REST lacks must not be missed here."""
-    if request.param == "redis":
-        store: Store = RedisStore(redis_url, timeout_s=2)
-        yield store
-        await store.aclose()
-    else:
-        async with running_upstash(redis_url, []) as url:
-            store = UpstashStore(url, TOKEN, timeout_s=2)
-            yield store
-            await store.aclose()
+    return either_store
 
 
 def inbox(store: Store, consumer: str = "a", *, base_s: float = 0.01) -> Inbox:

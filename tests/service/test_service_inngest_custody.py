@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from inngest_kit import LEASE_S, enqueue, hands_of, inbox_of, read_all
-from store_kit import TOKEN, running_upstash
 
 from service.inbox import Entry, TakeState
 from service.inngest_custody import Custody
 from service.lanes import LIVE
-from service.redis_store import RedisStore
 from service.store import Store
-from service.upstash_store import UpstashStore
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(params=["redis", "upstash"])
-async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
-    """A store on an empty Redis, either way."""
-    if request.param == "redis":
-        store: Store = RedisStore(redis_url, timeout_s=2)
-        yield store
-        await store.aclose()
-    else:
-        async with running_upstash(redis_url, []) as url:
-            store = UpstashStore(url, TOKEN, timeout_s=2)
-            yield store
-            await store.aclose()
+@pytest.fixture
+def store(either_store: Store) -> Store:
+    """A store on an empty Redis, either way: what REST lacks must not be missed here."""
+    return either_store
 
 
 async def given(store: Store) -> Entry:

@@ -22,20 +22,6 @@ def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def tool(tmp_path: Path) -> Tool:
-    """Put a shell script on the search path."""
-
-    def make(name: str, script: str) -> Path:
-        path = tmp_path / "tools" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return path
-
-    return make
-
-
 def refused() -> str | None:
     """An engine that never answers."""
     return "connection refused"

@@ -27,20 +27,6 @@ chmod +x "$2"
 
 
 @pytest.fixture
-def tool(tmp_path: Path) -> Tool:
-    """Put a shell script into the folder `tools`."""
-
-    def make(name: str, script: str) -> Path:
-        path = tmp_path / "tools" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return path
-
-    return make
-
-
-@pytest.fixture
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: Tool) -> Path:
     """No Pulumi, no network, an empty cache and a Go that takes no time; gives the cache's folder."""
     tool("go", FAKE_GO)
