@@ -69,8 +69,9 @@ class Output:
 
     def _write_out(self) -> None:
         lines, self._lines, self._due = self._lines, [], False
-        self._file.write(b"".join(lines))
-        self._file.flush()
+        if lines:
+            self._file.write(b"".join(lines))
+            self._file.flush()
 
 
 class OutputHandler(logging.Handler):
@@ -135,7 +136,10 @@ def configure_logs(level: str) -> Tell:
 
 def _to_json(line: MutableMapping[str, Any], **options: Any) -> bytes:
     r"""One line; what is not ASCII is escaped, so that no reader takes a part of it for a line's end."""
-    rendered = orjson.dumps(line, **options)
+    try:
+        rendered = orjson.dumps(line, **options)
+    except TypeError:  # it knows no lone surrogates
+        return json.dumps(line, **options).encode()
     return rendered if rendered.isascii() else json.dumps(line, **options).encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from service.logs import Pseudonyms, configure_logs
+from service.logs import Output, Pseudonyms, configure_logs, plain_lines
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -20,12 +21,12 @@ EVIL = 'a"b\n{"level": "critical"}\r\u2028\x1b[31m\ud800'
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
     """What was written to stdout after the logs were configured."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    out = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", out)
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
     configure_logs("INFO")
     yield out
     structlog.reset_defaults()
@@ -34,7 +35,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def logs(written: io.StringIO) -> Lines:
+def logs(written: io.BytesIO) -> Lines:
     """Reads the lines logged so far."""
     return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
 
@@ -61,13 +62,13 @@ def test_libraries_speak_the_same_way(logs: Lines) -> None:
 
 
 @pytest.mark.parametrize("speak", ["ours", "a library's"])
-def test_nothing_ends_a_line_early(written: io.StringIO, speak: str) -> None:
+def test_nothing_ends_a_line_early(written: io.BytesIO, speak: str) -> None:
     """Whatever a value holds, it stays inside its JSON string, in ASCII."""
     if speak == "ours":
         structlog.get_logger().info(EVIL, reason=EVIL, **{EVIL: 1})
     else:
         logging.getLogger("any").warning(EVIL)
-    line = written.getvalue()
+    line = written.getvalue().decode("ascii")
     assert line.isascii()
     assert line.count("\n") == 1
     assert json.loads(line)["msg"] == EVIL
@@ -100,3 +101,39 @@ def test_pseudonyms_are_stable_and_keyed() -> None:
     assert here.of("1@c.us") == Pseudonyms("one").of("1@c.us")
     assert len({here.of("1@c.us"), here.of("2@c.us"), there.of("1@c.us")}) == 3
     assert len(here.of("x" * 10_000)) == 16
+
+
+class Counted(io.BytesIO):
+    """Counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, data: Any) -> int:
+        self.writes += 1
+        return super().write(data)
+
+
+async def test_lines_of_one_turn_are_written_together() -> None:
+    """What a turn of the event loop says costs one write, each line whole, in order."""
+    file = Counted()
+    tell = plain_lines(Output(file), "INFO")
+    for number in range(3):
+        tell({"msg": "Webhook received", "requestId": f"r-{number}"})
+    await asyncio.sleep(0)
+    lines = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert [(line["requestId"], line["level"]) for line in lines] == [(f"r-{it}", "info") for it in range(3)]
+    assert file.writes == 1
+
+
+def test_lines_without_an_event_loop_are_written_at_once() -> None:
+    """Before the loop starts and after it has ended nothing waits for its next turn."""
+    file = io.BytesIO()
+    plain_lines(Output(file), "INFO")({"msg": "hello"})
+    assert json.loads(file.getvalue())["msg"] == "hello"
+
+
+def test_plain_lines_obey_the_level() -> None:
+    """They are of level INFO."""
+    file = io.BytesIO()
+    plain_lines(Output(file), "WARNING")({"msg": "hello"})
+    assert file.getvalue() == b""
