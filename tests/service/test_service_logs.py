@@ -26,7 +26,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     out = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
+    stdout = io.TextIOWrapper(out)  # held here: without it the bytes would be closed too
+    monkeypatch.setattr(sys, "stdout", stdout)
     configure_logs("INFO")
     yield out
     structlog.reset_defaults()
