@@ -10,6 +10,8 @@ FULL_ROUNDS = 20
 ROUNDS = int(os.environ.get("RUNBOOK_CHAOS_ROUNDS", "2"))
 """How often each process is killed."""
 
+FULL = ROUNDS >= FULL_ROUNDS
+
 SEED = int(os.environ.get("RUNBOOK_CHAOS_SEED") or secrets.randbelow(10**6))
 """Of all random moments and choices; printed by a test that fails, and may be given back."""
 
@@ -19,4 +21,4 @@ REPORT = os.environ.get("RUNBOOK_CHAOS_REPORT")
 
 def sized(short: int, full: int) -> int:
     """*full* in the full form, *short* in the short one."""
-    return full if ROUNDS >= FULL_ROUNDS else short
+    return full if FULL else short

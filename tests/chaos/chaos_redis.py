@@ -62,6 +62,10 @@ class RedisServer:
         except GONE:
             return -1
 
+    def length(self, stream: str) -> int:
+        """How many messages stand in one of `STREAMS`."""
+        return int(self.ask("XLEN", STREAMS[stream]))
+
     def payload_ids(self, stream: str) -> list[str]:
         """The ids of the messages in *stream*, in its order."""
         return [_payload_id(fields) for _, fields in self.ask("XRANGE", stream, "-", "+")]

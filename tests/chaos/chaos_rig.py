@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 from chaos_account import Account, reckon
+from chaos_convex import Convex
 from chaos_form import REPORT, SEED
 from chaos_programs import Program, keep_running, service
 from chaos_proxy import Proxy
@@ -38,14 +39,15 @@ class Rig:
     workers: list[Program]
     waha: Waha
     proxy: Proxy | None = None
+    convex: Convex | None = None
     choice: random.Random = field(default_factory=lambda: random.Random(SEED))
     _sender: Sender | None = None
 
     @property
     def programs(self) -> list[Program]:
         """Everything that the container engine would keep running."""
-        proxies = [self.proxy.program] if self.proxy else []
-        return [self.redis.program, *self.webs, *self.workers, *proxies]
+        others = [part.program for part in (self.convex, self.proxy) if part]
+        return [self.redis.program, *self.webs, *self.workers, *others]
 
     @property
     def port(self) -> int:
@@ -113,30 +115,39 @@ async def running_rig(
     workers: int = 1,
     proxy: bool = False,
     model: bool = False,
+    convex: Convex | None = None,
     redis_folder: Path | None = None,
     redis_options: Sequence[str] = (),
     web: dict[str, str] | None = None,
     worker: dict[str, str] | None = None,
 ) -> AsyncIterator[Rig]:
-    """A rig that is ready; *web* and *worker* are environment on top of the usual. *model*: there is one."""
+    """A rig that is ready; *web* and *worker* are environment on top of the usual.
+
+    *model*: there is one. *convex*: the database, by default it is Redis.
+    """
     print(f"seed: RUNBOOK_CHAOS_SEED={SEED}")
     redis = RedisServer.at(free_port(), redis_folder or folder / "redis", *redis_options)
     waha = Waha(free_port())
     ports = [free_port() for _ in range(webs)]
-    asks = {"AI_API_URL": waha.url} if model else {}
+    database = {"NEXT_PUBLIC_CONVEX_URL": convex.url} if convex else {}
+    web = {**database, **(web or {})}
+    worker = {**database, **({"AI_API_URL": waha.url} if model else {}), **(worker or {})}
     rig = Rig(
         folder,
         redis,
-        [_web(folder, redis, waha, number, port, web or {}) for number, port in enumerate(ports)],
+        [_web(folder, redis, waha, number, port, web) for number, port in enumerate(ports)],
         ports,
-        [_worker(folder, redis, waha, number, asks | (worker or {})) for number in range(workers)],
+        [_worker(folder, redis, waha, number, worker) for number in range(workers)],
         waha,
         Proxy.before(ports, folder) if proxy else None,
+        convex,
     )
     await waha.up()
     keeper = asyncio.create_task(_keep(rig))
     try:
         await rig.redis.ready()
+        if rig.convex:
+            await rig.convex.ready()
         await rig.ready()
         yield rig
     finally:

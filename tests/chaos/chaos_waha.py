@@ -49,6 +49,7 @@ class Waha:
     sent: list[Sent] = field(default_factory=list)
     asked: int = 0
     """How many texts it was asked to send, whatever it did with them."""
+    requests: int = 0
     _runner: web.AppRunner | None = None
 
     @property
@@ -76,6 +77,7 @@ class Waha:
         content = await request.read()
         if request.path == MODEL:
             return await self._behave(request, self.model, content)
+        self.requests += 1
         self.asked += request.path == SEND
         return await self._behave(request, self.behaviour, content)
 

@@ -12,6 +12,7 @@ from typing import Self
 from contracts.webhook import WEBHOOK_PATH
 
 WAITS_S = 6.0
+READY = b"GET /api/health/ready HTTP/1.1\r\nHost: chaos\r\n\r\n"
 LIVE = b"GET /api/health/live HTTP/1.1\r\nHost: chaos\r\n\r\n"
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d)(?: [ -~]*)?")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from chaos_form import sized
-from chaos_rig import running_rig
+from chaos_rig import Rig, running_rig
 from chaos_waha import Behaviour
 from chaos_waiting import until
 
@@ -32,55 +32,67 @@ async def test_waha_down_ten_minutes(tmp_path: Path) -> None:
         assert (account.dead, account.unknown) == (0, 0)
 
 
-async def test_waha_slow(tmp_path: Path) -> None:
-    """Answers that take 3 s each are waited for; all are sent, and known to be."""
-    async with running_rig(tmp_path) as rig:
-        rig.waha.behaviour = Behaviour.SLOW
-        await rig.sender.send(sized(20, 200), per_s=20)
-        await rig.quiet(within_s=180)
-        account = rig.reckon("WAHA slow")
-        assert (account.dead, account.unknown) == (0, 0)
+async def test_waha_and_model_fail_in_turn(tmp_path: Path) -> None:
+    """Slow, refusing, silent, cut off after it sent; a silent model: one answer each, or known unknown."""
+    async with running_rig(tmp_path, model=True, worker={"WAHA_TIMEOUT_S": "4", "AI_TIMEOUT_S": "1"}) as rig:
+        for check in (waha_slow, waha_answers_500, waha_hangs, waha_cuts, model_hangs):
+            await check(rig)
+            await rig.quiet(within_s=180)
+            account = rig.reckon(check.__name__.replace("_", " "))
+            assert account.dead == 0
+            assert rig.sender.refusals == []
 
 
-async def test_waha_answers_500(tmp_path: Path) -> None:
-    """A 500 is surely not sent: each message is tried again until it is, once."""
-    async with running_rig(tmp_path) as rig:
+async def waha_slow(rig: Rig) -> None:
+    """Answers that take 3 s each are waited for: all are known to be sent."""
+    rig.waha.behaviour = Behaviour.SLOW
+    await rig.sender.send(sized(10, 200), per_s=20)
+    await rig.quiet(within_s=180)
+    rig.waha.behaviour = Behaviour.WELL
+    assert rig.redis.length("unknown") == 0
+
+
+async def waha_answers_500(rig: Rig) -> None:
+    """What was refused by a 500 is sent later: nothing becomes unknown."""
+    async with rig.sender.sending(20):
         rig.waha.behaviour = Behaviour.ERROR
-        async with rig.sender.sending(20):
-            await until(lambda: rig.waha.asked > 50, "WAHA refuses")
-            rig.waha.behaviour = Behaviour.WELL
-        await rig.quiet()
-        account = rig.reckon("WAHA answers 500")
-        assert (account.dead, account.unknown) == (0, 0)
+        refused = rig.waha.requests + 50
+        await until(lambda: rig.waha.requests > refused, "WAHA refuses")
+        rig.waha.behaviour = Behaviour.WELL
+    await rig.quiet()
+    assert rig.redis.length("unknown") == 0
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.HANG, Behaviour.CUT])
-async def test_waha_leaves_it_open(behaviour: Behaviour, tmp_path: Path) -> None:
-    """Silent, or cut off after it sent: those replies are recorded as unknown and not sent again."""
-    async with running_rig(tmp_path, worker={"WAHA_TIMEOUT_S": "1"}) as rig:
-        async with rig.sender.sending(20):
-            rig.waha.behaviour = behaviour
-            await until(lambda: rig.waha.asked > 20, "WAHA is asked")
-            rig.waha.behaviour = Behaviour.WELL
-            asked = rig.waha.asked
-            await until(lambda: rig.waha.asked > asked + 20, "others are answered")
-        await rig.quiet()
-        account = rig.reckon(f"WAHA: {behaviour}")
-        assert account.unknown > 0
-        assert account.dead == 0
-        assert rig.waha.asked == len(rig.sender.messages), "each reply was tried once"
+async def waha_hangs(rig: Rig) -> None:
+    """What got no answer is unknown, and not sent again."""
+    await _is_left_open(rig, Behaviour.HANG)
 
 
-async def test_model_hangs(tmp_path: Path) -> None:
+async def waha_cuts(rig: Rig) -> None:
+    """What was sent without an answer is unknown, and not sent again."""
+    await _is_left_open(rig, Behaviour.CUT)
+
+
+async def _is_left_open(rig: Rig, behaviour: Behaviour) -> None:
+    asked, unknown, sent = rig.waha.asked, rig.redis.length("unknown"), len(rig.sender.messages)
+    async with rig.sender.sending(20):
+        rig.waha.behaviour = behaviour
+        await until(lambda: rig.waha.asked > asked + 20, "WAHA is asked")
+        rig.waha.behaviour = Behaviour.WELL
+        await until(lambda: rig.waha.asked > asked + 40, "others are answered")
+    await rig.quiet()
+    assert rig.redis.length("unknown") > unknown
+    assert rig.waha.asked - asked == len(rig.sender.messages) - sent, "each reply was tried once"
+
+
+async def model_hangs(rig: Rig) -> None:
     """Customers get the fallback meanwhile, and the model's answers again as soon as there are any."""
-    async with running_rig(tmp_path, model=True, worker={"AI_TIMEOUT_S": "1"}) as rig:
-        rig.waha.model = Behaviour.HANG
-        await rig.sender.send(60)
-        await rig.quiet()
-        assert MODEL_SAYS not in {sent.text for sent in rig.waha.sent}
-        rig.waha.model = Behaviour.WELL
-        await rig.sender.send(20)
-        await rig.quiet()
-        account = rig.reckon("the model hangs")
-        assert (account.dead, account.unknown) == (0, 0)
-        assert MODEL_SAYS in {sent.text for sent in rig.waha.sent}
+    before = len(rig.waha.sent)
+    rig.waha.model = Behaviour.HANG
+    await rig.sender.send(60)
+    await rig.quiet()
+    assert MODEL_SAYS not in {sent.text for sent in rig.waha.sent[before:]}
+    before, rig.waha.model = len(rig.waha.sent), Behaviour.WELL
+    await rig.sender.send(20)
+    await rig.quiet()
+    assert MODEL_SAYS in {sent.text for sent in rig.waha.sent[before:]}

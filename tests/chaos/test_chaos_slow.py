@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from chaos_form import FULL_ROUNDS, ROUNDS
+from chaos_form import FULL
 from chaos_rig import Rig, running_rig
 from chaos_slow import SlowClients
 from chaos_waiting import until
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
 CLIENTS = 1000
 ATTACKERS = [f"127.0.1.{number}" for number in range(1, 21)]
-WAVES: list[Sequence[str]] = [("bodies",)] if ROUNDS < FULL_ROUNDS else [("idle",), ("heads",), ("bodies",)]
+WAVES: list[Sequence[str]] = [("idle",), ("heads",), ("bodies",)] if FULL else [("bodies",)]
 
 PER_S = 50
 P95_S = 0.5
@@ -36,7 +36,7 @@ async def served_meanwhile(rig: Rig) -> AsyncIterator[None]:
         yield
     assert rig.sender.refusals == []
     waits = rig.sender.waits_s
-    assert len(waits) > 5 * PER_S
+    assert len(waits) > 2 * PER_S
     assert statistics.quantiles(waits, n=20)[-1] < P95_S
 
 
@@ -68,7 +68,7 @@ async def test_one_address_takes_all_it_can(tmp_path: Path) -> None:
             await slow.begin(MOST_PER_ADDRESS + 500, ["idle"], ["127.0.1.1"])
             await until(lambda: len(slow.lasted_s) >= 500, "the share is kept")
             assert slow.open == MOST_PER_ADDRESS
-            await until(lambda: len(rig.sender.waits_s) > 6 * PER_S, "webhooks are taken")
+            await until(lambda: len(rig.sender.waits_s) > 3 * PER_S, "webhooks are taken")
         await slow.end()
         await rig.quiet()
         rig.reckon(f"{MOST_PER_ADDRESS + 500} connections from one address")
