@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     if arguments in (["web"], ["worker"]):
         return _run(arguments[0])
     if arguments[:1] and arguments[0] in OPERATOR_NOUNS:
-        from service import operator_commands
+        from service.operating import commands as operator_commands
 
         return operator_commands.main(arguments)
     print(USAGE, file=sys.stderr)

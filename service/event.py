@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from service.rejected import Malformed
+from service.webhooks.rejected import Malformed
 
 MESSAGE_EVENTS = frozenset({"message", "message.any"})
 """WAHA sends both for one message."""

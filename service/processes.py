@@ -15,11 +15,12 @@ import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
-from service.direct import WebhookProtocol
-from service.logs import Tell, configure_logs
 from service.settings import WebSettings, WorkerSettings
-from service.web import Draining, Web
-from service.wiring import open_web, open_worker
+from service.telemetry.logs import Tell, configure_logs
+from service.webhooks.direct import WebhookProtocol
+from service.webhooks.web import Draining, Web
+from service.wiring.web import open_web
+from service.wiring.worker import open_worker
 
 KEEP_ALIVE_S = 75
 """Longer than WAHA (4 s) and the proxy keep idle connections: who closes first must be the one who sends."""

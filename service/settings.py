@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.tolerance import CLOCK_SKEW_S, LONGEST_S, retries_span_s
+from service.webhooks.tolerance import CLOCK_SKEW_S, LONGEST_S, retries_span_s
 
 INCOMPLETE = "incomplete"
 """A problem with what is there and what is not: its message says all."""

@@ -12,7 +12,7 @@ import pytest
 
 from runbook.cli import app, main
 from runbook.live_service import Service
-from service import operator_arguments
+from service.operating import arguments as operator_arguments
 
 
 @dataclass

@@ -15,9 +15,9 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from service.redis_store import RedisStore
-from service.store import Store
-from service.upstash_store import UpstashStore
+from service.storage.redis_store import RedisStore
+from service.storage.store import Store
+from service.storage.upstash_store import UpstashStore
 
 REDIS_IMAGE = "runbook/redis:debian12"
 

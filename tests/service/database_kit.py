@@ -17,10 +17,10 @@ from sandbox.convex import convex_app
 from sandbox.convex_module import Tables
 from sandbox.faults import Faults, Faulty
 from sandbox.server import ClosableProtocol
-from service.convex_database import ConvexDatabase, convex_session
-from service.database import Database, MessageOutcome, MessageRecord
-from service.redis_database import RedisDatabase
-from service.redis_store import RedisStore
+from service.accounts.convex_database import ConvexDatabase, convex_session
+from service.accounts.database import Database, MessageOutcome, MessageRecord
+from service.accounts.redis_database import RedisDatabase
+from service.storage.redis_store import RedisStore
 
 DEPLOY_KEY = "prod:test-horse-1|key"
 TIMEOUT_S = 2.0

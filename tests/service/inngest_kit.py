@@ -13,13 +13,13 @@ from service_kit import arrival, event
 from structlog.testing import LogCapture
 
 from sandbox.inngest_signature import canonical, signature
-from service.admission import Admitted, StreamAdmission, Verdict
-from service.headroom import Headroom
-from service.inbox import Entry, Inbox, RetryPolicy, TakeState
-from service.inngest_custody import Hands
-from service.inngest_runs import RunMetrics, Runs
+from service.by_inngest.custody import Hands
+from service.by_inngest.runs import RunMetrics, Runs
 from service.lanes import LIVE
-from service.store import Store
+from service.messages.inbox import Entry, Inbox, RetryPolicy, TakeState
+from service.storage.store import Store
+from service.webhooks.admission import Admitted, StreamAdmission, Verdict
+from service.webhooks.headroom import Headroom
 
 LEASE_S = 0.1
 RETRY = RetryPolicy(base_s=0.02, cap_s=10)

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from contracts.webhook import encode, message_event
-from service.database import DatabaseFailed, MessageRecord, Reservation, Tenant
+from service.accounts.database import DatabaseFailed, MessageRecord, Reservation, Tenant
 from service.lanes import LIVE
-from service.redis_store import RedisStore
-from service.store import Argument, Store
+from service.storage.redis_store import RedisStore
+from service.storage.store import Argument, Store
 
 SECRET_TEXT = "nobody may read this"
 NUMBER = "15551234567"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from service.sentry import SentryOptions
+from service.telemetry.sentry import SentryOptions
 
 DSN_KEY = "publickey0123456789"
 

@@ -24,23 +24,23 @@ from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import LogCapture
 
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
-from service.admission import Admitted, Arrival, Done
-from service.alarms import Alarm
-from service.blocklist import Blocklist
 from service.event import parse_event
-from service.figures import FigureMetrics, Figures, Tenants
-from service.health import Health
 from service.lanes import LIVE, Lane, gate_lane
-from service.logs import Pseudonyms
-from service.metrics import WebMetrics
-from service.middleware import Stopwatch
-from service.receipts import Receipts
-from service.rejected import Rejected
-from service.signature import Secrets
-from service.silence import Sessions
-from service.store import Store
-from service.web import PATHS, Draining, InngestState, Web
-from service.webhook import Limits, Webhook
+from service.messages.receipts import Receipts
+from service.storage.store import Store
+from service.telemetry.alarms import Alarm
+from service.telemetry.figures import FigureMetrics, Figures, Tenants
+from service.telemetry.health import Health
+from service.telemetry.logs import Pseudonyms
+from service.telemetry.metrics import WebMetrics
+from service.telemetry.silence import Sessions
+from service.webhooks.admission import Admitted, Arrival, Done
+from service.webhooks.blocklist import Blocklist
+from service.webhooks.middleware import Stopwatch
+from service.webhooks.rejected import Rejected
+from service.webhooks.signature import Secrets
+from service.webhooks.web import PATHS, Draining, InngestState, Web
+from service.webhooks.webhook import Limits, Webhook
 
 SECRET = "a test's secret"
 RETIRED = "the secret before"

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.upstash import upstash_app
-from service.store import Script, Store
+from service.storage.store import Script, Store
 
 TOKEN = "a test's token"
 

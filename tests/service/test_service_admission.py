@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 from service_kit import FakeAdmission, arrival, event
 
-from service.admission import Admission, Admitted, Arrival, StreamAdmission, Verdict
-from service.headroom import Headroom
 from service.lanes import LIVE, Lane, gate_lane
-from service.redis_store import RedisStore
-from service.rejected import QueueFull, RateLimited, Unavailable
-from service.store import Store
+from service.storage.redis_store import RedisStore
+from service.storage.store import Store
+from service.webhooks.admission import Admission, Admitted, Arrival, StreamAdmission, Verdict
+from service.webhooks.headroom import Headroom
+from service.webhooks.rejected import QueueFull, RateLimited, Unavailable
 
 GATE = gate_lane("r-test")
 

@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry
 from service_kit import event
 from structlog.testing import LogCapture
 
-from service.answering import Answering
 from service.event import Message
-from service.inbox import Entry, Record, TakeState
 from service.lanes import LIVE, LaneName
-from service.messenger import NotSent, OutcomeUnknown
-from service.metrics import WorkerMetrics
-from service.replies import Reply
-from service.store import StoreAway
+from service.messages.answering import Answering
+from service.messages.inbox import Entry, Record, TakeState
+from service.messages.messenger import NotSent, OutcomeUnknown
+from service.messages.replies import Reply
+from service.storage.store import StoreAway
+from service.telemetry.metrics import WorkerMetrics
 
 MAX_ATTEMPTS = 3
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.batches import IN_FLIGHT, LONGEST, Batches, Call
-from service.store import StoreAway
+from service.storage.batches import IN_FLIGHT, LONGEST, Batches, Call
+from service.storage.store import StoreAway
 
 
 class Wire:

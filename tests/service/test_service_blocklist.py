@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from operator_kit import open_redis
 from structlog.testing import LogCapture
 
-from service.blocklist import BLOCKED, CACHED_ADDRESSES, Blocklist
-from service.store import Store, StoreAway
+from service.storage.store import Store, StoreAway
+from service.webhooks.blocklist import BLOCKED, CACHED_ADDRESSES, Blocklist
 
 
 class Listed:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from service.chats import READ_AHEAD, Chats
-from service.inbox import Entry
 from service.lanes import LIVE, gate_lane
+from service.messages.chats import READ_AHEAD, Chats
+from service.messages.inbox import Entry
 
 
 def entry(chat: str, number: int) -> Entry:

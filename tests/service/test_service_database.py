@@ -12,8 +12,8 @@ import pytest
 from database_kit import TIMEOUT_S, Backend, ConvexBackend, RedisBackend, record, running_convex
 
 from sandbox.faults import Fault
-from service.convex_database import ATTEMPTS
-from service.database import Database, DatabaseFailed, MessageOutcome, Reservation, Tenant
+from service.accounts.convex_database import ATTEMPTS
+from service.accounts.database import Database, DatabaseFailed, MessageOutcome, Reservation, Tenant
 
 ANSWERED, FAILED, UNKNOWN = MessageOutcome.ANSWERED, MessageOutcome.FAILED, MessageOutcome.UNKNOWN
 RESERVED, NO_CREDIT = Reservation.RESERVED, Reservation.NO_CREDIT

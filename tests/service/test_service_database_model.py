@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from service.database import MessageOutcome, Reservation, Tenant
+from service.accounts.database import MessageOutcome, Reservation, Tenant
 
 STARTING = 2
 TENANTS = ("a", "b")

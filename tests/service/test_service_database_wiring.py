@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from service.database import MessageOutcome, Reservation
-from service.measured_database import DatabaseMetrics
+from service.accounts.database import MessageOutcome, Reservation
+from service.accounts.measured_database import DatabaseMetrics
 from service.settings import WorkerSettings
-from service.wiring import gate_database, open_database, open_store
+from service.wiring.outside import gate_database, open_database, open_store
 
 ANSWERED = record(MessageOutcome.ANSWERED)
 

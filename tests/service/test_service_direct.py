@@ -14,8 +14,8 @@ import uvicorn
 from service_kit import Fixture, event, signed
 
 from contracts.webhook import WEBHOOK_PATH
-from service import webhook
-from service.direct import WebhookProtocol
+from service.webhooks import webhook
+from service.webhooks.direct import WebhookProtocol
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 

@@ -10,7 +10,7 @@ from service_kit import event
 
 from contracts.webhook import encode, message_event
 from service.event import Message, Unwanted, parse_event
-from service.rejected import Malformed
+from service.webhooks.rejected import Malformed
 
 CHAT = "15551234567@c.us"
 

@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from service_kit import NO_REDIS, build_web, call
 
 from contracts.targets import read_targets
-from service.figures import FigureMetrics, Figures, Tenants
 from service.lanes import LIVE, gate_lane
-from service.measured_store import MeasuredStore, StoreMetrics
-from service.metrics import REPLY_BUCKETS_S, REQUEST_BUCKETS_S
-from service.redis_store import RedisStore
-from service.store import Script, StoreAway, StoreRefused
+from service.storage.measured_store import MeasuredStore, StoreMetrics
+from service.storage.redis_store import RedisStore
+from service.storage.store import Script, StoreAway, StoreRefused
+from service.telemetry.figures import FigureMetrics, Figures, Tenants
+from service.telemetry.metrics import REPLY_BUCKETS_S, REQUEST_BUCKETS_S
 
 GATE = gate_lane("r-1")
 

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from service.alarms import Alarm, Alarms, NoAlarms
-from service.health import Health, State
-from service.probes import configured, http_probe
+from service.telemetry.alarms import Alarm, Alarms, NoAlarms
+from service.telemetry.health import Health, State
+from service.telemetry.probes import configured, http_probe
 
 
 async def fine() -> None:

@@ -8,11 +8,11 @@ import pytest
 from redis.asyncio import Redis
 from service_kit import arrival, event
 
-from service.admission import Admitted, StreamAdmission, Verdict
-from service.headroom import Headroom
-from service.inbox import Entry, Inbox, Record, RetryPolicy, TakeState
 from service.lanes import GROUP, LIVE, gate_lane
-from service.store import Store, StoreFull, StoreRefused
+from service.messages.inbox import Entry, Inbox, Record, RetryPolicy, TakeState
+from service.storage.store import Store, StoreFull, StoreRefused
+from service.webhooks.admission import Admitted, StreamAdmission, Verdict
+from service.webhooks.headroom import Headroom
 
 pytestmark = pytest.mark.integration
 
@@ -231,7 +231,7 @@ async def test_only_silent_consumers_without_messages_are_forgotten(
     await read(inbox(store, "holds"))
     await read(inbox(store, "gone"))
     await asyncio.sleep(0.01)
-    monkeypatch.setattr("service.inbox.SILENT_CONSUMER_MS", 5)
+    monkeypatch.setattr("service.messages.inbox.SILENT_CONSUMER_MS", 5)
     await ours.open(LIVE)
     consumers = await redis.xinfo_consumers(LIVE.stream, GROUP)
     assert [consumer["name"] for consumer in consumers] == [b"holds"]

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from inngest_kit import LEASE_S, enqueue, hands_of, inbox_of, read_all
 
-from service.inbox import Entry, TakeState
-from service.inngest_custody import Custody
+from service.by_inngest.custody import Custody
 from service.lanes import LIVE
-from service.store import Store
+from service.messages.inbox import Entry, TakeState
+from service.storage.store import Store
 
 pytestmark = pytest.mark.integration
 

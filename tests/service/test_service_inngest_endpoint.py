@@ -15,13 +15,13 @@ from service_kit import Answer, call, raw
 from structlog.testing import LogCapture
 
 from sandbox.inngest_signature import canonical
-from service.alarms import Alarm, NoAlarms
-from service.inngest_endpoint import MAX_CALL_BYTES, PATH, InngestEndpoint, InngestOptions
-from service.inngest_runs import Later, NoMessage
-from service.metrics import WebMetrics
-from service.middleware import Stopwatch
-from service.rejected import TooLarge
-from service.web import PATHS
+from service.by_inngest.endpoint import MAX_CALL_BYTES, PATH, InngestEndpoint, InngestOptions
+from service.by_inngest.runs import Later, NoMessage
+from service.telemetry.alarms import Alarm, NoAlarms
+from service.telemetry.metrics import WebMetrics
+from service.webhooks.middleware import Stopwatch
+from service.webhooks.rejected import TooLarge
+from service.webhooks.web import PATHS
 
 OTHER_KEY = "signkey-test-aabbcc"
 QUERY = f"fnId={FUNCTION}&stepId=step".encode()

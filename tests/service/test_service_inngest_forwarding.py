@@ -14,13 +14,13 @@ from inngest_kit import EVENT_KEY, LEASE_S, FakeAnswering, enqueue, hands_of, in
 from prometheus_client import CollectorRegistry
 from structlog.testing import LogCapture
 
+from service.by_inngest.custody import HOLDER
+from service.by_inngest.events import Events, NotTold
+from service.by_inngest.forwarding import FORWARDS, Forwarding, ForwardingMetrics
 from service.event import parse_event
-from service.inbox import Entry, TakeState
-from service.inngest_custody import HOLDER
-from service.inngest_events import Events, NotTold
-from service.inngest_forwarding import FORWARDS, Forwarding, ForwardingMetrics
 from service.lanes import GROUP, LIVE, gate_lane
-from service.store import Store
+from service.messages.inbox import Entry, TakeState
+from service.storage.store import Store
 
 TEXT = "hello"
 

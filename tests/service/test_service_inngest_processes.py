@@ -22,7 +22,7 @@ from inngest_kit import EVENT_KEY, FUNCTION, SIGNING_KEY, call_body, signed_call
 from service_kit import CLIENT, SECRET, Processes, Running, event, wait_until
 
 from contracts.webhook import WEBHOOK_PATH, signed_headers
-from service.inngest_custody import HOLDER
+from service.by_inngest.custody import HOLDER
 from service.lanes import GROUP, LIVE
 
 pytestmark = pytest.mark.integration

@@ -8,11 +8,11 @@ import pytest
 from inngest_kit import LEASE_S, RETRY, enqueue, hands_of, inbox_of, read_all, runs_of
 from service_kit import NO_REDIS
 
-from service.inbox import Entry, TakeState
-from service.inngest_runs import SOON_MS, Later, NoMessage
+from service.by_inngest.runs import SOON_MS, Later, NoMessage
 from service.lanes import LIVE
-from service.redis_store import RedisStore
-from service.store import Store
+from service.messages.inbox import Entry, TakeState
+from service.storage.redis_store import RedisStore
+from service.storage.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 from operator_kit import NUMBER, SECRET_TEXT, entries, give_up, open_redis
 
-from service.inbox import Inbox, RetryPolicy, TakeState
-from service.kept_messages import Kept, KeptMessage, KeptMessages
 from service.lanes import LIVE
-from service.store import Store
+from service.messages.inbox import Inbox, RetryPolicy, TakeState
+from service.operating.kept_messages import Kept, KeptMessage, KeptMessages
+from service.storage.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from service.logs import Output, Pseudonyms, configure_logs, plain_lines
+from service.telemetry.logs import Output, Pseudonyms, configure_logs, plain_lines
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -13,9 +13,9 @@ import structlog
 from structlog.testing import LogCapture
 
 from sandbox.app import create_app
-from service import resend
-from service.mail import Mail, NoMailer, invitation
-from service.resend import Pace, Resend, header_key
+from service.telemetry import resend
+from service.telemetry.mail import Mail, NoMailer, invitation
+from service.telemetry.resend import Pace, Resend, header_key
 
 OWNER = "owner@example.org"
 MAIL = Mail(to=OWNER, subject="Credits", text="They are used up.", idempotency_key="billing/acme/2026-01-01")

@@ -12,8 +12,8 @@ from database_kit import record
 from prometheus_client import CollectorRegistry
 from structlog.testing import LogCapture
 
-from service.database import DatabaseFailed, MessageOutcome, MessageRecord, Reservation, Tenant
-from service.measured_database import DatabaseMetrics, MeasuredDatabase
+from service.accounts.database import DatabaseFailed, MessageOutcome, MessageRecord, Reservation, Tenant
+from service.accounts.measured_database import DatabaseMetrics, MeasuredDatabase
 
 ACCOUNT = Tenant("t", credits=3, reserved=0, used=1, owner_email=None)
 CALLS = {

@@ -10,11 +10,11 @@ import structlog
 from operator_kit import open_redis
 from structlog.testing import LogCapture
 
-from service.blocklist import BLOCKED, Blocklist
 from service.lanes import LIVE
-from service.operator_blocklist import REASON_LENGTH, BlockedNetworks, parse_network
-from service.operator_refusal import OperatorRefused
-from service.store import Store
+from service.operating.blocked import REASON_LENGTH, BlockedNetworks, parse_network
+from service.operating.refusal import OperatorRefused
+from service.storage.store import Store
+from service.webhooks.blocklist import BLOCKED, Blocklist
 
 
 @pytest.fixture

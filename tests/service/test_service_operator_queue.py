@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 from operator_kit import NUMBER, SECRET_TEXT, FakeDatabase, entries, give_up, open_redis
 
-from service.database import DatabaseFailed, MessageOutcome, Reservation
+from service.accounts.database import DatabaseFailed, MessageOutcome, Reservation
+from service.accounts.redis_database import RedisDatabase
 from service.event import Message, parse_event
-from service.kept_messages import Kept, KeptMessages
 from service.lanes import LIVE
-from service.operator_queue import PAGE, Chosen, Worked, drop, list_kept, replay
-from service.operator_refusal import OperatorRefused
-from service.redis_database import RedisDatabase
-from service.store import Store
+from service.operating.given_up import PAGE, Chosen, Worked, drop, list_kept, replay
+from service.operating.kept_messages import Kept, KeptMessages
+from service.operating.refusal import OperatorRefused
+from service.storage.store import Store
 
 pytestmark = pytest.mark.integration
 

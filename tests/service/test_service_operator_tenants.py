@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from operator_kit import FakeDatabase
 
-from service.database import Tenant
-from service.mail import Mail
-from service.operator_invitation import check_invitations, invite
-from service.operator_refusal import OperatorRefused
-from service.operator_tenants import Accounts, parse_credits, parse_email, parse_tenant
+from service.accounts.database import Tenant
+from service.operating.invitation import check_invitations, invite
+from service.operating.refusal import OperatorRefused
+from service.operating.tenants import Accounts, parse_credits, parse_email, parse_tenant
 from service.settings import Settings, read_settings
+from service.telemetry.mail import Mail
 
 APP_URL = "https://app.example.org"
 MAIL_ENVIRONMENT = {

@@ -9,8 +9,8 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from service.health import Finding, Health, State
-from service.probes import Remembered, add_sentry, reach_probe
+from service.telemetry.health import Finding, Health, State
+from service.telemetry.probes import Remembered, add_sentry, reach_probe
 
 
 async def sentry_finding(dsn: str) -> Finding:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 from operator_kit import give_up, open_redis
 
-from service.inbox import Inbox, RetryPolicy
 from service.lanes import GROUP, LIVE, LIVE_POINTER, Lane, LaneName, gate_lane
-from service.queue_view import LaneView, view_lane, view_queue
-from service.store import Store
+from service.messages.inbox import Inbox, RetryPolicy
+from service.operating.queue_view import LaneView, view_lane, view_queue
+from service.storage.store import Store
 
 pytestmark = pytest.mark.integration
 

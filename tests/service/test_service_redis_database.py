@@ -8,8 +8,8 @@ import pytest
 from database_kit import RedisBackend, record
 from redis.asyncio import Redis
 
-from service.database import Database, MessageOutcome, Reservation
-from service.redis_database import LOG_LENGTH, LOGGED_CHARACTERS, REMEMBERED_S
+from service.accounts.database import Database, MessageOutcome, Reservation
+from service.accounts.redis_database import LOG_LENGTH, LOGGED_CHARACTERS, REMEMBERED_S
 
 ANSWERED, UNKNOWN = MessageOutcome.ANSWERED, MessageOutcome.UNKNOWN
 GATE = "{wa}:gate:r-test"

@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio import Redis
 from store_kit import Proxy, running_proxy, serving_bytes, until
 
-from service.redis_store import RedisStore
-from service.store import StoreAway, StoreRefused
+from service.storage.redis_store import RedisStore
+from service.storage.store import StoreAway, StoreRefused
 
 TIMEOUT_S = 0.3
 

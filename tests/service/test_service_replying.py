@@ -17,12 +17,12 @@ from structlog.testing import LogCapture
 
 from service.event import Message, parse_event
 from service.lanes import gate_lane
-from service.messenger import Messenger, NotSent, NoWaha, OutcomeUnknown, Sink, Waha
-from service.metrics import WorkerMetrics
-from service.redis_store import RedisStore
-from service.replies import RecordedReplies, Reply
-from service.store import Store
-from service.writer import ACKNOWLEDGEMENT, FALLBACK, Acknowledgement, Model
+from service.messages.messenger import Messenger, NotSent, NoWaha, OutcomeUnknown, Sink, Waha
+from service.messages.replies import RecordedReplies, Reply
+from service.messages.writer import ACKNOWLEDGEMENT, FALLBACK, Acknowledgement, Model
+from service.storage.redis_store import RedisStore
+from service.storage.store import Store
+from service.telemetry.metrics import WorkerMetrics
 
 REPLY = Reply("default", "1@c.us", "text", "false_1@c.us_A")
 

@@ -14,8 +14,8 @@ from service_kit import CLIENT, SECRET, Processes, Stub, event, wait_until
 from structlog.testing import LogCapture
 
 from contracts.webhook import WEBHOOK_PATH, signed_headers
-from service.alarms import Alarm, Level, NoAlarms
-from service.sentry import FLUSH_S, SentryAlarms, _client, open_alarms, scrubbed
+from service.telemetry.alarms import Alarm, Level, NoAlarms
+from service.telemetry.sentry import FLUSH_S, SentryAlarms, _client, open_alarms, scrubbed
 
 TEXT = "my secret diagnosis"
 NUMBER = "491701234567"

@@ -9,8 +9,8 @@ import pytest
 from service_kit import RETIRED, SECRET, Fixture, RawHeaders, event, post, raw, signed
 
 from contracts.webhook import signed_headers
-from service.rejected import InvalidSignature, Unauthorized
-from service.signature import Secrets
+from service.webhooks.rejected import InvalidSignature, Unauthorized
+from service.webhooks.signature import Secrets
 
 WAHA_BODY = b'{"event":"message","session":"default","engine":"WEBJS"}'
 BODY = event()

@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import Redis
 from structlog.testing import LogCapture
 
-from service.last_seen import NOTE_EVERY_MS, LastSeen
-from service.redis_store import RedisStore
-from service.silence import ASK_AT_ONCE, FORGET_AFTER_MS, Sessions, SilenceWatch
-from service.store import Argument, StoreAway
+from service.storage.last_seen import NOTE_EVERY_MS, LastSeen
+from service.storage.redis_store import RedisStore
+from service.storage.store import Argument, StoreAway
+from service.telemetry.silence import ASK_AT_ONCE, FORGET_AFTER_MS, Sessions, SilenceWatch
 
 HOUR_MS = 3_600_000
 NOW_MS = 1_800_000_000_000

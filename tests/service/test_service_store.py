@@ -12,9 +12,9 @@ import pytest
 from redis.asyncio import Redis
 from store_kit import ECHO, TOKEN, Rig, running_proxy, running_upstash, until
 
-from service.redis_store import RedisStore
-from service.store import Script, Store, StoreAway, StoreError, StoreFull, StoreRefused, refusal
-from service.upstash_store import UpstashStore
+from service.storage.redis_store import RedisStore
+from service.storage.store import Script, Store, StoreAway, StoreError, StoreFull, StoreRefused, refusal
+from service.storage.upstash_store import UpstashStore
 
 TIMEOUT_S = 0.3
 

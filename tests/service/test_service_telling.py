@@ -8,12 +8,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from service.alarms import Alarm
-from service.figures import FigureMetrics
-from service.measured_database import DatabaseMetrics
-from service.measured_store import StoreMetrics
-from service.metrics import WebMetrics, WorkerMetrics
-from service.sentry import LEVELS
+from service.accounts.measured_database import DatabaseMetrics
+from service.storage.measured_store import StoreMetrics
+from service.telemetry.alarms import Alarm
+from service.telemetry.figures import FigureMetrics
+from service.telemetry.metrics import WebMetrics, WorkerMetrics
+from service.telemetry.sentry import LEVELS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.throttle import Rate, Throttle
+from service.telemetry.throttle import Rate, Throttle
 
 
 class Clock:

@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from store_kit import serving
 
 from sandbox.app import create_app
-from service.store import StoreAway, StoreError, StoreFull, StoreRefused
-from service.upstash_store import UpstashStore
+from service.storage.store import StoreAway, StoreError, StoreFull, StoreRefused
+from service.storage.upstash_store import UpstashStore
 
 
 class Scripted:

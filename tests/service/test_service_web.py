@@ -9,15 +9,15 @@ from redis.asyncio import Redis
 from service_kit import NO_REDIS, Fixture, build_web, call, event, post, raw, signed
 from starlette.types import Receive, Scope, Send
 
-from service.admission import StreamAdmission
-from service.caller import client_address, request_id
-from service.headroom import Headroom
 from service.lanes import LIVE, gate_lane
-from service.middleware import RequestContext, Stopwatch
-from service.redis_store import RedisStore
-from service.replies import RecordedReplies, Reply
-from service.signature import headers_of
-from service.store import Store
+from service.messages.replies import RecordedReplies, Reply
+from service.storage.redis_store import RedisStore
+from service.storage.store import Store
+from service.webhooks.admission import StreamAdmission
+from service.webhooks.caller import client_address, request_id
+from service.webhooks.headroom import Headroom
+from service.webhooks.middleware import RequestContext, Stopwatch
+from service.webhooks.signature import headers_of
 
 GATE = [(b"x-gate-lane", b"1")]
 

@@ -14,12 +14,14 @@ from service_kit import LIMITS, NO_REDIS, Fixture, RawHeaders, build_web, call, 
 from starlette.types import Message
 
 from contracts.webhook import LANE_HEADER, WEBHOOK_PATH, encode, message_event
-from service.alarms import Alarm
-from service.body import DISCARD, read_bounded
 from service.event import parse_event
 from service.lanes import LIVE, LaneName
-from service.redis_store import RedisStore
-from service.rejected import (
+from service.messages.replies import Reply
+from service.storage.redis_store import RedisStore
+from service.storage.store import Store
+from service.telemetry.alarms import Alarm
+from service.webhooks.body import DISCARD, read_bounded
+from service.webhooks.rejected import (
     BodyTimeout,
     InvalidSignature,
     Malformed,
@@ -29,8 +31,6 @@ from service.rejected import (
     TooLarge,
     Unavailable,
 )
-from service.replies import Reply
-from service.store import Store
 
 CHAT = "15551234567@c.us"
 

@@ -56,7 +56,7 @@ def assert_converged(project: Project, release: str) -> None:
 def test_a_killed_deployment_converges(live: Project, moment_s: float) -> None:
     """The next `up` clears up, says so, and ends with the new release live."""
     before = live.outputs()["release"]
-    live.append("service/webhook.py", f"\n# killed after {moment_s} s\n")
+    live.append("service/webhooks/webhook.py", f"\n# killed after {moment_s} s\n")
     was_killed = live.kill_up_after(moment_s)
     held = list((live.root / ".pulumi-state/.pulumi/locks/organization/runbook" / STACK).glob("*.json"))
     done = live.runbook("up", "--json")

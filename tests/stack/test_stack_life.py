@@ -89,7 +89,7 @@ def test_the_public_frontend_shows_no_gate_lane(live: Project) -> None:
 def test_a_new_release_takes_over_without_a_failed_request(live: Project, command: str) -> None:
     """Under 200 webhooks/s: none fails, none is lost, none answered twice; the old release is gone after."""
     before = live.outputs()
-    live.append("service/webhook.py", f"{EDIT}# {command}\n")
+    live.append("service/webhooks/webhook.py", f"{EDIT}# {command}\n")
     sender = Sender(secret_of(live))
     with SteadyClient(live.ports["port"], sender) as client:
         if command == "bin/runbook up":
@@ -108,19 +108,19 @@ def test_a_new_release_takes_over_without_a_failed_request(live: Project, comman
 
 BROKEN = {
     "raises on messages": (
-        "service/answering.py",
+        "service/messages/answering.py",
         "async def _broken(*_: object) -> Reply:\n    raise RuntimeError('broken')\n\n"
         "Answering._write = _broken  # type: ignore\n",
         "answered once",
     ),
     "never becomes healthy": (
-        "service/web.py",
+        "service/webhooks/web.py",
         "async def _broken(*_: object) -> Response:\n    return JSONResponse({}, status_code=503)\n\n"
         "Web._ready = _broken  # type: ignore\n",
         "ready",
     ),
     "answers each 20th webhook with 500": (
-        "service/webhook.py",
+        "service/webhooks/webhook.py",
         "import itertools\n_count, _good = itertools.count(1), Webhook._take\n\n"
         "async def _broken(self, *rest):\n"
         "    if next(_count) % 20 == 0:\n        return 'broken', JSONResponse({}, status_code=500)\n"
@@ -128,7 +128,7 @@ BROKEN = {
         "fail: 500, limit 2xx|error rate: fail",  # smoke sends about twenty to each replica
     ),
     "takes 4 s": (
-        "service/webhook.py",
+        "service/webhooks/webhook.py",
         "import asyncio\n_good = Webhook._take\n\n"
         "async def _broken(self, *rest):\n    await asyncio.sleep(4)\n    return await _good(self, *rest)\n\n"
         "Webhook._take = _broken\n",

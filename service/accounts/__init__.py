@@ -1,0 +1,1 @@
+"""The seam to the database: tenants, credits, the message log."""

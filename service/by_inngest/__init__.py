@@ -1,0 +1,1 @@
+"""The same messages, answered when Inngest says so."""

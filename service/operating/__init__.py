@@ -1,0 +1,1 @@
+"""What an operator looks into and changes in the running service."""

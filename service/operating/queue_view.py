@@ -1,0 +1,107 @@
+"""How a lane stands: what waits, what is worked on and by whom, what was given up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from service.lanes import GROUP, LIVE, LIVE_POINTER, Lane, LaneName, gate_lane
+from service.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A worker process that is known to the lane. `idle_ms`: since it last asked for messages."""
+
+    name: str
+    pending: int
+    idle_ms: int
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """One lane. `release` is set for a gate lane, whose it is.
+
+    `depth` = `waiting` (no worker has read it) + `in_work` (read, and not done: perhaps waiting for its turn
+    or its next attempt). `oldest_age_ms`: of the oldest of these since its webhook came, None where there is
+    none. `dead`: given up; `unknown`: perhaps sent; `unsettled`: ended, and the database has yet to be told.
+    """
+
+    lane: LaneName
+    release: str | None
+    depth: int
+    waiting: int
+    in_work: int
+    oldest_age_ms: int | None
+    dead: int
+    unknown: int
+    unsettled: int
+    consumers: list[Consumer]
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """All lanes of a service. `live_release`: whose workers take live messages; None before the first."""
+
+    time: int
+    live_release: str | None
+    lanes: list[LaneView]
+
+
+async def view_queue(store: Store, releases: list[str]) -> QueueView:
+    """The live lane, and the gate lanes of *releases* that hold anything. Raises what the store raises."""
+    now_ms = time.time_ns() // 1_000_000
+    gates = [view_lane(store, gate_lane(release), now_ms, release) for release in releases]
+    pointer, live, *others = await asyncio.gather(
+        store.call("GET", LIVE_POINTER), view_lane(store, LIVE, now_ms), *gates
+    )
+    held = [gate for gate in others if gate.depth or gate.dead or gate.unknown]
+    return QueueView(now_ms, pointer.decode() if pointer else None, [live, *held])
+
+
+async def view_lane(store: Store, lane: Lane, now_ms: int, release: str | None = None) -> LaneView:
+    """How *lane* stands at *now_ms*."""
+    depth, dead, unknown, unsettled, oldest, is_there = await asyncio.gather(
+        *(store.call("XLEN", key) for key in (lane.stream, lane.dead, lane.unknown, lane.unsettled)),
+        store.call("XRANGE", lane.stream, "-", "+", "COUNT", 1),
+        store.call("EXISTS", lane.stream),
+    )
+    # Redis refuses to tell of the group of a stream that is not there.
+    in_work, consumers = await _group(store, lane) if is_there else (0, [])
+    return LaneView(
+        lane=lane.name,
+        release=release,
+        depth=depth,
+        waiting=max(0, depth - in_work),
+        in_work=in_work,
+        oldest_age_ms=max(0, now_ms - _received_ms(*oldest[0])) if oldest else None,
+        dead=dead,
+        unknown=unknown,
+        unsettled=unsettled,
+        consumers=consumers,
+    )
+
+
+async def _group(store: Store, lane: Lane) -> tuple[int, list[Consumer]]:
+    """How many messages are in work, and the consumers, those that hold most first."""
+    groups = [_fields(group) for group in await store.call("XINFO", "GROUPS", lane.stream)]
+    ours = next((group for group in groups if group[b"name"] == GROUP.encode()), None)
+    if ours is None:  # no worker has opened the lane yet
+        return 0, []
+    consumers = [
+        Consumer(found[b"name"].decode(), found[b"pending"], found[b"idle"])
+        for found in map(_fields, await store.call("XINFO", "CONSUMERS", lane.stream, GROUP))
+    ]
+    return ours[b"pending"], sorted(consumers, key=lambda consumer: (-consumer.pending, consumer.name))
+
+
+def _received_ms(entry_id: bytes, parts: list[bytes]) -> int:
+    """When an entry's webhook came; one put there by hand may not say, but its id does."""
+    received = _fields(parts).get(b"received", b"")
+    return int(received) if received.isdigit() else int(entry_id.partition(b"-")[0])
+
+
+def _fields(parts: list[Any]) -> dict[bytes, Any]:
+    return dict(zip(parts[::2], parts[1::2], strict=True))

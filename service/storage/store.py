@@ -1,0 +1,117 @@
+"""The seam to Redis: commands and scripts, over whichever way Redis is reached.
+
+Errors, all of them `StoreError`:
+
+    StoreAway ─ no connection, or no answer in time: whether the command was done is unknown
+    StoreFull ─ Redis takes no writes, its memory or disk is full: nothing was done
+    StoreRefused ─ any other error reply; its message is Redis's
+        └─ ScriptMissing ─ Redis does not have the script (a store answers this itself, by sending its text)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Argument = bytes | str | int | float
+
+Command = tuple[Argument, ...]
+
+GroupEntry = tuple[bytes, dict[bytes, bytes]]
+"""An entry's id and fields."""
+
+StreamEntries = tuple[bytes, list[GroupEntry]]
+"""A stream's key and its entries."""
+
+_LUA = Path(__file__).parent.parent / "lua"
+
+_FULL = ("OOM ", "MISCONF ", "ERR DB capacity quota exceeded")
+"""How the error replies of a Redis without room begin; the last is Upstash's."""
+
+_AWAY = frozenset({"LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"})
+"""Replies of a Redis that is no use now and will be later, or in another place."""
+
+
+class StoreError(Exception):
+    """Redis did not do what was asked, or nobody knows."""
+
+
+class StoreAway(StoreError):
+    """Redis cannot be reached, or gave no answer in time; whether the command was done is unknown."""
+
+
+class StoreFull(StoreError):
+    """Redis takes no writes: its memory or its disk is full. Nothing was done."""
+
+
+class StoreRefused(StoreError):
+    """Redis answered with another error, whose message this has."""
+
+
+class ScriptMissing(StoreRefused):
+    """Redis does not know a script by its digest."""
+
+
+def refusal(message: str) -> StoreError:
+    """The error that Redis's error reply *message* stands for."""
+    code = message.partition(" ")[0]
+    # Redis quotes the arguments of a command that it does not know; they may hold a message's text.
+    told = message.partition(", with args")[0]
+    if told.startswith(_FULL):
+        return StoreFull(told)
+    if code in _AWAY:
+        return StoreAway(told)
+    return ScriptMissing(told) if code == "NOSCRIPT" else StoreRefused(told)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, known to Redis by its digest."""
+
+    name: str
+    text: bytes = field(repr=False)
+    sha1: str
+
+    @classmethod
+    def load(cls, name: str) -> Script:
+        """The script in `lua/{name}.lua`."""
+        text = (_LUA / f"{name}.lua").read_bytes()
+        # The digest is Redis's name for a script, no protection.
+        return cls(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+class Store(Protocol):
+    """Redis. Calls made in the same turn of the event loop share one round trip, in their order."""
+
+    async def call(self, *command: Argument) -> Any:
+        """Do one command; its reply as RESP2 has it: bytes, a number, None, or a list of these.
+
+        Raises:
+            StoreError: see the module.
+        """
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run *script*; raises and answers like `call`."""
+
+    async def read_group(
+        self, group: str, consumer: str, streams: Sequence[str], *, count: int, block_ms: int
+    ) -> list[StreamEntries]:
+        """Up to *count* new entries of each stream, waiting up to *block_ms* (above 0) for the first.
+
+        Raises:
+            StoreError: what was read and did not arrive stays pending with *consumer*.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connections; calls under way end with `StoreAway`."""
+
+
+def stream_entries(reply: Any) -> list[StreamEntries]:
+    """The reply to XREADGROUP, its lists of fields and values made dictionaries."""
+    return [
+        (stream, [(entry_id, dict(zip(parts[::2], parts[1::2], strict=True))) for entry_id, parts in entries])
+        for stream, entries in reply or []
+    ]

@@ -1,0 +1,141 @@
+"""Admit messages to their lane's stream: rate limit, claim and enqueue in one atomic step in Redis.
+
+Messages that arrive in the same turn of the event loop, or while earlier ones are under way, share one call:
+so a hundred senders cost one round trip and one write to the disk, and nobody waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from service.lanes import Lane
+from service.storage.store import Argument, Script, Store, StoreFull
+from service.webhooks.headroom import Headroom
+from service.webhooks.rejected import QueueFull, RateLimited, Rejected, Unavailable
+
+FULL_RETRY_AFTER_S = 5
+AWAY_RETRY_AFTER_S = 2
+
+MAX_BATCH = 128
+"""Messages in one call: Redis does nothing else meanwhile, about 1 ms."""
+
+MAX_CALLS = 2
+"""Calls under way at once: one is worked on while the next travels; more would only be smaller."""
+
+_ADMIT = Script.load("admit")
+_DUPLICATE, _FULL = -1, -2
+
+
+class Admitted(StrEnum):
+    """What became of a message that is not refused."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A verified message as it arrived. `body`: the event's bytes as sent; `received_ms`: since the epoch."""
+
+    body: bytes
+    identity: str
+    chat: str
+    address: str
+    request_id: str
+    received_ms: int
+
+
+Verdict = Admitted | Rejected
+"""What became of one arrival. `RateLimited`, `QueueFull`: it was not taken. `Unavailable`: it may or may not
+have been taken; asking again is safe."""
+
+Done = Callable[[Verdict], None]
+
+
+class Admission(Protocol):
+    """Takes each message of one lane once (Redis in production, a dictionary in unit tests)."""
+
+    def admit(self, arrival: Arrival, done: Done) -> None:
+        """Claim and enqueue, or neither; then call *done*, once."""
+
+
+class StreamAdmission:
+    """Admission onto a lane's Redis stream."""
+
+    def __init__(
+        self, lane: Lane, store: Store, headroom: Headroom, *, per_minute: int, max_length: int
+    ) -> None:
+        self._lane = lane
+        self._store = store
+        self._headroom = headroom
+        self._limits = (per_minute, max_length, lane.claim_ttl_s, lane.lane_ttl_s, lane.name.value)
+        self._waiting: list[tuple[Arrival, Done]] = []
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def admit(self, arrival: Arrival, done: Done) -> None:
+        """See `Admission.admit`."""
+        self._waiting.append((arrival, done))
+        if len(self._waiting) == 1 and len(self._calls) < MAX_CALLS:
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """Start a call with what waits now."""
+        if not self._waiting or len(self._calls) >= MAX_CALLS:
+            return
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        call = asyncio.create_task(self._call(batch))
+        self._calls.add(call)
+        call.add_done_callback(self._end)
+
+    def _end(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._begin()
+
+    async def _call(self, batch: Sequence[tuple[Arrival, Done]]) -> None:
+        verdicts = await self._verdicts([arrival for arrival, _ in batch])
+        for (_, done), verdict in zip(batch, verdicts, strict=True):
+            done(verdict)
+
+    async def _verdicts(self, arrivals: Sequence[Arrival]) -> Sequence[Verdict]:
+        if self._headroom.is_short():
+            return [_queue_full()] * len(arrivals)
+        try:
+            results = await self._store.run(_ADMIT, self._keys(arrivals), self._arguments(arrivals))
+        except StoreFull:
+            return [_queue_full()] * len(arrivals)
+        except Exception as error:  # whatever it is, each sender waits for an answer
+            away = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
+            away.__cause__ = error
+            return [away] * len(arrivals)
+        return [_verdict(result) for result in results]
+
+    def _keys(self, arrivals: Sequence[Arrival]) -> list[str]:
+        lane = self._lane
+        keys = [lane.stream]
+        for arrival in arrivals:
+            keys += (lane.rate(arrival.address), lane.claim(arrival.identity), lane.turn(arrival.chat))
+        return keys
+
+    def _arguments(self, arrivals: Sequence[Arrival]) -> list[Argument]:
+        arguments: list[Argument] = list(self._limits)
+        for arrival in arrivals:
+            arguments += (arrival.body, arrival.request_id, arrival.received_ms, arrival.chat)
+        return arguments
+
+
+def _queue_full() -> QueueFull:
+    return QueueFull("too many messages are waiting", retry_after_s=FULL_RETRY_AFTER_S)
+
+
+def _verdict(result: int) -> Verdict:
+    if result == 0:
+        return Admitted.ACCEPTED
+    if result == _DUPLICATE:
+        return Admitted.DUPLICATE
+    if result == _FULL:
+        return _queue_full()
+    return RateLimited("too many webhooks from this address", retry_after_s=-(-result // 1000))

@@ -1,0 +1,1 @@
+"""The composition roots: all that opens and builds something from the settings."""
