@@ -269,7 +269,7 @@ class WorkerSettings(AnsweringSettings):
 
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="a port, or 0 for any free one")] = 9100
     heartbeat_file: Annotated[Path, Field(description="a path")] = Path("/tmp/service-worker.heartbeat")  # noqa: S108
-    concurrency: Count = 32
+    concurrency: Count = 64
     """Chats worked on at once."""
     silent_after_s: Annotated[
         float, Field(ge=0, le=7 * 24 * 3600, description="a number of seconds, 0 to a week")
