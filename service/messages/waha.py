@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -56,12 +57,14 @@ class Waha:
         is_polite: bool,
         metrics: OutboundMetrics,
         alarms: Alarms,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
         self._timeout_s = timeout_s
         self._is_polite = is_polite
         self._metrics = metrics
         self._alarms = alarms
+        self._clock = clock
         self._polite_again_at = 0.0
 
     async def begin(self, message: Message) -> None:
@@ -94,13 +97,13 @@ class Waha:
         self, operation: Operation, message: Message, more: dict[str, Any] | None = None
     ) -> None:
         """One of the manners, unless one of them got no answer a moment ago."""
-        if not self._is_polite or time.monotonic() < self._polite_again_at:
+        if not self._is_polite or self._clock() < self._polite_again_at:
             return
         content = {"session": message.session, "chatId": message.chat_id, **(more or {})}
         try:
             await self._post(operation, content, MANNERS_TIMEOUT_S)
         except Exception:  # counted with its outcome; whatever it is, the reply matters more
-            self._polite_again_at = time.monotonic() + MANNERS_REST_S
+            self._polite_again_at = self._clock() + MANNERS_REST_S
 
     async def _post(self, operation: Operation, content: dict[str, Any], timeout_s: float) -> int:
         """The status of WAHA's answer; raises whatever came instead of it."""

@@ -1,0 +1,115 @@
+"""Writers: a text in any case, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import structlog
+from peer_kit import Answer, Peer, answering, hang_up, nonsense, running_peer, silence, trickle
+from prometheus_client import CollectorRegistry
+from service_kit import event, free_port
+from structlog.testing import LogCapture
+
+from service.event import Message, parse_event
+from service.messages.writer import ACKNOWLEDGEMENT, FALLBACK, Acknowledgement, Model, model_session
+from service.telemetry.metrics import WorkerMetrics
+
+PRIVATE = "a very private text"
+
+
+def message(text: str = "hello") -> Message:
+    """A message with this text."""
+    found = parse_event(event(text))
+    assert isinstance(found, Message)
+    return found
+
+
+def saying(content: object) -> Answer:
+    """An API whose model says this."""
+    return answering(200, json.dumps({"choices": [{"message": {"content": content}}]}).encode())
+
+
+class Rig:
+    """The writer with what the tests look at."""
+
+    def __init__(self, model: Model, metrics: WorkerMetrics, logs: LogCapture) -> None:
+        self.model = model
+        self.logs = logs
+        self._metrics = metrics
+
+    def counted(self, outcome: str) -> float:
+        """How many calls of the API ended so."""
+        labels = {"service": "ai", "operation": "complete", "outcome": outcome}
+        return self._metrics.registry.get_sample_value("outbound_duration_seconds_count", labels) or 0
+
+
+@asynccontextmanager
+async def rig_at(url: str) -> AsyncIterator[Rig]:
+    """The writer that asks an API at *url*."""
+    metrics, logs = WorkerMetrics(CollectorRegistry()), LogCapture()
+    log = structlog.wrap_logger(None, processors=[logs])
+    async with model_session(url, "key") as http:
+        yield Rig(Model(http, model="m", timeout_s=0.3, metrics=metrics, log=log), metrics, logs)
+
+
+@asynccontextmanager
+async def rig_before(answer: Answer) -> AsyncIterator[tuple[Rig, Peer]]:
+    """The writer that asks an API which does *answer*."""
+    async with running_peer(answer) as peer, rig_at(peer.url) as rig:
+        yield rig, peer
+
+
+async def test_model_is_asked_in_openais_form() -> None:
+    """The request names the model and ends with the message; the reply is the answer's text."""
+    async with rig_before(saying("hi")) as (rig, peer):
+        assert await rig.model.write(message("what?")) == "hi"
+    (request,) = peer.requests
+    assert (request.path, request.headers["authorization"]) == ("/v1/chat/completions", "Bearer key")
+    assert request.content["model"] == "m"
+    assert request.content["messages"][-1] == {"role": "user", "content": "what?"}
+    assert rig.counted("ok") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (silence, "unanswered"),
+        (hang_up, "unanswered"),
+        (nonsense, "unanswered"),
+        (trickle, "unanswered"),
+        (answering(500, PRIVATE.encode()), "refused"),
+        (answering(302), "refused"),
+        (answering(200, b"no JSON"), "refused"),
+        (answering(200, b"[]"), "refused"),
+        (answering(200, b'{"choices": []}'), "refused"),
+        (answering(200, b'{"choices": [{"message": {"content": "\\ud800"}}]}'), "refused"),
+        (saying(None), "refused"),
+        (saying(["a"]), "refused"),
+        (saying(" \n"), "refused"),
+    ],
+)
+async def test_model_that_fails_is_replaced_by_a_fixed_text(answer: Answer, outcome: str) -> None:
+    """Whatever the API does, the customer gets a reply, in time, and no line quotes either side."""
+    async with asyncio.timeout(3), rig_before(answer) as (rig, peer):
+        assert await rig.model.write(message(PRIVATE)) == FALLBACK
+    assert [line["event"] for line in rig.logs.entries] == ["Model did not answer"]
+    assert "private" not in str([{**line, "exc_info": None} for line in rig.logs.entries])
+    assert (len(peer.requests), rig.counted(outcome)) == (1, 1)
+
+
+async def test_model_that_is_not_there_is_replaced_too() -> None:
+    """Nobody listens: the fixed text."""
+    async with rig_at(f"http://127.0.0.1:{free_port()}") as rig:
+        assert await rig.model.write(message()) == FALLBACK
+
+
+async def test_message_without_words_is_acknowledged() -> None:
+    """A picture alone is nothing to ask a model about."""
+    async with rig_before(saying("hi")) as (rig, peer):
+        assert await rig.model.write(message(" ")) == ACKNOWLEDGEMENT
+    assert peer.requests == []
+    assert await Acknowledgement().write(message()) == ACKNOWLEDGEMENT
