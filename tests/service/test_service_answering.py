@@ -1,153 +1,218 @@
-"""The message path: each state of a message leads to one outcome, also when Redis is away in between."""
+"""The message path: each state of a message leads to one outcome, whoever is away in between."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
 from typing import Any
 
 import pytest
-import structlog
-from prometheus_client import CollectorRegistry
+from answering_kit import MAX_AGE_S, MAX_ATTEMPTS, Rig, entry
 from service_kit import event
-from structlog.testing import LogCapture
 
-from service.event import Message
-from service.lanes import LIVE, LaneName
-from service.messages.answering import Answering
-from service.messages.inbox import Entry, Record, TakeState
+from service.accounts.database import MessageOutcome, Reservation
+from service.messages.inbox import TakeState
 from service.messages.messenger import NotSent, OutcomeUnknown
-from service.messages.replies import Reply
-from service.storage.store import StoreAway
-from service.telemetry.metrics import WorkerMetrics
+from service.telemetry.alarms import Alarm
 
-MAX_ATTEMPTS = 3
-
-
-@dataclass
-class FakeInbox:
-    """An inbox that answers as told and keeps what it was asked. `away`: how often each call fails first."""
-
-    state: TakeState = TakeState.GO
-    attempt: int = 1
-    marked: bool = True
-    away: int = 0
-    asked: list[Any] = field(default_factory=list)
-    _failed: dict[str, int] = field(default_factory=dict)
-
-    async def take(self, _entry: Entry) -> tuple[TakeState, int]:
-        return self.state, self.attempt
-
-    async def mark(self, _entry: Entry, _attempt: int) -> bool:
-        self._come_and_go("mark")
-        self.asked.append("mark")
-        return self.marked
-
-    async def unmark(self, _entry: Entry) -> None:
-        self._come_and_go("unmark")
-        self.asked.append("unmark")
-
-    async def finish(self, _entry: Entry, record: Record | None = None) -> bool:
-        self._come_and_go("finish")
-        self.asked.append(("finish", record.stream if record else None))
-        return True
-
-    def _come_and_go(self, step: str) -> None:
-        self._failed[step] = self._failed.get(step, 0) + 1
-        if self._failed[step] <= self.away:
-            raise StoreAway("Redis is away")
+WRITTEN = ["reserve", "begin", "write", "end", "mark", ("expect", "hello"), ("send", "hello")]
+SENT = [("settle", "answered"), ("finish", None, "expected", "said")]
+UNKNOWN = [("settle", "unknown"), ("finish", "unknown")]
+DEAD = [("settle", "failed"), ("finish", "dead")]
 
 
-@dataclass
-class FakeMessenger:
-    """Sends, or fails as told."""
-
-    failure: Exception | None = None
-    sent: list[Reply] = field(default_factory=list)
-
-    async def send_text(self, reply: Reply) -> None:
-        self.sent.append(reply)
-        if self.failure:
-            raise self.failure
+async def test_message_goes_its_way() -> None:
+    """Reserve, write while it shows, mark, expect, send; the database is told before the message ends."""
+    rig = Rig()
+    assert await rig.handle() == WRITTEN + SENT
+    assert rig.lines == [("Message processed", "processed")]
+    assert rig.counted("messages_total", outcome="sent") == rig.counted("credits_used_total") == 1
+    (record,) = rig.database.settled
+    assert (record.text, record.reply, record.tenant) == ("hello", "hello", "default")
 
 
-class Echo:
-    """Writes back what was written."""
-
-    async def write(self, message: Message) -> str:
-        return message.text
-
-
-def entry(body: bytes | None = None) -> Entry:
-    """An entry with a message."""
-    fields = {b"event": body or event("hello"), b"chat": b"c", b"requestId": b"r", b"received": b"0"}
-    return Entry(LIVE, "1-0", fields)
+@pytest.mark.parametrize("state", [TakeState.WAIT, TakeState.GONE])
+async def test_message_that_is_not_ours_is_left_alone(state: TakeState) -> None:
+    """Not its turn, or in another's hand: nothing is done, nothing told."""
+    rig = Rig(state=state)
+    assert (await rig.handle(), rig.lines) == ([], [])
 
 
-async def answer(
-    inbox: FakeInbox, messenger: FakeMessenger, body: bytes | None = None
-) -> list[dict[str, Any]]:
-    """Have one message handled; what was logged."""
-    logs = LogCapture()
-    answering = Answering(
-        inbox=inbox,  # type: ignore[arg-type]  # it has what is used
-        writer=Echo(),
-        messengers={LaneName.LIVE: messenger},
-        max_attempts=MAX_ATTEMPTS,
-        metrics=WorkerMetrics(CollectorRegistry()),
-        log=structlog.wrap_logger(None, processors=[logs]),
-    )
-    await answering.handle(entry(body))
-    return [dict(line) for line in logs.entries]
+async def test_message_marked_by_another_is_not_sent() -> None:
+    """Whoever does not get the mark does not send."""
+    rig = Rig()
+    rig.inbox.marked = False
+    assert await rig.handle() == WRITTEN[: WRITTEN.index("mark") + 1]
 
 
-SENT, UNKNOWN, DEAD = ("finish", None), ("finish", LIVE.unknown), ("finish", LIVE.dead)
+async def test_message_left_while_sending_is_unknown() -> None:
+    """Somebody died while sending: it is recorded, its credit stays held, and nothing is sent."""
+    rig = Rig(state=TakeState.UNKNOWN)
+    assert await rig.handle() == UNKNOWN
+    assert rig.lines == [("Message failed", "failed")]
+
+
+async def test_message_that_kills_its_workers_is_a_dead_letter() -> None:
+    """After the last attempt nobody tries again."""
+    rig = Rig(attempt=MAX_ATTEMPTS + 1)
+    assert await rig.handle() == DEAD
 
 
 @pytest.mark.parametrize(
-    ("inbox", "failure", "sends", "asked"),
+    ("failure", "attempt", "after"),
     [
-        (FakeInbox(), None, 1, ["mark", SENT]),
-        (FakeInbox(state=TakeState.WAIT), None, 0, []),
-        (FakeInbox(state=TakeState.GONE), None, 0, []),
-        (FakeInbox(state=TakeState.UNKNOWN), None, 0, [UNKNOWN]),
-        (FakeInbox(attempt=MAX_ATTEMPTS + 1), None, 0, [DEAD]),
-        (FakeInbox(marked=False), None, 0, ["mark"]),
-        (FakeInbox(), OutcomeUnknown("x"), 1, ["mark", UNKNOWN]),
-        (FakeInbox(), NotSent("x"), 1, ["mark", "unmark"]),
-        (FakeInbox(attempt=MAX_ATTEMPTS), NotSent("x"), 1, ["mark", DEAD]),
+        (OutcomeUnknown("x"), 1, UNKNOWN),
+        (NotSent("x"), 1, ["unmark"]),
+        (NotSent("x"), MAX_ATTEMPTS, DEAD),
     ],
 )
-async def test_state_decides(
-    inbox: FakeInbox, failure: Exception | None, sends: int, asked: list[Any]
-) -> None:
-    """Only a message that is ours, in its turn and marked is sent, and its outcome settles the mark."""
-    messenger = FakeMessenger(failure)
-    await answer(inbox, messenger)
-    assert (len(messenger.sent), inbox.asked) == (sends, asked)
+async def test_failure_decides(failure: Exception, attempt: int, after: list[Any]) -> None:
+    """Unknown is recorded, not sent is tried again, and given up at last."""
+    rig = Rig(attempt=attempt)
+    rig.messenger.failure = failure
+    assert await rig.handle() == WRITTEN + after
+    assert rig.lines == [("Message failed", "failed")]
 
 
 @pytest.mark.parametrize(
-    ("failure", "last"), [(None, SENT), (NotSent("x"), "unmark"), (OutcomeUnknown("x"), UNKNOWN)]
+    ("failure", "after"), [(None, SENT), (NotSent("x"), ["unmark"]), (OutcomeUnknown("x"), UNKNOWN)]
 )
-async def test_outcome_survives_redis_being_away(failure: Exception | None, last: Any) -> None:
+async def test_outcome_survives_redis_being_away(failure: Exception | None, after: list[Any]) -> None:
     """What is known about a reply is written down as soon as Redis is back; it is not sent a second time."""
-    inbox, messenger = FakeInbox(away=2), FakeMessenger(failure)
-    await answer(inbox, messenger)
-    assert (len(messenger.sent), inbox.asked) == (1, ["mark", last])
+    rig = Rig(away=2)
+    rig.messenger.failure = failure
+    assert await rig.handle() == WRITTEN + after
 
 
-async def test_bug_leaves_the_message_pending() -> None:
+class TestProof:
+    """What WAHA told of a reply counts more than what its API said."""
+
+    @pytest.mark.parametrize("failure", [OutcomeUnknown("x"), NotSent("x")])
+    async def test_proof_comes_before_the_end(self, failure: Exception) -> None:
+        """An unknown outcome whose proof is there is sent, and charged, also where WAHA said it was not."""
+        rig = Rig(attempt=MAX_ATTEMPTS)
+        rig.receipts.found = "what was said"
+        rig.messenger.failure = failure
+        rig.inbox.attempt = 1 if isinstance(failure, OutcomeUnknown) else MAX_ATTEMPTS
+        journal = await rig.handle()
+        assert journal[-2:] == SENT
+        assert rig.lines == [("Message reconciled", "processed")]
+        assert rig.counted("messages_reconciled_total") == rig.counted("credits_used_total") == 1
+        assert rig.database.settled[0].reply == "what was said"
+
+    @pytest.mark.parametrize("state", [TakeState.UNKNOWN, TakeState.GO])
+    async def test_second_attempt_looks_first(self, state: TakeState) -> None:
+        """Whoever takes a message again sends nothing if it was sent by then."""
+        rig = Rig(state=state, attempt=2)
+        rig.receipts.found = "what was said"
+        assert await rig.handle() == SENT
+
+    async def test_replayed_message_looks_first(self) -> None:
+        """A message that an operator put back is not answered again if the proof came meanwhile."""
+        rig = Rig()
+        rig.receipts.found = "what was said"
+        assert await rig.handle(entry(replayed="1")) == SENT
+
+
+class TestCredit:
+    """The billing guard."""
+
+    async def test_no_credit_means_no_reply(self) -> None:
+        """Nothing is written or sent; it is logged in the guard's words, counted, and the owner told."""
+        rig = Rig()
+        rig.database.reservation = Reservation.NO_CREDIT
+        assert await rig.handle() == [
+            "reserve",
+            ("settle", "no_credit"),
+            ("finish", None),
+            ("notice", "default"),
+        ]
+        (line,) = rig.logs.entries
+        assert (line["event"], line["tenant"], line["requestId"]) == (
+            "Billing guard: no credit",
+            "default",
+            "r",
+        )
+        assert rig.counted("billing_guard_refusals_total") == 1
+        assert rig.counted("credits_used_total") == 0
+
+    async def test_database_down_before_the_reply_means_later(self) -> None:
+        """Nobody knows whether there is credit: the message is tried again, and nothing is sent."""
+        rig = Rig()
+        rig.database.down = {"reserve"}
+        assert (await rig.handle(), rig.lines) == ([], [("Message failed", "failed")])
+        assert rig.counted("messages_total", outcome="retry") == 1
+        assert [alarm for alarm, _ in rig.alarms.raised] == [Alarm.CREDIT_FAILURE]
+
+    async def test_database_down_after_the_reply_ends_the_message(self) -> None:
+        """A sent reply is not sent again and holds nobody up: the database is told later."""
+        rig = Rig()
+        rig.database.down = {"settle"}
+        assert await rig.handle() == [*WRITTEN, ("unsettled", "answered"), *SENT[1:]]
+        assert rig.unsettled.kept[0].outcome is MessageOutcome.ANSWERED
+        assert rig.lines == [("Message processed", "processed")]
+        assert rig.counted("credits_used_total") == 0
+
+    @pytest.mark.parametrize("tenant", ["+1 555 1234567", "15551234567", "a b", "x" * 65, "ümlaut"])
+    async def test_tenant_that_may_be_a_number_has_a_pseudonym(self, tenant: str) -> None:
+        """Metadata can hold anything: only what is plainly a name is logged."""
+        rig = Rig()
+        rig.database.reservation = Reservation.NO_CREDIT
+        body = event().replace(b'"metadata":{}', f'"metadata":{{"tenant":"{tenant}"}}'.encode())
+        await rig.handle(entry(body))
+        (line,) = rig.logs.entries
+        assert line["tenant"] != tenant
+        assert len(line["tenant"]) == 16
+
+
+class TestAge:
+    """Old backlog."""
+
+    def old(self) -> bytes:
+        """A message that was written too long ago."""
+        return event("hello", payload={"timestamp": int(time.time() - MAX_AGE_S - 5)})
+
+    async def test_old_message_is_stored(self) -> None:
+        """It is logged in the database and told once; no credit is held, and nothing is sent."""
+        rig = Rig()
+        assert await rig.handle(entry(self.old())) == [("settle", "stored"), ("finish", None)]
+        assert rig.lines == [("Message stored", "processed")]
+        assert rig.counted("messages_stored_total") == 1
+
+    async def test_replayed_message_is_answered_whatever_its_age(self) -> None:
+        """An operator who puts a message back wants it answered."""
+        rig = Rig()
+        assert ("send", "hello") in await rig.handle(entry(self.old(), replayed="1"))
+
+    async def test_message_without_a_time_is_as_old_as_its_webhook(self) -> None:
+        """Old versions of WAHA tell none."""
+        rig = Rig()
+        body = event(payload={"timestamp": None})
+        assert ("send", "hello") in await rig.handle(entry(body))
+        rig = Rig()
+        assert ("settle", "stored") in await rig.handle(entry(body, received="1000"))
+
+
+@pytest.mark.parametrize("given", [entry(b"not an event"), entry(received="soon", body=b"{}")])
+async def test_foreign_entry_stays_pending(given: Any) -> None:
     """An error of ours ends neither the worker nor the message: it is logged, and tried again later."""
-    inbox = FakeInbox()
-    (line,) = await answer(inbox, FakeMessenger(), body=b"not an event")
-    assert (line["event"], line["outcome"], inbox.asked) == ("Message failed", "failed", [])
+    rig = Rig()
+    assert (await rig.handle(given), rig.lines) == ([], [("Message failed", "failed")])
+    assert rig.counted("messages_total", outcome="failed") == 1
 
 
-@pytest.mark.parametrize(
-    ("failure", "msg", "kind"),
-    [(None, "Message processed", "processed"), (NotSent("x"), "Message failed", "failed")],
-)
-async def test_lines_have_the_runbooks_fields(failure: Exception | None, msg: str, kind: str) -> None:
+async def test_foreign_entry_is_a_dead_letter_at_last() -> None:
+    """What holds no message is nobody's to be charged."""
+    rig = Rig(attempt=MAX_ATTEMPTS + 1)
+    assert await rig.handle(entry(b"not an event")) == [("finish", "dead")]
+
+
+async def test_lines_have_the_runbooks_fields() -> None:
     """Each end of an attempt is one line with the webhook's request id."""
-    (line,) = await answer(FakeInbox(), FakeMessenger(failure))
-    assert (line["event"], line["_event"], line["webhook"], line["requestId"]) == (msg, kind, True, "r")
+    rig = Rig()
+    await rig.handle()
+    rig.messenger.failure = NotSent("x")
+    await rig.handle()
+    (told,), (logged,) = rig.told, rig.logs.entries
+    for line in (told, logged):
+        assert (line["webhook"], line["requestId"], line["chat"], line["lane"]) == (True, "r", "c", "live")
+    assert (logged["reason"], logged["attempt"]) == ("x", 1)
