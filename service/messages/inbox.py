@@ -121,6 +121,7 @@ class Inbox:
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._retry = retry
+        self._looked_to: dict[tuple[Lane, bool], str] = {}
 
     async def open(self, lane: Lane) -> None:
         """Ensure that the lane's stream and group exist; they may be new, expired, or lost with the data."""
@@ -144,21 +145,27 @@ class Inbox:
         ]
 
     async def due(self, lane: Lane, in_hand: Collection[str]) -> list[Entry]:
-        """Entries to take again: own ones after their pause, and those that dead workers left behind."""
-        own = await self._pending(lane, 0, self._consumer)
-        left = await self._pending(lane, self._lease_ms, None)
+        """Entries to take again: own ones after their pause, and those that dead workers left behind.
+
+        Each call looks at the next page of either kind: many that rest must not hide one that is due.
+        """
+        own = await self._pending(lane, is_own=True)
+        left = await self._pending(lane, is_own=False)
         idle_of = {
             entry_id: self._lease_ms for entry_id, consumer in left.items() if consumer != self._consumer
         }
         idle_of |= {entry_id: 0 for entry_id in own if entry_id not in in_hand}
         return await self._load(lane, idle_of)
 
-    async def _pending(self, lane: Lane, idle_ms: int, consumer: str | None) -> dict[str, str]:
-        """Ids of entries whose pause is over, with their holder."""
-        whose = [consumer] if consumer else []
+    async def _pending(self, lane: Lane, *, is_own: bool) -> dict[str, str]:
+        """Ids of entries whose pause is over, with their holder: our own, or anybody's after a lease."""
+        idle_ms, whose = (0, [self._consumer]) if is_own else (self._lease_ms, [])
+        start = self._looked_to.pop((lane, is_own), "-")
         found = await self._store.call(
-            "XPENDING", lane.stream, GROUP, "IDLE", idle_ms, "-", "+", SCAN_COUNT, *whose
+            "XPENDING", lane.stream, GROUP, "IDLE", idle_ms, start, "+", SCAN_COUNT, *whose
         )
+        if len(found) == SCAN_COUNT:
+            self._looked_to[lane, is_own] = f"({found[-1][0].decode()}"
         return {
             entry_id.decode(): holder.decode()
             for entry_id, holder, idle_for_ms, deliveries in found

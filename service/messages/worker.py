@@ -93,8 +93,10 @@ class Worker:
         self._beat()
         for lane in await self._lanes():
             for entry in await self.inbox.due(lane, self.chats.in_hand(lane)):
-                if await self.chats.room(BLOCK_MS / 1000):
-                    self.chats.hand_over(entry)
+                if self.stop.is_set() or not await self.chats.room(BLOCK_MS / 1000):
+                    return  # what is left comes up again
+                self.chats.hand_over(entry)
+                self._beat()
 
     async def _lanes(self) -> list[Lane]:
         """The lanes to serve now, opened."""

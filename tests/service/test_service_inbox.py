@@ -10,6 +10,7 @@ from service_kit import arrival, event
 
 from service.lanes import GROUP, LIVE, gate_lane
 from service.messages.inbox import Entry, Inbox, Record, RetryPolicy, TakeState
+from service.settings import WorkerSettings
 from service.storage.store import Store, StoreFull, StoreRefused
 from service.webhooks.admission import Admitted, StreamAdmission, Verdict
 from service.webhooks.headroom import Headroom
@@ -17,7 +18,7 @@ from service.webhooks.headroom import Headroom
 pytestmark = pytest.mark.integration
 
 GATE = gate_lane("r-test")
-LEASE_S = 0.05
+LEASE_S = 0.15
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ async def test_failed_message_rests_and_is_counted(store: Store) -> None:
     await worker.unmark(entry)
     assert await worker.due(LIVE, {entry.id}) == []
     assert await worker.due(LIVE, ()) == []
-    await asyncio.sleep(0.11)
+    await asyncio.sleep(0.13)
     assert await worker.due(LIVE, {entry.id}) == []
     (again,) = await worker.due(LIVE, ())
     assert await worker.take(again) == (TakeState.GO, 2)
@@ -238,11 +239,49 @@ async def test_only_silent_consumers_without_messages_are_forgotten(
 
 
 @pytest.mark.parametrize(
-    ("attempts", "pause_ms"), [(0, 0), (1, 1000), (2, 2000), (5, 16_000), (9, 60_000), (10**6, 60_000)]
+    ("attempts", "least_ms"), [(0, 0), (1, 1000), (2, 2000), (5, 16_000), (9, 60_000), (10**6, 60_000)]
 )
-def test_pauses_double_up_to_the_cap(attempts: int, pause_ms: int) -> None:
-    """Pauses grow with the attempts, and are bounded for any count."""
-    assert RetryPolicy(1, 60).pause_ms(attempts) == pause_ms
+def test_pauses_double_up_to_the_cap(attempts: int, least_ms: int) -> None:
+    """Pauses grow with the attempts, are bounded for any count, and at most a quarter longer."""
+    pauses = [RetryPolicy(1, 60).pause_ms(attempts, f"{number}-0") for number in range(100)]
+    assert all(least_ms <= pause_ms <= least_ms * 1.25 for pause_ms in pauses)
+
+
+def test_pauses_of_many_chats_are_spread() -> None:
+    """A thousand messages that failed in one moment do not come back in one; each keeps its own pause."""
+    policy = RetryPolicy(1, 60)
+    pauses = [policy.pause_ms(9, f"1764000000000-{number}") for number in range(1000)]
+    tenths = [
+        sum(60_000 + 1500 * part <= pause < 61_500 + 1500 * part for pause in pauses) for part in range(10)
+    ]
+    assert min(tenths) > 50
+    assert pauses == [policy.pause_ms(9, f"1764000000000-{number}") for number in range(1000)]
+
+
+def test_waha_away_for_twenty_minutes_makes_no_dead_letter() -> None:
+    """By the defaults of the settings, with the shortest pauses there are; the longest is a minute."""
+    defaults = {name: WorkerSettings.model_fields[name].default for name in WorkerSettings.model_fields}
+    policy = RetryPolicy(defaults["retry_base_s"], defaults["retry_cap_s"])
+    pauses = [
+        min(policy.pause_ms(attempt, f"{number}-0") for number in range(100))
+        for attempt in range(1, defaults["max_attempts"])
+    ]
+    assert sum(pauses) >= 20 * 60_000
+    assert policy.pause_ms(100, "1-0") <= 75_000
+
+
+async def test_many_that_rest_hide_none_that_is_due(
+    store: Store, ours: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many entries wait before it, one that is due is found in a few looks, and then all again."""
+    monkeypatch.setattr("service.messages.inbox.SCAN_COUNT", 2)
+    await enqueue(store, *(str(number) for number in range(5)))
+    entries = await read(ours)
+    held = {entry.id for entry in entries[:4]}
+    await asyncio.sleep(0.02)  # the pause
+    for _ in range(2):
+        looks = [await ours.due(LIVE, held) for _ in range(3)]
+        assert [[entry.id for entry in found] for found in looks] == [[], [], [entries[4].id]]
 
 
 async def test_a_full_redis_can_be_emptied(redis: Redis, store: Store) -> None:
