@@ -25,11 +25,9 @@ def ensure_secrets(workspace: Workspace) -> None:
     """Generate what every stack has, unless its configuration has secrets already."""
     if workspace.is_set("secrets"):
         return
-    missing = [*GENERATED, *(_SANDBOX_SECRETS if is_dev(workspace.stack) else ())]
-    say(f"generating secrets of stack {workspace.stack}: {', '.join(missing)}")
+    fresh = {name: secrets.token_urlsafe(32) for name in GENERATED}
     if is_dev(workspace.stack):
+        fresh |= {name: secrets.token_urlsafe(32) for name in _SANDBOX_SECRETS} | {"SENTRY_DSN": _SANDBOX_DSN}
         workspace.set("layout.sandbox", "true", path=True)
-    fresh = {name: secrets.token_urlsafe(32) for name in missing}
-    if is_dev(workspace.stack):
-        fresh["SENTRY_DSN"] = _SANDBOX_DSN
+    say(f"generating secrets of stack {workspace.stack}: {', '.join(fresh)}")
     workspace.keep_secrets({"current": fresh, "retired": {}})

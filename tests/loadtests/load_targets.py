@@ -29,6 +29,13 @@ min_achieved = 0.95
 late_ms = 400
 [switch]
 drain_s = 1
+
+[bench]
+times_reference = 1
+p99_ms = 1
+memory_growth = 0
+memory_growth_mb = 0
+worker_per_s = 1
 """
 
 
