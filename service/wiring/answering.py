@@ -78,7 +78,7 @@ def open_parts(
             LaneName.LIVE: open_database(settings, store, stack, database_metrics),
             LaneName.GATE: gate_database(settings, store, database_metrics),
         },
-        mailer=open_mailer(settings, stack),
+        mailer=open_mailer(settings, stack, metrics.outbound),
         metrics=metrics,
         alarms=alarms,
         tell=tell,

@@ -13,6 +13,8 @@ from service.accounts.database import Database
 from service.accounts.measured_database import DatabaseMetrics, MeasuredDatabase
 from service.accounts.redis_database import RedisDatabase
 from service.lanes import LIVE, gate_lane
+from service.messages.measured_mail import MeasuredMailer
+from service.messages.outbound import OutboundMetrics
 from service.messages.waha import CONNECT_TIMEOUT_S, KEEP_IDLE_S
 from service.settings import Settings
 from service.storage.measured_store import MeasuredStore, StoreMetrics
@@ -74,13 +76,14 @@ def gate_database(settings: Settings, store: Store, metrics: DatabaseMetrics) ->
     return MeasuredDatabase(database, metrics, structlog.get_logger(), slow_ms=settings.database_slow_ms)
 
 
-def open_mailer(settings: Settings, stack: AsyncExitStack) -> Mailer:
-    """Resend, where a key and a sender are given."""
+def open_mailer(settings: Settings, stack: AsyncExitStack, metrics: OutboundMetrics | None = None) -> Mailer:
+    """Resend, where a key and a sender are given, measured by *metrics*."""
     if not (settings.resend_api_key and settings.email_from):
         return NoMailer(structlog.get_logger())
     headers = {"Authorization": f"Bearer {plain(settings.resend_api_key)}"}
     client = open_http(stack, settings.resend_api_url, headers, timeout_s=ATTEMPT_S)
-    return Resend(client, sender=settings.email_from, log=structlog.get_logger())
+    resend = Resend(client, sender=settings.email_from, log=structlog.get_logger())
+    return MeasuredMailer(resend, metrics) if metrics else resend
 
 
 def open_http(
