@@ -149,6 +149,7 @@ class WebhookProtocol(HttpToolsProtocol):
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
+        self.flow.resume_reading()  # paused, if a long body came that nobody read
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._wait_for_more(self.timeout_keep_alive)

@@ -70,7 +70,7 @@ def test_everything_is_measured_and_nothing_left_behind(data: Path, tmp_path: Pa
     loads = [
         load for part in ("webhooks", "latency") for side in report[part]["rounds"].values() for load in side
     ]
-    assert len(loads) == 4
+    assert len(loads) == 5  # webhooks on three sides, latency on two
     assert all(load["statuses"].keys() == {"202"} and load["answered"] > 0 for load in loads)
     assert report["memory"]["load"]["statuses"] == {"202": 500}
     assert report["worker"]["messages"] == 200

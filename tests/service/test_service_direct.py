@@ -198,6 +198,16 @@ async def test_client_that_left_is_not_waited_for(server: Server, web: Fixture) 
     assert web.lines("Request failed") == []
 
 
+async def test_body_that_nobody_read_does_not_stall_its_connection(server: Server) -> None:
+    """After a long body to a wrong path, the same connection takes the next webhook."""
+    nowhere = b"POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+    async with connection(server) as (reader, writer):
+        writer.write(nowhere)
+        assert (await answer(reader))[0] == 404
+        writer.write(request(event()))
+        assert (await answer(reader))[0] == 202
+
+
 async def test_no_http_is_400(server: Server) -> None:
     """What is no HTTP is told so, and the connection closed."""
     async with connection(server) as (reader, writer):
