@@ -10,10 +10,13 @@ CANDIDATE_PORT = 8081
 SANDBOX_PORT = 8082
 WEB_PORT = 8000
 
-MOST_PER_ADDRESS = 1000
-"""Connections at once from one address: a quarter of `maxconn`.
+MAX_CONNECTIONS = 6000
+"""A slow client costs 17 kB: all of them fit the proxy's container."""
 
-More than any WAHA needs, and too few to keep the others out.
+MOST_PER_ADDRESS = MAX_CONNECTIONS // 3
+"""Connections at once from one address: too few to keep the others out.
+
+A WAHA that comes back with a backlog, each webhook on a connection of its own, has needed more than 1000.
 """
 
 RouteName = Literal["live", "candidate"]
@@ -23,7 +26,7 @@ _UNAVAILABLE = """hdr Retry-After 2 string '{"error":{"code":"unavailable","mess
 
 _BASE = f"""\
 global
-  maxconn 4000
+  maxconn {MAX_CONNECTIONS}
   log stdout format raw local0 notice
   stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
   hard-stop-after 30s

@@ -157,4 +157,4 @@ class Sender:
                 after = answer.headers.get("Retry-After")
                 return Refusal(answer.status, after, time.monotonic() - began, reason)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Refusal(0, None, time.monotonic() - began, type(error).__name__)
+            return Refusal(0, None, time.monotonic() - began, str(error) or type(error).__name__)

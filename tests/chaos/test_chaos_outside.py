@@ -11,23 +11,29 @@ from chaos_rig import Rig, running_rig
 from chaos_waha import Behaviour
 from chaos_waiting import until
 
+from service.settings import WorkerSettings
+
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
 SCALE = sized(100, 10)
-"""Ten minutes last this much less, and so do the pauses between attempts, whose defaults are 1 s to 300 s."""
+"""Ten minutes last this much less, and so do the pauses between attempts."""
+
+PAUSES = {
+    name.upper(): str(WorkerSettings.model_fields[name].default / SCALE)
+    for name in ("retry_base_s", "retry_cap_s")
+}
 
 MODEL_SAYS = "the model's answer"
 
 
 async def test_waha_down_ten_minutes(tmp_path: Path) -> None:
     """The default attempts outlast the outage: each message is answered once, none is a dead letter."""
-    scaled = {"RETRY_BASE_S": str(1 / SCALE), "RETRY_CAP_S": str(300 / SCALE)}
-    async with running_rig(tmp_path, worker=scaled) as rig:
+    async with running_rig(tmp_path, worker=PAUSES) as rig:
         await rig.waha.down()
         async with rig.sender.sending(20):
             await asyncio.sleep(600 / SCALE)
             await rig.waha.up()
-        await rig.quiet(within_s=60 + 2 * 300 / SCALE)
+        await rig.quiet(within_s=60 + 2 * float(PAUSES["RETRY_CAP_S"]))
         account = rig.reckon(f"WAHA down 600/{SCALE} s")
         assert (account.dead, account.unknown) == (0, 0)
 

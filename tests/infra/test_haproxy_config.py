@@ -32,11 +32,11 @@ def test_every_replica_is_a_checked_server() -> None:
 
 
 def test_one_address_cannot_take_all_connections() -> None:
-    """The public frontend bounds each address to a quarter of `maxconn`; the loopback one is the suites'."""
+    """The public frontend bounds each address to a third of `maxconn`; the loopback one is the suites'."""
     limit = f"tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}"
     assert limit in route_config("live", "r-1", ["w"])
     assert "reject" not in route_config("candidate", "r-1", ["w"])
-    assert f"maxconn {4 * MOST_PER_ADDRESS}" in base_config(sandbox=False)
+    assert f"maxconn {3 * MOST_PER_ADDRESS}\n" in base_config(sandbox=False)
 
 
 @pytest.mark.integration
