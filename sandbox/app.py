@@ -19,16 +19,20 @@ from sandbox.resend import resend_app
 from sandbox.sentry import sentry_app
 from sandbox.upstash import upstash_app
 from sandbox.waha import Sent, waha_app
+from sandbox.waha_webhook import WahaWebhook
 
 
 def create_app(
-    waha_api_key: str | None = None, upstash_redis_url: str | None = None, inngest: Inngest | None = None
+    waha_api_key: str | None = None,
+    upstash_redis_url: str | None = None,
+    inngest: Inngest | None = None,
+    waha_webhook: WahaWebhook | None = None,
 ) -> Starlette:
     """The whole sandbox; WAHA wants *waha_api_key* if there is one, Upstash is there if it has a Redis."""
     inngest = inngest or Inngest()
     sent, events, mails = Sent(), Kept(), Kept()
     services: dict[str, ASGIApp] = {
-        "waha": waha_app(sent, waha_api_key),
+        "waha": waha_app(sent, waha_api_key, waha_webhook),
         "convex": convex_app(Tables()),
         "clerk": clerk_app(),
         "inngest": inngest.app(),

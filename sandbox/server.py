@@ -9,6 +9,7 @@ from sandbox.app import create_app
 from sandbox.faults import CLOSE_EXTENSION
 from sandbox.inngest import Inngest
 from sandbox.settings import Settings
+from sandbox.waha_webhook import WahaWebhook
 
 
 class ClosableProtocol(HttpToolsProtocol):
@@ -27,6 +28,9 @@ def serve(settings: Settings) -> None:
             settings.waha_api_key,
             settings.upstash_redis_url,
             Inngest(settings.inngest_signing_key, settings.inngest_app_url),
+            WahaWebhook(settings.waha_webhook_url, settings.waha_webhook_secret)
+            if settings.waha_webhook_url
+            else None,
         ),
         host=settings.host,
         port=settings.port,

@@ -19,6 +19,7 @@ class Settings:
     `upstash_redis_url`: the Redis behind the Upstash stand-in, which there is only with it.
     `inngest_signing_key`: what the Inngest stand-in signs its calls with; without one it is a dev server.
     `inngest_app_url`: the `/api/inngest` that it calls, where the app itself registers nowhere.
+    `waha_webhook_url`: where the WAHA stand-in tells of what it sent, signed with `waha_webhook_secret`.
     """
 
     host: str
@@ -27,12 +28,14 @@ class Settings:
     upstash_redis_url: str | None = field(repr=False)
     inngest_signing_key: str | None = field(repr=False)
     inngest_app_url: str | None
+    waha_webhook_url: str | None = None
+    waha_webhook_secret: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Settings from HOST, PORT, SANDBOX_WAHA_API_KEY, SANDBOX_UPSTASH_REDIS_URL and SANDBOX_INNGEST_….
+        """Settings from HOST, PORT, and the variables that begin with SANDBOX_.
 
-        Keys and the URL of a Redis may come as files: NAME_FILE has a path.
+        Keys, secrets and the URL of a Redis may come as files: NAME_FILE has a path.
 
         Raises:
             SettingsError: a value is impossible or a named file cannot be read.
@@ -43,7 +46,9 @@ class Settings:
             waha_api_key=_secret(env, "SANDBOX_WAHA_API_KEY"),
             upstash_redis_url=_redis_url(_secret(env, "SANDBOX_UPSTASH_REDIS_URL")),
             inngest_signing_key=_signing_key(_secret(env, "SANDBOX_INNGEST_SIGNING_KEY")),
-            inngest_app_url=_app_url(env.get("SANDBOX_INNGEST_APP_URL") or None),
+            inngest_app_url=_http_url("SANDBOX_INNGEST_APP_URL", env, "/api/inngest"),
+            waha_webhook_url=_http_url("SANDBOX_WAHA_WEBHOOK_URL", env, "/api/webhooks/whatsapp"),
+            waha_webhook_secret=_secret(env, "SANDBOX_WAHA_WEBHOOK_SECRET"),
         )
 
 
@@ -65,9 +70,10 @@ def _signing_key(value: str | None) -> str | None:
     return value
 
 
-def _app_url(value: str | None) -> str | None:
+def _http_url(name: str, env: Mapping[str, str], path: str) -> str | None:
+    value = env.get(name) or None
     if value is not None and not value.startswith(("http://", "https://")):
-        raise SettingsError("SANDBOX_INNGEST_APP_URL: should be a URL like http://host:8080/api/inngest")
+        raise SettingsError(f"{name}: should be a URL like http://host:8080{path}")
     return value
 
 

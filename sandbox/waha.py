@@ -21,10 +21,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.bodies import RefusedError, in_shape, read_object
+from sandbox.waha_webhook import ENVIRONMENT, ME, WahaWebhook, sent_payload
 
 KEPT_MESSAGES = 10_000
-ME = "15550000000@c.us"
-VERSION = {"version": "2026.10.1", "engine": "WEBJS", "tier": "PLUS", "browser": "/usr/bin/chromium"}
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,54}")
 _PHRASES = {400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Payload Too Large"}
@@ -62,15 +61,18 @@ class Sent:
         self._messages.clear()
 
 
-def waha_app(sent: Sent, api_key: str | None) -> Starlette:
-    """WAHA's API; every path wants *api_key* in `X-Api-Key` if there is one."""
+def waha_app(sent: Sent, api_key: str | None, webhook: WahaWebhook | None = None) -> Starlette:
+    """WAHA's API; all paths want *api_key* in `X-Api-Key` if there is one; *webhook* is told what is sent."""
 
     async def send_text(request: Request) -> Response:
         body = await read_object(request)
         message = _message_from(body)
         _require_working(message.session)
         sent.add(message)
-        return JSONResponse(_webjs_answer(message), status_code=201)
+        bare_id = f"3EB0{secrets.token_hex(9).upper()}"
+        if webhook:
+            webhook.tell(message.session, _payload(message, bare_id))
+        return JSONResponse(_webjs_answer(message, bare_id), status_code=201)
 
     endpoints: list[tuple[str, str, Endpoint]] = [
         ("GET", "/ping", _ping),
@@ -102,7 +104,7 @@ async def _ping(request: Request) -> Response:
 
 
 async def _version(request: Request) -> Response:
-    return JSONResponse(VERSION)
+    return JSONResponse(ENVIRONMENT)
 
 
 async def _session(request: Request) -> Response:
@@ -163,9 +165,12 @@ def _nest_error(status: int, message: str) -> dict[str, Any]:
     return {"message": wording, "error": _PHRASES.get(status, "Error"), "statusCode": status}
 
 
-def _webjs_answer(message: SentMessage) -> dict[str, Any]:
+def _payload(message: SentMessage, bare_id: str) -> dict[str, Any]:
+    return sent_payload(message.chatId, bare_id, message.text, message.replyTo, message.time)
+
+
+def _webjs_answer(message: SentMessage, bare_id: str) -> dict[str, Any]:
     """What WAHA's WEBJS engine answers to a sent text: the engine's own message, in the main fields."""
-    bare_id = f"3EB0{secrets.token_hex(9).upper()}"
     seconds = message.time // 1000
     message_id = {
         "fromMe": True,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 import redis as blocking_redis
 from database_kit import DEPLOY_KEY, ConvexBackend, running_convex
@@ -184,6 +189,49 @@ class TestUnknown:
         wait_until(lambda: idle(store), "the next is answered")
         wait_until(lambda: account(store) == (1, 1), "one is held, one charged")
         assert (store.xlen(LIVE.unknown), len(stub.sent)) == (1, 2)
+
+
+@contextmanager
+def running_sandbox(port: int, webhook_url: str) -> Iterator[str]:
+    """The sandbox, whose WAHA tells *webhook_url* of what it sent; its URL."""
+    settings = {
+        "PORT": str(port),
+        "SANDBOX_WAHA_WEBHOOK_URL": webhook_url,
+        "SANDBOX_WAHA_WEBHOOK_SECRET": SECRET,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox"],
+        env={"PATH": os.environ["PATH"], **settings},
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: process.poll() is None and _is_up(f"{url}/healthz"), "the sandbox answers")
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return CLIENT.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_waha_s_own_webhook_reconciles(processes: Processes, store: Any) -> None:
+    """From end to end: WAHA sends and hangs, its signed webhook is the proof; one reply, charged once."""
+    web, port = processes.web(PSEUDONYM_KEY=KEY), free_port()
+    with running_sandbox(port, f"{web.url}{WEBHOOK_PATH}") as sandbox:
+        worker = processes.worker(
+            PSEUDONYM_KEY=KEY, WAHA_API_URL=f"{sandbox}/waha", WAHA_TIMEOUT_S="0.5", WAHA_TYPING="false"
+        )
+        CLIENT.put(f"{sandbox}/faults/waha", json={"hang": True, "after": True})
+        ask(web)
+        wait_until(lambda: bool(worker.lines("Message reconciled")), "it is reconciled")
+        assert [sent["replyTo"] for sent in CLIENT.get(f"{sandbox}/waha/sent").json()] == [f"false_{CHAT}_A"]
+    assert (idle(store), account(store), store.xlen(LIVE.unknown)) == (True, (0, 1), 0)
 
 
 class TestCredit:
