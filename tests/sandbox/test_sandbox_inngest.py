@@ -49,7 +49,7 @@ class App:
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """The URL of *app* on a free port, served in this event loop."""
-    config = uvicorn.Config(app, port=0, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for

@@ -133,7 +133,7 @@ def counted(app: ASGIApp, trips: list[bytes]) -> ASGIApp:
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """The URL of *app* on a free port, served in this event loop."""
-    config = uvicorn.Config(app, port=0, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:

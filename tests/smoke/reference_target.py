@@ -211,7 +211,7 @@ def running(flaws: Flaws) -> Iterator[str]:
 @contextmanager
 def serving(app: Starlette) -> Iterator[str]:
     """Any application on a free port of loopback, in a thread; gives its base URL."""
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
