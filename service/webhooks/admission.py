@@ -110,8 +110,15 @@ class StreamAdmission:
         except Exception as error:  # whatever it is, each sender waits for an answer
             away = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
             away.__cause__ = error
+            self._refuse_waiting(away)
             return [away] * len(arrivals)
         return [_verdict(result) for result in results]
+
+    def _refuse_waiting(self, away: Unavailable) -> None:
+        """Refuse what came meanwhile too: behind calls without an answer it waits longer than its sender."""
+        waiting, self._waiting = self._waiting, []
+        for _, done in waiting:
+            done(away)
 
     def _keys(self, arrivals: Sequence[Arrival]) -> list[str]:
         lane = self._lane

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -12,8 +13,8 @@ from service_kit import FakeAdmission, arrival, event
 
 from service.lanes import LIVE, Lane, gate_lane
 from service.storage.redis_store import RedisStore
-from service.storage.store import Store
-from service.webhooks.admission import Admission, Admitted, Arrival, StreamAdmission, Verdict
+from service.storage.store import Store, StoreAway
+from service.webhooks.admission import MAX_CALLS, Admission, Admitted, Arrival, StreamAdmission, Verdict
 from service.webhooks.headroom import Headroom
 from service.webhooks.rejected import QueueFull, RateLimited, Unavailable
 
@@ -65,6 +66,37 @@ async def test_lanes_do_not_see_each_other(lanes: tuple[Admission, Admission]) -
     message = arrival()
     assert await admitted(lanes[1], message) is Admitted.ACCEPTED
     assert await admitted(lanes[0], message) is Admitted.ACCEPTED
+
+
+class SilentStore:
+    """A store whose calls end when told, and not well."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.ends = asyncio.Event()
+
+    async def call(self, *_command: object) -> bytes:
+        return b""
+
+    async def run(self, *_call: object) -> list[int]:
+        self.calls += 1
+        await self.ends.wait()
+        raise StoreAway("no answer")
+
+
+async def test_what_waits_behind_a_silent_redis_is_refused_with_it() -> None:
+    """Messages that came while Redis said nothing do not wait for a call of their own to fail."""
+    store = SilentStore()
+    one = admission(cast(Store, store))
+    verdicts = [asyncio.create_task(admitted(one, arrival()))]
+    assert await eventually(lambda: store.calls == 1)
+    verdicts += [asyncio.create_task(admitted(one, arrival()))]
+    assert await eventually(lambda: store.calls == MAX_CALLS)
+    verdicts += [asyncio.create_task(admitted(one, arrival())) for _ in range(300)]
+    await asyncio.sleep(0)
+    store.ends.set()
+    assert {type(verdict) for verdict in await asyncio.gather(*verdicts)} == {Unavailable}
+    assert store.calls == MAX_CALLS
 
 
 @pytest.mark.integration
