@@ -18,11 +18,8 @@ RATES = {"proxy": 100, "web": 200} if FULL else {"proxy": 100}
 """Webhooks a second, by who is asked; the proxy refuses faster than our one sender can come back."""
 
 PAUSE_S = sized(5, 30)
-REFUSES_WITHIN_S = 5.0
-"""Twice REDIS_TIMEOUT_S, since a batch may wait for the one before it, and 1 s for a busy machine.
-
-WAHA waits 8 s.
-"""
+REFUSES_WITHIN_S = 3.5
+"""REDIS_TIMEOUT_S is 2 s, the rest is for a busy machine. WAHA waits 8 s."""
 
 
 def check_refusals(rig: Rig) -> None:
