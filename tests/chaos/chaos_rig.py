@@ -125,7 +125,6 @@ async def running_rig(
 
     *model*: there is one. *convex*: the database, by default it is Redis.
     """
-    print(f"seed: RUNBOOK_CHAOS_SEED={SEED}")
     redis = RedisServer.at(free_port(), redis_folder or folder / "redis", *redis_options)
     waha = Waha(free_port())
     ports = [free_port() for _ in range(webs)]
@@ -142,21 +141,28 @@ async def running_rig(
         Proxy.before(ports, folder) if proxy else None,
         convex,
     )
-    await waha.up()
+    async with _running(rig):
+        yield rig
+
+
+@asynccontextmanager
+async def _running(rig: Rig) -> AsyncIterator[None]:
+    print(f"seed: RUNBOOK_CHAOS_SEED={SEED}")
+    await rig.waha.up()
     keeper = asyncio.create_task(_keep(rig))
     try:
         await rig.redis.ready()
         if rig.convex:
             await rig.convex.ready()
         await rig.ready()
-        yield rig
+        yield
     finally:
         keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeper
         for program in rig.programs:
             program.kill()
-        await waha.down()
+        await rig.waha.down()
 
 
 async def _keep(rig: Rig) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from chaos_form import SEED, sized
-from chaos_fuzz import CANARY, MAX_BODY, NUMBER, Fuzzed, requests
+from chaos_fuzz import Fuzzed, requests
+from chaos_fuzz_bodies import CANARY, MAX_BODY, NUMBER
 from chaos_programs import Program
 from chaos_rig import Rig, running_rig
 from chaos_waiting import until
