@@ -121,17 +121,17 @@ BROKEN = {
     ),
     "answers each 20th webhook with 500": (
         "service/webhooks/webhook.py",
-        "import itertools\n_count, _good = itertools.count(1), Webhook._take\n\n"
-        "async def _broken(self, *rest):\n"
-        "    if next(_count) % 20 == 0:\n        return 'broken', JSONResponse({}, status_code=500)\n"
-        "    return await _good(self, *rest)\n\nWebhook._take = _broken\n",
+        "import itertools\n_count, _good = itertools.count(1), Webhook.take\n\n"
+        "def _broken(self, delivery, answer):\n"
+        "    if next(_count) % 20 == 0:\n        answer(Answer(500, b'{}'))\n"
+        "    else:\n        _good(self, delivery, answer)\n\nWebhook.take = _broken\n",
         "fail: 500, limit 2xx|error rate: fail",  # smoke sends about twenty to each replica
     ),
     "takes 4 s": (
         "service/webhooks/webhook.py",
-        "import asyncio\n_good = Webhook._take\n\n"
-        "async def _broken(self, *rest):\n    await asyncio.sleep(4)\n    return await _good(self, *rest)\n\n"
-        "Webhook._take = _broken\n",
+        "_good = Webhook.take\n\ndef _broken(self, *rest):\n"
+        "    asyncio.get_running_loop().call_later(4, _good, self, *rest)\n\n"
+        "Webhook.take = _broken\n",
         "webhook answers in time",
     ),
 }
