@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.accounts.database import DatabaseFailed, MessageOutcome
 from service.event import Message, parse_event
 from service.lanes import LaneName
 from service.messages.billing import record_of
 from service.messages.desk import Desk
+from service.messages.drafts import Drafts
 from service.messages.inbox import Entry, Inbox, Record, TakeState
 from service.messages.messenger import Messenger, NotSent, OutcomeUnknown
 from service.messages.notices import Notices
@@ -19,7 +20,7 @@ from service.messages.replies import Reply
 from service.messages.report import Ending, Outcome, Report
 from service.messages.surely import surely
 from service.messages.too_old import is_too_old
-from service.messages.writer import Writer
+from service.messages.writer import FALLBACK, Writer
 from service.webhooks.rejected import Malformed
 
 _SETTLED_AS = {
@@ -65,6 +66,7 @@ class Answering:
     patience: Patience
     notices: Notices
     report: Report
+    drafts: Drafts = field(default_factory=Drafts)
 
     async def handle(self, entry: Entry) -> None:
         """Answer *entry* if it is its turn. Never raises: what fails stays pending for later."""
@@ -101,15 +103,17 @@ class Answering:
             await self._end(attempt, Outcome.NO_CREDIT)
             await self.notices.no_credit(message.tenant)
             return
-        reply = await self._write(desk.messenger, message)
+        reply = await self._write(attempt, message, desk.messenger)
         if await surely(lambda: self.inbox.mark(attempt.entry, attempt.number)):
             await surely(lambda: desk.receipts.expect(message, reply))
             await self._send(attempt, reply)
 
-    async def _write(self, messenger: Messenger, message: Message) -> Reply:
+    async def _write(self, attempt: Attempt, message: Message, messenger: Messenger) -> Reply:
         """Write, and let it be seen."""
-        _, text = await asyncio.gather(messenger.begin(message), self.writer.write(message))
-        await messenger.finish(message)
+        text = self.drafts.take(attempt.entry.id)
+        if text is None:
+            _, text = await asyncio.gather(messenger.begin(message), self.writer.write(message))
+            await messenger.finish(message)
         return Reply(message.session, message.chat_id, text, message.payload_id)
 
     async def _send(self, attempt: Attempt, reply: Reply) -> None:
@@ -119,6 +123,8 @@ class Answering:
         except OutcomeUnknown as error:
             await self._give_up(attempt, Outcome.UNKNOWN, str(error), reply)
         except NotSent as error:
+            if reply.text != FALLBACK:
+                self.drafts.keep(attempt.entry.id, reply.text)
             await self._postpone(attempt, str(error), is_marked=True)
         else:
             await self._end(attempt, Outcome.SENT, reply=reply)

@@ -10,8 +10,10 @@ from answering_kit import MAX_AGE_S, MAX_ATTEMPTS, Rig, entry
 from service_kit import event
 
 from service.accounts.database import MessageOutcome, Reservation
+from service.messages.drafts import Drafts
 from service.messages.inbox import TakeState
 from service.messages.messenger import NotSent, OutcomeUnknown
+from service.messages.writer import FALLBACK
 from service.telemetry.alarms import Alarm
 
 WRITTEN = ["reserve", "begin", "write", "end", "mark", ("expect", "hello"), ("send", "hello")]
@@ -81,6 +83,31 @@ async def test_outcome_survives_redis_being_away(failure: Exception | None, afte
     rig = Rig(away=2)
     rig.messenger.failure = failure
     assert await rig.handle() == WRITTEN + after
+
+
+async def test_second_attempt_sends_what_the_first_wrote() -> None:
+    """The model is asked, and paid, once while WAHA refuses the reply; a fallback is not kept."""
+    rig = Rig()
+    answering = rig.answering()
+    rig.messenger.failure = NotSent("x")
+    await answering.handle(entry())
+    rig.inbox.attempt, rig.messenger.failure = 2, None
+    await answering.handle(entry())
+    assert rig.journal.count("write") == rig.journal.count("begin") == 1
+    assert rig.journal.count(("send", "hello")) == 2
+    rig.messenger.failure = NotSent("x")
+    for _ in range(2):
+        await answering.handle(entry(event(FALLBACK)))
+    assert rig.journal.count("write") == 3
+
+
+def test_drafts_are_bounded() -> None:
+    """A long outage fills no memory: the oldest drafts go."""
+    drafts = Drafts(most=2)
+    for number in range(3):
+        drafts.keep(f"{number}-0", str(number))
+    assert [drafts.take(f"{number}-0") for number in range(3)] == [None, "1", "2"]
+    assert drafts.take("2-0") is None
 
 
 class TestProof:
