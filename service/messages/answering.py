@@ -110,11 +110,12 @@ class Answering:
 
     async def _write(self, attempt: Attempt, message: Message, messenger: Messenger) -> Reply:
         """Write, and let it be seen."""
-        text = self.drafts.take(attempt.entry.id)
-        if text is None:
-            _, text = await asyncio.gather(messenger.begin(message), self.writer.write(message))
-            await messenger.finish(message)
+        _, text = await asyncio.gather(messenger.begin(message), self._text(attempt, message))
+        await messenger.finish(message)
         return Reply(message.session, message.chat_id, text, message.payload_id)
+
+    async def _text(self, attempt: Attempt, message: Message) -> str:
+        return self.drafts.take(attempt.entry.id) or await self.writer.write(message)
 
     async def _send(self, attempt: Attempt, reply: Reply) -> None:
         """Send *reply*, which is marked, and settle the mark."""
