@@ -103,7 +103,9 @@ async def test_refusal_says_when_to_come_back(
     assert outcomes(web) == {refusal.code: 1.0}
 
 
-@pytest.mark.parametrize(("age_s", "status"), [(0, 202), (320, 202), (-320, 202), (340, 401), (-340, 401)])
+@pytest.mark.parametrize(
+    ("age_s", "status"), [(0, 202), (7100, 202), (-7100, 202), (7300, 401), (-7300, 401)]
+)
 async def test_event_from_another_time_is_401(web: Fixture, age_s: int, status: int) -> None:
     """A signed event is only taken within the tolerance: an old recording cannot be played back."""
     whole = message_event("x", chat_id=CHAT)
