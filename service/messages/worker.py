@@ -24,6 +24,9 @@ RETRY_EVERY_S = 0.25
 RECONCILE_EVERY_S = 2.0
 AWAY_PAUSE_S = 1.0
 
+CLOSING_S = 2.0
+"""Of the grace, what is left for closing connections, for Sentry, and for a machine that is busy."""
+
 
 @dataclass
 class Worker:
@@ -56,8 +59,8 @@ class Worker:
                 loops.create_task(self._until_stop(self._retry, pause_s=RETRY_EVERY_S))
                 loops.create_task(self._until_stop(self.silence.look, pause_s=LOOK_EVERY_S))
         finally:
-            # A read may have taken BLOCK_MS; one more second is for closing connections.
-            left = await self.chats.end(max(0.1, self.stop_grace_s - BLOCK_MS / 1000 - 1))
+            # A read may have taken BLOCK_MS.
+            left = await self.chats.end(max(0.1, self.stop_grace_s - BLOCK_MS / 1000 - CLOSING_S))
             for task in (renewing, reconciling):
                 task.cancel()
             await asyncio.gather(renewing, reconciling, return_exceptions=True)
