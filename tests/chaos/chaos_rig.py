@@ -25,7 +25,7 @@ from chaos_waiting import free_port, until
 
 WEB = {"WAHA_WEBHOOK_SECRET": SECRET, "RATE_LIMIT_PER_MINUTE": "1000000", "TRUST_PROXY": "true"}
 WORKER = {"LEASE_S": "2", "RETRY_BASE_S": "0.2", "METRICS_PORT": "0"}
-READY_WITHIN_S = 30
+READY_WITHIN_S = 60
 
 
 @dataclass
@@ -85,9 +85,16 @@ class Rig:
     async def _is_ready(self, port: int) -> bool:
         return (await self.get("/api/health/ready", port))[0] == 200
 
-    async def quiet(self, within_s: float = 60) -> None:
-        """Until no accepted message is waiting or in work."""
-        await until(lambda: self.redis.waiting() == 0, "all messages are done", within_s)
+    async def quiet(self, stuck_s: float = 60) -> None:
+        """Until no accepted message is waiting or in work.
+
+        Raises:
+            AssertionError: for *stuck_s* none was done.
+        """
+        left = self.redis.waiting()
+        while left:
+            await until(lambda left=left: self.redis.waiting() not in (left, -1), f"{left} are done", stuck_s)
+            left = self.redis.waiting()
 
     def reckon(self, run: str) -> Account:
         """The account of this rig's sender; noted in the report as *run*, and balanced."""

@@ -15,7 +15,8 @@ from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_header
 
 SECRET = "the chaos tests' secret"
 RETRIES = 15
-"""WAHA's own default."""
+PAUSE_S = 2.0
+"""How often and how far apart WAHA tries again by default."""
 
 GIVES_UP_S = 8.0
 """WAHA's HTTP agent waits this long for an answer."""
@@ -52,12 +53,10 @@ class Sent:
 
 @dataclass
 class Sender:
-    """Sends signed messages to *url* and knows which were acknowledged. `pause_s`: between two attempts."""
+    """Sends signed messages to *url* and knows which were acknowledged."""
 
     url: str
     choice: random.Random
-    pause_s: float = 0.5
-    retries: int = RETRIES
     text: str = "hello"
     messages: list[Sent] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -135,12 +134,12 @@ class Sender:
     async def _deliver(self, session: aiohttp.ClientSession, message: Sent, body: bytes) -> None:
         """Send one webhook until it is acknowledged, with the same bytes and ids each time."""
         headers = signed_headers(body, SECRET)
-        for _ in range(1 + self.retries):
+        for _ in range(1 + RETRIES):
             refusal = await self._attempt(session, message, body, headers)
             if refusal is None:
                 return
             self.refusals.append(refusal)
-            await asyncio.sleep(float(refusal.retry_after or self.pause_s))
+            await asyncio.sleep(float(refusal.retry_after or PAUSE_S))
         self.given_up.append(message.payload_id)
 
     async def _attempt(

@@ -33,7 +33,7 @@ async def test_waha_down_ten_minutes(tmp_path: Path) -> None:
         async with rig.sender.sending(20):
             await asyncio.sleep(600 / SCALE)
             await rig.waha.up()
-        await rig.quiet(within_s=60 + 2 * float(PAUSES["RETRY_CAP_S"]))
+        await rig.quiet()
         account = rig.reckon(f"WAHA down 600/{SCALE} s")
         assert (account.dead, account.unknown) == (0, 0)
 
@@ -43,7 +43,7 @@ async def test_waha_and_model_fail_in_turn(tmp_path: Path) -> None:
     async with running_rig(tmp_path, model=True, worker={"WAHA_TIMEOUT_S": "4", "AI_TIMEOUT_S": "1"}) as rig:
         for check in (waha_slow, waha_answers_500, waha_hangs, waha_cuts, model_hangs):
             await check(rig)
-            await rig.quiet(within_s=180)
+            await rig.quiet()
             account = rig.reckon(check.__name__.replace("_", " "))
             assert account.dead == 0
             assert rig.sender.refusals == []
@@ -53,7 +53,7 @@ async def waha_slow(rig: Rig) -> None:
     """Answers that take 3 s each are waited for: all are known to be sent."""
     rig.waha.behaviour = Behaviour.SLOW
     await rig.sender.send(sized(10, 200), per_s=20)
-    await rig.quiet(within_s=180)
+    await rig.quiet()
     rig.waha.behaviour = Behaviour.WELL
     assert rig.redis.length("unknown") == 0
 

@@ -18,7 +18,7 @@ RATES = {"proxy": 100, "web": 200} if FULL else {"proxy": 100}
 """Webhooks a second, by who is asked; the proxy refuses faster than our one sender can come back."""
 
 PAUSE_S = sized(5, 30)
-REFUSES_WITHIN_S = 3.5
+REFUSES_WITHIN_S = 6.0
 """REDIS_TIMEOUT_S is 2 s, the rest is for a busy machine. WAHA waits 8 s."""
 
 
