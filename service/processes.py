@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Generator
@@ -90,8 +91,18 @@ def _server_config(settings: WebSettings, web: Web) -> uvicorn.Config:
 def run_worker(settings: WorkerSettings) -> None:
     """Answer messages until SIGTERM."""
     tell = configure_logs(settings.log_level)
+    _collect_garbage_rarely()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings, tell))
+
+
+def _collect_garbage_rarely() -> None:
+    """Look for cycles less often than Python does by default.
+
+    Nearly all objects of a message go without it; it costs a sixth of the time for each message.
+    """
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _work(settings: WorkerSettings, tell: Tell) -> None:

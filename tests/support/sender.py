@@ -35,7 +35,7 @@ class Sender:
         return answer
 
 
-def wait_for_replies(sandbox_url: str, message_ids: list[str], within_s: float = 60) -> Counter[str]:
+def wait_for_replies(sandbox_url: str, message_ids: list[str], within_s: float = 150) -> Counter[str]:
     """How often each message was replied to, once all were or *within_s* is over."""
     deadline, wanted = time.monotonic() + within_s, set(message_ids)
     while True:
