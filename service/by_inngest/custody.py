@@ -18,7 +18,7 @@ from typing import Any
 
 from service.lanes import GROUP, LIVE
 from service.messages.inbox import FRESH, Entry
-from service.storage.store import Script, Store
+from service.storage.store import Script, Store, fields_of
 
 HOLDER = "inngest"
 """The consumer that holds what Inngest was told of. No process has this name: theirs have colons."""
@@ -81,4 +81,4 @@ def _entry(state: Custody, entry_id: str, parts: list[Any]) -> Entry | None:
         return None
     # What Inngest held counts as attempted already, by who gave it.
     least_idle_ms = FRESH if state is Custody.GIVEN else 0
-    return Entry(LIVE, entry_id, dict(zip(parts[::2], parts[1::2], strict=True)), least_idle_ms)
+    return Entry(LIVE, entry_id, fields_of(parts), least_idle_ms)

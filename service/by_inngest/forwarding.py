@@ -1,6 +1,6 @@
 """The worker's side of Inngest: in place of answering a live message, it tells Inngest of it.
 
-The message stays in the stream, in Inngest's hand (`inngest_custody.py`), until a run has finished it. Of
+The message stays in the stream, in Inngest's hand (`custody.py`), until a run has finished it. Of
 one that comes back, because Inngest could not be told or no run got it done, Inngest is told again; after
 `FORWARDS` attempts the worker answers it itself: with Inngest away messages are late, and none is lost. An
 event carries no text and no number, only where the message stands.

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from service.lanes import DAY_S, GROUP, Lane
-from service.storage.store import Argument, Script, Store
+from service.storage.store import Argument, Script, Store, fields_of
 
 FRESH = -1
 """Stands for the idle time of an entry that was just read, and so needs no claiming."""
@@ -177,7 +177,7 @@ class Inbox:
             *(self._store.call("XRANGE", lane.stream, entry_id, entry_id) for entry_id in idle_of)
         )
         return [
-            Entry(lane, entry_id, dict(zip(parts[::2], parts[1::2], strict=True)), idle_ms)
+            Entry(lane, entry_id, fields_of(parts), idle_ms)
             for (entry_id, idle_ms), entries in zip(idle_of.items(), found, strict=True)
             for _, parts in entries
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.lanes import Lane
-from service.storage.store import Argument, Script, Store
+from service.storage.store import Argument, Script, Store, fields_of
 from service.webhooks.rejected import Malformed
 
 MAX_PAGE = 1000
@@ -64,6 +64,6 @@ class RecordedReplies:
 
 
 def _as_json(parts: list[bytes]) -> dict[str, Any]:
-    fields = dict(zip(parts[::2], parts[1::2], strict=True))
+    fields = fields_of(parts)
     texts = {name: fields[name.encode()].decode() for name in ("session", "chatId", "text", "replyTo")}
     return {**texts, "time": int(fields[b"time"])}

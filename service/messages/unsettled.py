@@ -11,7 +11,7 @@ import orjson
 
 from service.accounts.database import MessageOutcome, MessageRecord
 from service.lanes import Lane
-from service.storage.store import Script, Store
+from service.storage.store import Script, Store, fields_of
 
 _KEEP = Script.load("keep")
 
@@ -48,7 +48,7 @@ class Unsettled:
 
 def _record(parts: list[bytes]) -> MessageRecord | None:
     try:
-        fields = orjson.loads(dict(zip(parts[::2], parts[1::2], strict=True))[b"record"])
+        fields = orjson.loads(fields_of(parts)[b"record"])
         return MessageRecord(**{**fields, "outcome": MessageOutcome(fields["outcome"])})
     except (LookupError, TypeError, ValueError):
         return None

@@ -18,7 +18,7 @@ _Verbs = _SubParsersAction  # argparse names it nowhere else
 
 
 def parser() -> ArgumentParser:
-    """The parser; what it returns has `command`, a function of `operator_actions`, and `as_json`."""
+    """The parser; what it returns has `command`, a function of `actions.py`, and `as_json`."""
     whole = ArgumentParser(
         prog="python -m service", description="Look into the running service and change it."
     )

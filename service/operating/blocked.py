@@ -11,7 +11,7 @@ import orjson
 
 from service.lanes import LIVE
 from service.operating.refusal import OperatorRefused
-from service.storage.store import Store
+from service.storage.store import Store, fields_of
 from service.webhooks.blocklist import BLOCKED, Address, Network, plain
 
 REASON_LENGTH = 200
@@ -70,7 +70,7 @@ class BlockedNetworks:
     async def all(self) -> list[Blocked]:
         """Every entry, IPv4 before IPv6, by address."""
         parts = await self._store.call("HGETALL", BLOCKED)
-        found = [_entry(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        found = [_entry(*pair) for pair in fields_of(parts).items()]
         return sorted(found, key=_order)
 
     async def add(self, network: Network, reason: str, by: str, *, force: bool) -> Blocked:

@@ -14,7 +14,7 @@ from typing import Any
 
 from service.event import Message, parse_event
 from service.lanes import LIVE
-from service.storage.store import Script, Store
+from service.storage.store import Script, Store, fields_of
 from service.webhooks.rejected import Malformed
 
 _REPLAY = Script.load("replay")
@@ -120,7 +120,4 @@ class KeptMessages:
 
 
 def _kept(entries: list[Any]) -> list[KeptMessage]:
-    return [
-        KeptMessage(entry_id.decode(), dict(zip(parts[::2], parts[1::2], strict=True)))
-        for entry_id, parts in entries
-    ]
+    return [KeptMessage(entry_id.decode(), fields_of(parts)) for entry_id, parts in entries]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from service.lanes import GROUP, LIVE, LIVE_POINTER, Lane, LaneName, gate_lane
-from service.storage.store import Store
+from service.storage.store import Store, fields_of
 
 
 @dataclass(frozen=True)
@@ -86,22 +85,18 @@ async def view_lane(store: Store, lane: Lane, now_ms: int, release: str | None =
 
 async def _group(store: Store, lane: Lane) -> tuple[int, list[Consumer]]:
     """How many messages are in work, and the consumers, those that hold most first."""
-    groups = [_fields(group) for group in await store.call("XINFO", "GROUPS", lane.stream)]
+    groups = [fields_of(group) for group in await store.call("XINFO", "GROUPS", lane.stream)]
     ours = next((group for group in groups if group[b"name"] == GROUP.encode()), None)
     if ours is None:  # no worker has opened the lane yet
         return 0, []
     consumers = [
         Consumer(found[b"name"].decode(), found[b"pending"], found[b"idle"])
-        for found in map(_fields, await store.call("XINFO", "CONSUMERS", lane.stream, GROUP))
+        for found in map(fields_of, await store.call("XINFO", "CONSUMERS", lane.stream, GROUP))
     ]
     return ours[b"pending"], sorted(consumers, key=lambda consumer: (-consumer.pending, consumer.name))
 
 
 def _received_ms(entry_id: bytes, parts: list[bytes]) -> int:
     """When an entry's webhook came; one put there by hand may not say, but its id does."""
-    received = _fields(parts).get(b"received", b"")
+    received = fields_of(parts).get(b"received", b"")
     return int(received) if received.isdigit() else int(entry_id.partition(b"-")[0])
-
-
-def _fields(parts: list[Any]) -> dict[bytes, Any]:
-    return dict(zip(parts[::2], parts[1::2], strict=True))

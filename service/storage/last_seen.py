@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
-from service.storage.store import Store, StoreError
+from service.storage.store import Store, StoreError, fields_of
 
 NOTE_EVERY_MS = 10_000
 """How exact the times are."""
+
+
+def times_of(reply: Sequence[Any]) -> dict[str, int]:
+    """A reply that has names and times by turns."""
+    return {name.decode(errors="replace"): int(seen) for name, seen in fields_of(reply).items()}
 
 
 class LastSeen:
@@ -42,11 +49,7 @@ class LastSeen:
 
     async def not_since(self, since_ms: int) -> dict[str, int]:
         """The names last seen at *since_ms* or before, and when. Raises what the store raises."""
-        reply = await self._store.call("ZRANGEBYSCORE", self._key, "-inf", since_ms, "WITHSCORES")
-        return {
-            name.decode(errors="replace"): int(seen)
-            for name, seen in zip(reply[::2], reply[1::2], strict=True)
-        }
+        return times_of(await self._store.call("ZRANGEBYSCORE", self._key, "-inf", since_ms, "WITHSCORES"))
 
     async def when(self, name: str) -> int | None:
         """When *name* was last seen."""

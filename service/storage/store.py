@@ -109,9 +109,14 @@ class Store(Protocol):
         """Close the connections; calls under way end with `StoreAway`."""
 
 
+def fields_of(parts: Sequence[Any]) -> dict[Any, Any]:
+    """A reply that has names and values by turns, as RESP2 gives the fields of an entry or of a hash."""
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
 def stream_entries(reply: Any) -> list[StreamEntries]:
     """The reply to XREADGROUP, its lists of fields and values made dictionaries."""
     return [
-        (stream, [(entry_id, dict(zip(parts[::2], parts[1::2], strict=True))) for entry_id, parts in entries])
+        (stream, [(entry_id, fields_of(parts)) for entry_id, parts in entries])
         for stream, entries in reply or []
     ]

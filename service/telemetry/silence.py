@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 from prometheus_client import Gauge
 
-from service.storage.last_seen import LastSeen
+from service.storage.last_seen import LastSeen, times_of
 from service.storage.store import Store
 from service.telemetry.logs import Log
 
@@ -91,11 +91,7 @@ class SilenceWatch:
         return silent
 
     async def _told(self) -> dict[str, int]:
-        reply = await self._store.call("HGETALL", _SILENT)
-        return {
-            name.decode(errors="replace"): int(seen)
-            for name, seen in zip(reply[::2], reply[1::2], strict=True)
-        }
+        return times_of(await self._store.call("HGETALL", _SILENT))
 
     async def _tell_of_silence(self, name: str, seen_ms: int, now_ms: int) -> None:
         status = await self._status(name)

@@ -1,6 +1,6 @@
 """Addresses and networks whose webhooks are refused: kept in Redis, changed at run time.
 
-`operator_blocklist` changes it. A web process reads the list again every few seconds. While Redis is away
+`operating/blocked.py` changes it. A web process reads the list again every few seconds. While Redis is away
 it keeps the list it has.
 """
 
