@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -90,6 +91,14 @@ def parse_event(body: bytes) -> Message | None:
     if not isinstance(payload, dict):
         raise Malformed("payload should be an object")
     return _message(event, payload)
+
+
+def stored_message(fields: Mapping[bytes, bytes]) -> Message | None:
+    """The message in a stream's entry; by hand or by another version anything could have been put there."""
+    try:
+        return parse_event(fields.get(b"event", b""))
+    except Malformed:
+        return None
 
 
 def _decode(body: bytes) -> dict[str, Any]:

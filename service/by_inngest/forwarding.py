@@ -17,12 +17,12 @@ from prometheus_client import CollectorRegistry, Counter
 
 from service.by_inngest.custody import Hands
 from service.by_inngest.events import Events, NotTold
-from service.event import Message, parse_event
+from service.event import Message, stored_message
 from service.lanes import LaneName
 from service.messages.answering import Answering
 from service.messages.inbox import Entry, Inbox, TakeState
+from service.messages.report import about
 from service.telemetry.logs import Log
-from service.webhooks.rejected import Malformed
 
 FORWARDS = 3
 """Attempts at a message that are Inngest's. With a lease of 30 s it has about 90 s to run it."""
@@ -64,7 +64,7 @@ class Forwarding:
 
     async def _forward_or_answer(self, entry: Entry) -> None:
         state, attempt = await self.inbox.take(entry)
-        message = _message_in(entry)
+        message = stored_message(entry.fields)
         if state is TakeState.GO and attempt <= FORWARDS and message:
             await self._forward(entry, message, attempt)
             return
@@ -104,18 +104,5 @@ def _event_id(entry: Entry, message: Message) -> str:
     return f"{message.identity}:{entry.id}" if entry.is_replayed else message.identity
 
 
-def _message_in(entry: Entry) -> Message | None:
-    try:
-        return parse_event(entry.body)
-    except (KeyError, Malformed):
-        return None
-
-
 def _fields(entry: Entry, attempt: int) -> dict[str, object]:
-    return {
-        "webhook": True,
-        "requestId": entry.request_id,
-        "chat": entry.chat,
-        "lane": entry.lane.name.value,
-        "attempt": attempt,
-    }
+    return {**about(entry), "attempt": attempt}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.accounts.database import DatabaseFailed, MessageOutcome
-from service.event import Message, parse_event
+from service.event import Message, stored_message
 from service.lanes import LaneName
 from service.messages.billing import record_of
 from service.messages.desk import Desk
@@ -21,7 +21,6 @@ from service.messages.report import Ending, Outcome, Report
 from service.messages.surely import surely
 from service.messages.too_old import is_too_old
 from service.messages.writer import FALLBACK, Writer
-from service.webhooks.rejected import Malformed
 
 _SETTLED_AS = {
     Outcome.SENT: MessageOutcome.ANSWERED,
@@ -79,7 +78,7 @@ class Answering:
         """Answer *entry*, which was taken with this result, or say what became of it."""
         if state in (TakeState.WAIT, TakeState.GONE):
             return
-        attempt = Attempt(entry, _message_in(entry), number)
+        attempt = Attempt(entry, stored_message(entry.fields), number)
         if state is TakeState.UNKNOWN:
             await self._give_up(attempt, Outcome.UNKNOWN, "a worker ended while it was sending")
         elif number > self.patience.max_attempts:
@@ -180,11 +179,3 @@ class Answering:
     def _is_too_old(self, entry: Entry, message: Message) -> bool:
         now_ms = time.time_ns() // 1_000_000
         return is_too_old(entry, message, max_age_s=self.patience.max_age_s, now_ms=now_ms)
-
-
-def _message_in(entry: Entry) -> Message | None:
-    """The entry's message; by hand or by another version anything could have been put there."""
-    try:
-        return parse_event(entry.body)
-    except (KeyError, Malformed):
-        return None

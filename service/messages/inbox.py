@@ -48,11 +48,6 @@ class Entry:
     least_idle_ms: int = FRESH
 
     @property
-    def body(self) -> bytes:
-        """The event's bytes as WAHA sent them."""
-        return self.fields[b"event"]
-
-    @property
     def chat(self) -> str:
         """The pseudonym of the chat."""
         return self.fields.get(b"chat", b"").decode()

@@ -14,10 +14,10 @@ from service.event import Message
 from service.lanes import LIVE, Lane, LaneName
 from service.messages.billing import record_of
 from service.messages.desk import Desk
+from service.messages.kept_messages import Kept, KeptMessage, KeptMessages
 from service.messages.receipts import EXPECTED_S
 from service.messages.replies import Reply
 from service.messages.report import Report
-from service.operating.kept_messages import Kept, KeptMessage, KeptMessages
 from service.storage.store import Store
 from service.telemetry.logs import Log
 

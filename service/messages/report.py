@@ -99,13 +99,19 @@ class Report:
             also[outcome].labels(lane).inc()
 
 
-def _fields(entry: Entry, outcome: Outcome, attempt: int | None = None) -> dict[str, object]:
+def about(entry: Entry) -> dict[str, object]:
     """What every line about an entry has."""
     return {
         "webhook": True,
         "requestId": entry.request_id,
         "chat": entry.chat,
         "lane": entry.lane.name.value,
+    }
+
+
+def _fields(entry: Entry, outcome: Outcome, attempt: int | None = None) -> dict[str, object]:
+    return {
+        **about(entry),
         "outcome": outcome.value,
         "waitedMs": _waited_ms(entry),
         **({} if attempt is None else {"attempt": attempt}),

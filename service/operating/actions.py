@@ -6,10 +6,10 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import Any
 
+from service.messages.kept_messages import Kept, KeptMessages
 from service.operating.blocked import BlockedNetworks, parse_network
 from service.operating.given_up import Chosen, Worked, drop, list_kept, replay
 from service.operating.invitation import check_invitations, invite
-from service.operating.kept_messages import Kept, KeptMessages
 from service.operating.queue_view import QueueView, view_queue
 from service.operating.tenants import Accounts, parse_credits, parse_email, parse_tenant
 from service.wiring.operating import Tools

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from argparse import ArgumentParser, ArgumentTypeError, _SubParsersAction
 
+from service.messages.kept_messages import Kept
 from service.operating import actions
-from service.operating.kept_messages import Kept
 
 DEFAULT_LIMIT = 20
 MOST_LISTED = 1000

@@ -15,7 +15,7 @@ from typing import Any
 from service.accounts.database import Database, MessageOutcome, MessageRecord
 from service.event import Message
 from service.messages.billing import record_of
-from service.operating.kept_messages import Kept, KeptMessage, KeptMessages
+from service.messages.kept_messages import Kept, KeptMessage, KeptMessages
 from service.operating.refusal import OperatorRefused
 
 PAGE = 100

@@ -97,7 +97,11 @@ async def test_finishing_twice_counts_once(redis: Redis, store: Store, ours: Inb
     record = Record(LIVE.unknown, "why", 1)
     assert [await ours.finish(entry, record), await ours.finish(entry, record)] == [True, False]
     ((_, fields),) = await redis.xrange(LIVE.unknown)
-    assert (fields[b"reason"], fields[b"event"], fields[b"entry"]) == (b"why", entry.body, entry.id.encode())
+    assert (fields[b"reason"], fields[b"event"], fields[b"entry"]) == (
+        b"why",
+        entry.fields[b"event"],
+        entry.id.encode(),
+    )
     assert await ours.take(entry) == (TakeState.GONE, 0)
 
 

@@ -84,7 +84,7 @@ class TestForwarding:
         (entry,) = await read_all(forwarding.inbox)
         await forwarding.handle(entry)
         ((path, sent),) = api.requests
-        message = parse_event(entry.body)
+        message = parse_event(entry.fields[b"event"])
         assert message
         assert (path, sent["name"], sent["id"]) == (
             f"/base/e/{EVENT_KEY}",
@@ -183,7 +183,7 @@ class TestForwarding:
         (entry,) = await read_all(forwarding.inbox)
         replayed = Entry(LIVE, entry.id, entry.fields | {b"replayed": b"1"})
         await forwarding.handle(replayed)
-        message = parse_event(entry.body)
+        message = parse_event(entry.fields[b"event"])
         assert message
         assert api.requests[0][1]["id"] == f"{message.identity}:{entry.id}"
 

@@ -10,7 +10,7 @@ from operator_kit import NUMBER, SECRET_TEXT, entries, give_up, open_redis
 
 from service.lanes import LIVE
 from service.messages.inbox import Inbox, RetryPolicy, TakeState
-from service.operating.kept_messages import Kept, KeptMessage, KeptMessages
+from service.messages.kept_messages import Kept, KeptMessage, KeptMessages
 from service.storage.store import Store
 
 pytestmark = pytest.mark.integration

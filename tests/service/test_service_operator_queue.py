@@ -13,8 +13,8 @@ from service.accounts.database import DatabaseFailed, MessageOutcome, Reservatio
 from service.accounts.redis_database import RedisDatabase
 from service.event import Message, parse_event
 from service.lanes import LIVE
+from service.messages.kept_messages import Kept, KeptMessages
 from service.operating.given_up import PAGE, Chosen, Worked, drop, list_kept, replay
-from service.operating.kept_messages import Kept, KeptMessages
 from service.operating.refusal import OperatorRefused
 from service.storage.store import Store
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from service.event import Message, parse_event
+from service.event import Message, stored_message
 from service.lanes import LIVE
 from service.storage.store import Script, Store, fields_of
-from service.webhooks.rejected import Malformed
 
 _REPLAY = Script.load("replay")
 _GONE, _REPLAYED, _NO_ROOM = 0, 1, -1
@@ -46,10 +45,7 @@ class KeptMessage:
 
     def message(self) -> Message | None:
         """The message, None where the record holds none that could be read."""
-        try:
-            return parse_event(self.fields.get(b"event", b""))
-        except Malformed:
-            return None
+        return stored_message(self.fields)
 
     def described(self, now_ms: int) -> dict[str, Any]:
         """What may be shown of it: neither texts nor numbers of people. Times in ms since 1970."""
