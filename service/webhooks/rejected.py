@@ -37,7 +37,12 @@ class Rejected(Exception):
 
     def content(self) -> bytes:
         """The answer's body, as JSON."""
-        return orjson.dumps({"error": {"code": self.code, "message": self.message}})
+        return error_content(self.code, self.message)
+
+
+def error_content(code: str, message: str) -> bytes:
+    """The body of every answer that tells of an error."""
+    return orjson.dumps({"error": {"code": code, "message": message}})
 
 
 class Malformed(Rejected):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -16,28 +17,17 @@ from starlette.types import ASGIApp
 from service.lanes import Lane, LaneName
 from service.messages.replies import RecordedReplies
 from service.storage.store import Store, StoreError
+from service.telemetry.alarms import Alarms
 from service.telemetry.figures import Figures
 from service.telemetry.health import Health
 from service.telemetry.logs import Log
 from service.telemetry.metrics import WebMetrics
 from service.webhooks.caller import lane_name
 from service.webhooks.middleware import RequestContext, Stopwatch
-from service.webhooks.rejected import NotFound, NotReady, Rejected, Unavailable
+from service.webhooks.rejected import NotFound, NotReady, Rejected, Unavailable, error_content
 from service.webhooks.signature import headers_of
 from service.webhooks.webhook import PATH as WEBHOOK_PATH
-from service.webhooks.webhook import Webhook
-
-PATHS = frozenset(
-    {
-        WEBHOOK_PATH,
-        "/api/health",
-        "/api/health/live",
-        "/api/health/ready",
-        "/api/gate/replies",
-        "/api/inngest",
-        "/metrics",
-    }
-)
+from service.webhooks.webhook import Answer, Webhook
 
 READY_TIMEOUT_S = 1.0
 
@@ -69,13 +59,18 @@ class Web:
     draining: Draining
     inngest: InngestState
     metrics: WebMetrics
-    stopwatch: Stopwatch
+    alarms: Alarms
     log: Log
     inngest_calls: ASGIApp | None = None
     """Takes Inngest's calls, where it is configured."""
 
-    def app(self) -> ASGIApp:
-        """The ASGI application."""
+    @cached_property
+    def stopwatch(self) -> Stopwatch:
+        """Times the requests, whichever way they come."""
+        paths = frozenset(route.path for route in self._routes())
+        return Stopwatch(paths, self.metrics, self.log, self.alarms)
+
+    def _routes(self) -> list[Route]:
         routes = [
             Route(WEBHOOK_PATH, self.webhook, methods=["POST"]),
             Route("/api/health", self._health),
@@ -87,8 +82,12 @@ class Web:
         ]
         if self.inngest_calls:
             routes.append(Route("/api/inngest", self.inngest_calls, methods=["POST", "PUT"]))
+        return routes
+
+    def app(self) -> ASGIApp:
+        """The ASGI application."""
         starlette = Starlette(
-            routes=routes,
+            routes=self._routes(),
             exception_handlers={
                 Rejected: _answer_error,
                 HTTPException: _answer_error,
@@ -147,10 +146,10 @@ class Web:
 async def _answer_error(_request: Request, error: Exception) -> Response:
     """Any exception as `{"error": {"code", "message"}}`; what is neither ours nor HTTP's is a bare 500."""
     if isinstance(error, Rejected):
-        headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-        if error.closes:
-            headers["Connection"] = "close"
-        return _error(error.status, error.code, error.message, headers)
+        answer = Answer.to(error)
+        response = Response(answer.content, answer.status)
+        response.raw_headers = answer.headers()
+        return response
     if isinstance(error, HTTPException):
         code = error.detail.lower().replace(" ", "_")
         return _error(error.status_code, code, error.detail, dict(error.headers or {}))
@@ -158,4 +157,4 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status, headers=headers)
+    return Response(error_content(code, message), status, headers, media_type="application/json")

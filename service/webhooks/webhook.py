@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -66,6 +66,11 @@ class Answer(NamedTuple):
     content: bytes
     retry_after_s: int | None = None
     closes: bool = False
+
+    @classmethod
+    def to(cls, rejection: Rejected) -> Self:
+        """What the sender of a refused request is told."""
+        return cls(rejection.status, rejection.content(), rejection.retry_after_s, rejection.closes)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The answer's own headers."""
@@ -203,7 +208,7 @@ class Webhook:
             reason=rejection.message,
             **fields,
         )
-        return Answer(rejection.status, rejection.content(), rejection.retry_after_s, rejection.closes)
+        return Answer.to(rejection)
 
     def _tell(self, delivery: Delivery, lane: LaneName, event: str, fields: dict[str, object]) -> None:
         self.tell(

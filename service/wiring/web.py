@@ -27,9 +27,8 @@ from service.telemetry.silence import Sessions
 from service.webhooks.admission import StreamAdmission
 from service.webhooks.blocklist import Blocklist
 from service.webhooks.headroom import Headroom
-from service.webhooks.middleware import Stopwatch
 from service.webhooks.signature import Secrets
-from service.webhooks.web import PATHS, Draining, InngestState, Web
+from service.webhooks.web import Draining, InngestState, Web
 from service.webhooks.webhook import Limits, Webhook
 from service.wiring import inngest as inngest_wiring
 from service.wiring.answering import Parts, consumer_name, inbox_of, open_answering, open_parts, open_receipts
@@ -59,7 +58,7 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
             draining=draining,
             inngest=InngestState(bool(settings.inngest_event_key), bool(settings.inngest_signing_key)),
             metrics=metrics,
-            stopwatch=Stopwatch(PATHS, metrics, structlog.get_logger(), alarms),
+            alarms=alarms,
             log=structlog.get_logger(),
             inngest_calls=_inngest_calls(settings, parts, stack) if parts else None,
         )

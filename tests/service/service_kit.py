@@ -36,10 +36,9 @@ from service.telemetry.metrics import WebMetrics
 from service.telemetry.silence import Sessions
 from service.webhooks.admission import Admitted, Arrival, Done
 from service.webhooks.blocklist import Blocklist
-from service.webhooks.middleware import Stopwatch
 from service.webhooks.rejected import Rejected
 from service.webhooks.signature import Secrets
-from service.webhooks.web import PATHS, Draining, InngestState, Web
+from service.webhooks.web import Draining, InngestState, Web
 from service.webhooks.webhook import Limits, Webhook
 
 SECRET = "a test's secret"
@@ -232,7 +231,7 @@ def build_web(store: Store, *, admission: Any = None, trust_proxy: bool = False)
         draining=Draining(),
         inngest=InngestState(has_event_key=True, has_signing_key=False),
         metrics=metrics,
-        stopwatch=Stopwatch(PATHS, metrics, log, alarms),
+        alarms=alarms,
         log=log,
     )
     return Fixture(web, web.app(), fakes[0], logs, told, alarms)
