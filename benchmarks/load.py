@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.cores import placed
 from benchmarks.errors import BenchError
 from benchmarks.processor_time import ProcessorTime
 from benchmarks.programs import REPOSITORY, Program, end, python
@@ -43,13 +44,14 @@ class Generator:
             BenchError: it failed, or a webhook was not answered 202.
         """
         told = ["--port", self.port, "--connections", CONNECTIONS, *options]
-        process = subprocess.Popen(
-            python("benchmarks.generator", shape, *map(str, told)),
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # a terminal's Ctrl-C is ours to pass on
-        )
+        with placed(alone=False):
+            process = subprocess.Popen(
+                python("benchmarks.generator", shape, *map(str, told)),
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # a terminal's Ctrl-C is ours to pass on
+            )
         assert process.stdout is not None
         try:
             figures = follow(process.stdout, ProcessorTime(self.watched), progress)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from benchmarks.cores import placed
 from benchmarks.errors import BenchError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -66,11 +67,20 @@ class Program:
 
 @contextmanager
 def running(
-    name: str, command: Sequence[str], *, folder: Path, port: int, env: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    *,
+    folder: Path,
+    port: int,
+    env: Mapping[str, str] | None = None,
+    alone: bool = False,
 ) -> Iterator[Program]:
-    """Run *command* for the block's length, with *env* and nothing of ours that could be a setting."""
+    """Run *command* for the block's length, with *env* and nothing of ours that could be a setting.
+
+    *alone*: on the core that is kept for what is measured.
+    """
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
+    with log.open("wb") as output, placed(alone=alone):
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,

@@ -88,7 +88,7 @@ def _fastapi(folder: Path, uvicorn: list[str], *, redis_parser: str) -> Iterator
         quiet = ["--no-access-log", "--log-level", "warning"]
         command = python("uvicorn", "benchmarks.reference:app", *options, *quiet)
         env = web_environment(redis) | {"REDIS_PARSER": redis_parser}
-        with running("reference", command, folder=folder, port=port, env=env) as web:
+        with running("reference", command, folder=folder, port=port, env=env, alone=True) as web:
             web.wait_until(is_ready)
             yield Served(web, redis)
 
@@ -105,7 +105,8 @@ def web_process(folder: Path, redis: Program) -> Iterator[Program]:
     """The service's web process on *redis*."""
     port = free_port()
     env = service_environment(redis, port)
-    with running("web", python("service", "web"), folder=folder, port=port, env=env) as web:
+    command = python("service", "web")
+    with running("web", command, folder=folder, port=port, env=env, alone=True) as web:
         web.wait_until(is_ready)
         yield web
 

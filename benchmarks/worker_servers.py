@@ -25,7 +25,8 @@ def worker_process(folder: Path, redis: Program, waha: Program) -> Iterator[Prog
     """One worker with its default settings; it answers with the fixed acknowledgement."""
     port = free_port()
     env = worker_environment(redis, waha, folder, port)
-    with running("worker", python("service", "worker"), folder=folder, port=port, env=env) as worker:
+    command = python("service", "worker")
+    with running("worker", command, folder=folder, port=port, env=env, alone=True) as worker:
         worker.wait_until(is_listening)
         yield worker
 

@@ -59,7 +59,7 @@ def _measure(command: tuple[str, ...]) -> tuple[str, ...]:
     filled = [part.replace(_PORT, str(port)) for part in command]
     with (
         tempfile.TemporaryDirectory() as folder,
-        running("server", python(*filled), folder=Path(folder), port=port) as server,
+        running("server", python(*filled), folder=Path(folder), port=port, alone=True) as server,
     ):
         server.wait_until(is_listening)
         figures = Generator(port, [server]).closed(seconds=SECONDS, warm_up_s=WARM_UP_S)

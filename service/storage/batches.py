@@ -1,11 +1,15 @@
-"""Gathers the calls of an event-loop turn into batches: the more is asked, the larger they grow."""
+"""Gathers the calls of an event-loop turn into batches: the more is asked, the larger they grow.
+
+Futures and callbacks, no tasks: a webhook waits for each turn of the loop that its call takes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from service.storage.store import Command, Script, ScriptMissing, StoreAway
@@ -24,35 +28,21 @@ class Call:
     command: Command
     script: Script | None
     answer: asyncio.Future[Any]
+    missed: bool = False
+    """Whether Redis has said that it does not have the script."""
 
     def to_send(self, known: set[str]) -> Command:
         """What to send, given the digests of the scripts that were sent whole; adds to them."""
         if self.script is None:
             return self.command
-        if self.script.sha1 in known:
+        if self.script.sha1 in known and not self.missed:
             return ("EVALSHA", self.script.sha1, *self.command)
         known.add(self.script.sha1)
         return ("EVAL", self.script.text, *self.command)
 
 
-Ask = Callable[[Sequence[Command]], Awaitable[list[Any]]]
-"""One round trip: each command's reply, error replies as values."""
-
-
-async def ask_all(ask: Ask, calls: Sequence[Call], known: set[str]) -> list[Any]:
-    """The replies to *calls*; scripts that Redis has forgotten are sent again, since those were not run."""
-    replies = await ask([call.to_send(known) for call in calls])
-    missed = [number for number, reply in enumerate(replies) if isinstance(reply, ScriptMissing)]
-    if missed:
-        known.clear()
-        again = await ask([calls[number].to_send(known) for number in missed])
-        for number, reply in zip(missed, again, strict=True):
-            replies[number] = reply
-    return replies
-
-
-Send = Callable[[Sequence[Call]], Awaitable[Sequence[Any]]]
-"""Gives each call's reply, or the error for it as a value; raises an error that is for all of them."""
+Send = Callable[[Sequence[Call]], asyncio.Future[list[Any]]]
+"""Sends calls at once; the future has their replies, error replies as values, or an error for all of them."""
 
 
 class Batches:
@@ -61,14 +51,22 @@ class Batches:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._waiting: deque[Call] = deque()
-        self._flying: set[asyncio.Task[None]] = set()
+        self._flying: set[asyncio.Future[list[Any]]] = set()
         self._flush_is_due = False
 
-    def put(self, command: Command, script: Script | None = None) -> asyncio.Future[Any]:
-        """Add a call to the next batch; whoever gives up waiting just cancels the future."""
+    def put(
+        self, command: Command, script: Script | None = None, *, at_once: bool = False
+    ) -> asyncio.Future[Any]:
+        """Add a call to the next batch; whoever gives up waiting just cancels the future.
+
+        *at_once*: the batch leaves now, if one may, and not at the end of the turn.
+        """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(Call(command, script, answer))
-        self._flush_soon()
+        if at_once:
+            self._flush()
+        else:
+            self._flush_soon()
         return answer
 
     def _flush_soon(self) -> None:
@@ -79,47 +77,51 @@ class Batches:
 
     def _flush(self) -> None:
         self._flush_is_due = False
+        if len(self._flying) >= IN_FLIGHT:  # the next one leaves when one has landed
+            return
         batch: list[Call] = []
         while self._waiting and len(batch) < LONGEST:
             call = self._waiting.popleft()
             if not call.answer.done():
                 batch.append(call)
         if batch:
-            task = asyncio.create_task(self._fly(batch))
-            self._flying.add(task)
-            task.add_done_callback(self._landed)
+            flight = self._send(batch)
+            self._flying.add(flight)
+            flight.add_done_callback(partial(self._landed, batch))
         self._flush_soon()
 
-    async def _fly(self, batch: list[Call]) -> None:
-        """Send *batch* and hand out the replies: nobody's call stays without an end."""
-        try:
-            replies = await self._send(batch)
-        except Exception as error:  # whatever it is, it is the callers' who know what to do
+    def _landed(self, batch: list[Call], flight: asyncio.Future[list[Any]]) -> None:
+        """Hand out the replies: nobody's call stays without an end."""
+        self._flying.discard(flight)
+        if flight.cancelled():
+            replies: list[Any] = [StoreAway("the connection was closed")] * len(batch)
+        elif (error := flight.exception()) is not None:  # it is the callers' who know what to do
             replies = [error] * len(batch)
-        except asyncio.CancelledError:
-            _hand_out(batch, [StoreAway("the connection was closed")] * len(batch))
-            raise
-        _hand_out(batch, replies)
-
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._flying.discard(task)
+        else:
+            replies = flight.result()
+        for call, reply in zip(batch, replies, strict=True):
+            if isinstance(reply, ScriptMissing) and not call.missed:
+                call.missed = True  # it was not run: it is sent again, with the script's text
+                self._waiting.append(call)
+            else:
+                _hand_out(call, reply)
         self._flush_soon()
 
     async def aclose(self) -> None:
         """End all calls with `StoreAway`."""
         waiting, self._waiting = list(self._waiting), deque()
-        _hand_out(waiting, [StoreAway("the connection was closed")] * len(waiting))
+        for call in waiting:
+            _hand_out(call, StoreAway("the connection was closed"))
         flying = list(self._flying)
-        for task in flying:
-            task.cancel()
+        for flight in flying:
+            flight.cancel()
         await asyncio.gather(*flying, return_exceptions=True)
 
 
-def _hand_out(batch: Sequence[Call], replies: Sequence[Any]) -> None:
-    for call, reply in zip(batch, replies, strict=True):
-        if call.answer.done():  # its caller gave up
-            continue
-        if isinstance(reply, Exception):
-            call.answer.set_exception(reply)
-        else:
-            call.answer.set_result(reply)
+def _hand_out(call: Call, reply: Any) -> None:
+    if call.answer.done():  # its caller gave up
+        return
+    if isinstance(reply, BaseException):
+        call.answer.set_exception(reply)
+    else:
+        call.answer.set_result(reply)

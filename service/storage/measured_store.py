@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.storage.store import Argument, Script, Store, StoreAway, StoreError, StoreFull, StreamEntries
 
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-
-T = TypeVar("T")
 
 
 class StoreMetrics:
@@ -46,13 +46,20 @@ class MeasuredStore:
         self._observe = metrics.seconds.observe
         metrics.waiting.set_function(lambda: self._waiting)
 
-    async def call(self, *command: Argument) -> Any:
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
         """See `Store.call`."""
-        return await self._measure(self._store.call(*command))
+        return self._measure(self._store.call(*command))
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        at_once: bool = False,
+    ) -> asyncio.Future[Any]:
         """See `Store.run`."""
-        return await self._measure(self._store.run(script, keys, arguments))
+        return self._measure(self._store.run(script, keys, arguments, at_once=at_once))
 
     async def read_group(
         self, group: str, consumer: str, streams: Sequence[str], *, count: int, block_ms: int
@@ -68,18 +75,20 @@ class MeasuredStore:
         """See `Store.aclose`."""
         await self._store.aclose()
 
-    async def _measure(self, call: Awaitable[T]) -> T:
-        started = time.perf_counter()
+    def _measure(self, call: asyncio.Future[Any]) -> asyncio.Future[Any]:
         self._waiting += 1
-        try:
-            answer = await call
-        except StoreError as error:
+        call.add_done_callback(partial(self._note, time.perf_counter()))
+        return call
+
+    def _note(self, started: float, call: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if call.cancelled():
+            return
+        error = call.exception()
+        if error is None:
+            self._observe(time.perf_counter() - started)
+        elif isinstance(error, StoreError):
             self._count(error)
-            raise
-        finally:
-            self._waiting -= 1
-        self._observe(time.perf_counter() - started)
-        return answer
 
     def _count(self, error: StoreError) -> None:
         if isinstance(error, StoreAway):

@@ -43,6 +43,7 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader(protocolError=StoreAway, replyError=refusal)
         self._rounds: deque[_Round] = deque()
         self._transport: asyncio.Transport | None = None
+        self._reason = "the connection to Redis was lost"
 
     @property
     def is_open(self) -> bool:
@@ -62,8 +63,12 @@ class Link(asyncio.Protocol):
         self._transport.write(b"".join(map(_pack, commands)))
         return done
 
-    def close(self) -> None:
-        """Close it at once, so that no late answer is taken for another command's."""
+    def close(self, reason: str = "the connection to Redis was lost") -> None:
+        """Close it at once, so that no late answer is taken for another command's.
+
+        What waits ends with `StoreAway` for that *reason*.
+        """
+        self._reason = reason
         if self._transport is not None:
             self._transport.abort()
 
@@ -77,7 +82,7 @@ class Link(asyncio.Protocol):
         while self._rounds:
             done = self._rounds.popleft().done
             if not done.done():
-                done.set_exception(StoreAway("the connection to Redis was lost"))
+                done.set_exception(StoreAway(self._reason))
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from service.storage.batches import Batches, Call, ask_all
+from service.storage.batches import Batches, Call
 from service.storage.redis_link import Address, Link
 from service.storage.store import Argument, Script, StoreAway, StreamEntries, stream_entries
 
@@ -27,13 +27,20 @@ class RedisStore:
         self._reads = _Line(Address(url))
         self._batches = Batches(self._send)
 
-    async def call(self, *command: Argument) -> Any:
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
         """See `Store.call`."""
-        return await self._batches.put(command)
+        return self._batches.put(command)
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        at_once: bool = False,
+    ) -> asyncio.Future[Any]:
         """See `Store.run`."""
-        return await self._batches.put((len(keys), *keys, *arguments), script)
+        return self._batches.put((len(keys), *keys, *arguments), script, at_once=at_once)
 
     async def read_group(
         self, group: str, consumer: str, streams: Sequence[str], *, count: int, block_ms: int
@@ -46,19 +53,36 @@ class RedisStore:
             raise reply
         return stream_entries(reply)
 
-    async def _send(self, calls: Sequence[Call]) -> Sequence[Any]:
+    def _send(self, calls: Sequence[Call]) -> asyncio.Future[list[Any]]:
+        link = self._main.link
+        if link is None:
+            return asyncio.ensure_future(self._connect_and_send(calls))
+        asked = _ask(link, calls)
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, link.close, _too_late(self._timeout_s))
+        asked.add_done_callback(lambda _: timer.cancel())
+        return asked
+
+    async def _connect_and_send(self, calls: Sequence[Call]) -> list[Any]:
         async with self._main.open(self._timeout_s) as link:
-            return await ask_all(link.ask, calls, link.scripts)
+            return await _ask(link, calls)
 
     def open_connections(self) -> int:
         """How many connections are open now."""
-        return sum(line.is_open for line in (self._main, self._reads))
+        return sum(line.link is not None for line in (self._main, self._reads))
 
     async def aclose(self) -> None:
         """See `Store.aclose`."""
         await self._batches.aclose()
         self._main.close()
         self._reads.close()
+
+
+def _ask(link: Link, calls: Sequence[Call]) -> asyncio.Future[list[Any]]:
+    return link.ask([call.to_send(link.scripts) for call in calls])
+
+
+def _too_late(timeout_s: float) -> str:
+    return f"Redis did not answer within {timeout_s:g} s"
 
 
 class _Line:
@@ -81,20 +105,21 @@ class _Line:
                 yield await self._connected()
         except TimeoutError as error:
             self.close()
-            raise StoreAway(f"Redis did not answer within {timeout_s:g} s") from error
+            raise StoreAway(_too_late(timeout_s)) from error
         except asyncio.CancelledError:
             self.close()
             raise
 
     @property
-    def is_open(self) -> bool:
-        """Whether it is open now."""
-        return self._link is not None and self._link.is_open
+    def link(self) -> Link | None:
+        """The connection, if it is open now."""
+        return self._link if self._link is not None and self._link.is_open else None
 
     async def _connected(self) -> Link:
         async with self._connecting:
-            if self._link is None or not self._link.is_open:
+            if self.link is None:
                 self._link = await self._address.connect()
+            assert self._link is not None
             return self._link
 
     def close(self) -> None:

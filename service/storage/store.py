@@ -10,6 +10,7 @@ Errors, all of them `StoreError`:
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,15 +87,27 @@ class Script:
 class Store(Protocol):
     """Redis. Calls made in the same turn of the event loop share one round trip, in their order."""
 
-    async def call(self, *command: Argument) -> Any:
-        """Do one command; its reply as RESP2 has it: bytes, a number, None, or a list of these.
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
+        """Do one command, whether its future is awaited or not.
+
+        The reply is as RESP2 has it: bytes, a number, None, or a list of these.
 
         Raises:
             StoreError: see the module.
         """
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run *script*; raises and answers like `call`."""
+    def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        at_once: bool = False,
+    ) -> asyncio.Future[Any]:
+        """Run *script*; raises and answers like `call`.
+
+        *at_once*: for callers that have gathered a turn's work themselves; what else waits goes along.
+        """
 
     async def read_group(
         self, group: str, consumer: str, streams: Sequence[str], *, count: int, block_ms: int

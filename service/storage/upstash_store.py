@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from service.storage.batches import Batches, Call, ask_all
+from service.storage.batches import Batches, Call
 from service.storage.store import (
     Argument,
     Command,
@@ -50,13 +50,23 @@ class UpstashStore:
         self._scripts: set[str] = set()
         self._batches = Batches(self._send)
 
-    async def call(self, *command: Argument) -> Any:
+    def call(self, *command: Argument) -> asyncio.Future[Any]:
         """See `Store.call`."""
-        return await self._batches.put(_texts(command))
+        return asyncio.ensure_future(self._put(command))
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        at_once: bool = False,
+    ) -> asyncio.Future[Any]:
         """See `Store.run`."""
-        return await self._batches.put(_texts((len(keys), *keys, *arguments)), script)
+        return asyncio.ensure_future(self._put((len(keys), *keys, *arguments), script, at_once=at_once))
+
+    async def _put(self, command: Command, script: Script | None = None, *, at_once: bool = False) -> Any:
+        return await self._batches.put(_texts(command), script, at_once=at_once)
 
     async def read_group(
         self, group: str, consumer: str, streams: Sequence[str], *, count: int, block_ms: int
@@ -70,8 +80,8 @@ class UpstashStore:
             await asyncio.sleep(pause_ms / 1000)
         return stream_entries(await self.call(*command))
 
-    async def _send(self, calls: Sequence[Call]) -> Sequence[Any]:
-        return await ask_all(self._ask, calls, self._scripts)
+    def _send(self, calls: Sequence[Call]) -> asyncio.Future[list[Any]]:
+        return asyncio.ensure_future(self._ask([call.to_send(self._scripts) for call in calls]))
 
     async def _ask(self, commands: Sequence[Command]) -> list[Any]:
         try:

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from service.lanes import Lane
 from service.storage.store import Argument, Script, Store, StoreFull
@@ -55,6 +56,8 @@ have been taken; asking again is safe."""
 
 Done = Callable[[Verdict], None]
 
+Waiting = tuple[Arrival, Done]
+
 
 class Admission(Protocol):
     """Takes each message of one lane once (Redis in production, a dictionary in unit tests)."""
@@ -73,8 +76,8 @@ class StreamAdmission:
         self._store = store
         self._headroom = headroom
         self._limits = (per_minute, max_length, lane.claim_ttl_s, lane.lane_ttl_s, lane.name.value)
-        self._waiting: list[tuple[Arrival, Done]] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self._waiting: list[Waiting] = []
+        self._calls: set[asyncio.Future[Any]] = set()
 
     def admit(self, arrival: Arrival, done: Done) -> None:
         """See `Admission.admit`."""
@@ -83,42 +86,42 @@ class StreamAdmission:
             asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:
-        """Start a call with what waits now."""
-        if not self._waiting or len(self._calls) >= MAX_CALLS:
-            return
-        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-        call = asyncio.create_task(self._call(batch))
-        self._calls.add(call)
-        call.add_done_callback(self._end)
+        """Start calls with what waits now."""
+        while self._waiting and len(self._calls) < MAX_CALLS:
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if self._headroom.is_short():
+                _tell(batch, [_queue_full()] * len(batch))
+                continue
+            arrivals = [arrival for arrival, _ in batch]
+            keys, arguments = self._keys(arrivals), self._arguments(arrivals)
+            call = self._store.run(_ADMIT, keys, arguments, at_once=True)
+            self._calls.add(call)
+            call.add_done_callback(partial(self._end, batch))
 
-    def _end(self, call: asyncio.Task[None]) -> None:
+    def _end(self, batch: Sequence[Waiting], call: asyncio.Future[Any]) -> None:
         self._calls.discard(call)
-        self._begin()
+        verdicts = self._verdicts(call, len(batch))
+        self._begin()  # Redis works on the next ones while these are answered
+        _tell(batch, verdicts)
 
-    async def _call(self, batch: Sequence[tuple[Arrival, Done]]) -> None:
-        verdicts = await self._verdicts([arrival for arrival, _ in batch])
-        for (_, done), verdict in zip(batch, verdicts, strict=True):
-            done(verdict)
-
-    async def _verdicts(self, arrivals: Sequence[Arrival]) -> Sequence[Verdict]:
-        if self._headroom.is_short():
-            return [_queue_full()] * len(arrivals)
+    def _verdicts(self, call: asyncio.Future[Any], count: int) -> Sequence[Verdict]:
         try:
-            results = await self._store.run(_ADMIT, self._keys(arrivals), self._arguments(arrivals))
+            return [_verdict(result) for result in call.result()]
         except StoreFull:
-            return [_queue_full()] * len(arrivals)
-        except Exception as error:  # whatever it is, each sender waits for an answer
+            return [_queue_full()] * count
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ) as error:  # whatever it is, each sender waits for an answer
             away = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
             away.__cause__ = error
             self._refuse_waiting(away)
-            return [away] * len(arrivals)
-        return [_verdict(result) for result in results]
+            return [away] * count
 
     def _refuse_waiting(self, away: Unavailable) -> None:
         """Refuse what came meanwhile too: behind calls without an answer it waits longer than its sender."""
         waiting, self._waiting = self._waiting, []
-        for _, done in waiting:
-            done(away)
+        _tell(waiting, [away] * len(waiting))
 
     def _keys(self, arrivals: Sequence[Arrival]) -> list[str]:
         lane = self._lane
@@ -132,6 +135,11 @@ class StreamAdmission:
         for arrival in arrivals:
             arguments += (arrival.body, arrival.request_id, arrival.received_ms, arrival.chat)
         return arguments
+
+
+def _tell(batch: Sequence[Waiting], verdicts: Sequence[Verdict]) -> None:
+    for (_, done), verdict in zip(batch, verdicts, strict=True):
+        done(verdict)
 
 
 def _queue_full() -> QueueFull:

@@ -75,11 +75,11 @@ class SilentStore:
         self.calls = 0
         self.ends = asyncio.Event()
 
-    async def call(self, *_command: object) -> bytes:
-        return b""
-
-    async def run(self, *_call: object) -> list[int]:
+    def run(self, *_call: object, at_once: bool) -> asyncio.Future[list[int]]:
         self.calls += 1
+        return asyncio.ensure_future(self._end())
+
+    async def _end(self) -> list[int]:
         await self.ends.wait()
         raise StoreAway("no answer")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.storage.batches import IN_FLIGHT, LONGEST, Batches, Call
-from service.storage.store import StoreAway
+from service.storage.store import Script, ScriptMissing, StoreAway
 
 
 class Wire:
@@ -17,12 +17,13 @@ class Wire:
 
     def __init__(self) -> None:
         self.batches: list[list[Any]] = []
-        self.answers: list[asyncio.Future[Sequence[Any]]] = []
+        self.answers: list[asyncio.Future[list[Any]]] = []
+        self.known: set[str] = set()
 
-    async def send(self, calls: Sequence[Call]) -> Sequence[Any]:
-        self.batches.append([call.command[0] for call in calls])
+    def send(self, calls: Sequence[Call]) -> asyncio.Future[list[Any]]:
+        self.batches.append([call.to_send(self.known)[0] for call in calls])
         self.answers.append(asyncio.get_running_loop().create_future())
-        return await self.answers[-1]
+        return self.answers[-1]
 
 
 async def turns(count: int = 4) -> None:
@@ -42,6 +43,23 @@ async def test_batches_grow_while_others_fly() -> None:
     wire.answers[0].set_result(["a"])
     await turns()
     assert wire.batches == [[0], [1], [2, 3, 4]]
+    await batches.aclose()
+
+
+async def test_a_call_may_leave_at_once() -> None:
+    """With what waits, and only as one more than are under way may be."""
+    wire = Wire()
+    batches = Batches(wire.send)
+    batches.put(("a",))
+    batches.put(("b",), at_once=True)
+    assert wire.batches == [["a", "b"]]
+    batches.put(("c",), at_once=True)
+    batches.put(("d",), at_once=True)
+    await turns()
+    assert wire.batches == [["a", "b"], ["c"]]
+    wire.answers[0].set_result([1, 2])
+    await turns()
+    assert wire.batches == [["a", "b"], ["c"], ["d"]]
     await batches.aclose()
 
 
@@ -96,3 +114,21 @@ async def test_closing_ends_calls_under_way_and_waiting() -> None:
     await batches.aclose()
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result) for result in results] == [StoreAway] * (IN_FLIGHT + 1)
+
+
+async def test_scripts_that_redis_forgot_are_sent_once_more_with_their_text() -> None:
+    """Only they, since the rest was done; and a Redis that still does not know them has refused them."""
+    wire = Wire()
+    batches = Batches(wire.send)
+    script = Script("two", b"return 2", "sha")
+    wire.known.add(script.sha1)
+    calls = [batches.put(("a",)), batches.put((0,), script)]
+    await turns()
+    wire.answers[0].set_result([1, ScriptMissing("NOSCRIPT")])
+    await turns()
+    assert wire.batches == [["a", "EVALSHA"], ["EVAL"]]
+    assert await calls[0] == 1
+    wire.answers[1].set_result([ScriptMissing("NOSCRIPT")])
+    with pytest.raises(ScriptMissing):
+        await calls[1]
+    assert len(wire.batches) == 2
