@@ -85,10 +85,18 @@ class Batches:
             if not call.answer.done():
                 batch.append(call)
         if batch:
-            flight = self._send(batch)
+            flight = self._sent(batch)
             self._flying.add(flight)
             flight.add_done_callback(partial(self._landed, batch))
         self._flush_soon()
+
+    def _sent(self, batch: list[Call]) -> asyncio.Future[list[Any]]:
+        try:
+            return self._send(batch)
+        except Exception as error:  # such as an argument that cannot be sent: its callers are told
+            failed: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
 
     def _landed(self, batch: list[Call], flight: asyncio.Future[list[Any]]) -> None:
         """Hand out the replies: nobody's call stays without an end."""

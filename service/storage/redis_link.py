@@ -59,8 +59,9 @@ class Link(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             done.set_exception(StoreAway("the connection to Redis was closed"))
             return done
+        packed = b"".join(map(_pack, commands))
         self._rounds.append(_Round(len(commands), done))
-        self._transport.write(b"".join(map(_pack, commands)))
+        self._transport.write(packed)
         return done
 
     def close(self, reason: str = "the connection to Redis was lost") -> None:

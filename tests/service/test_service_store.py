@@ -111,6 +111,14 @@ async def test_giving_up_disturbs_nobody(rig: Rig) -> None:
     assert await rig.store.call("MGET", "a", "early") == [b"1", None]
 
 
+async def test_what_cannot_be_sent_is_its_callers_error(rig: Rig) -> None:
+    """Half an emoji has no bytes: whoever asks with it is told, and the connection goes on."""
+    await rig.store.call("PING")
+    with pytest.raises((UnicodeError, StoreError, TypeError)):
+        await rig.store.call("SET", "a", "\ud83d")
+    assert await rig.store.call("ECHO", "mine") == b"mine"
+
+
 async def test_a_silent_redis_is_away_in_time(rig: Rig) -> None:
     """Without an answer all callers hear so in time, and a late one is not taken for another's."""
     await rig.store.call("PING")
