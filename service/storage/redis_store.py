@@ -117,10 +117,10 @@ class _Line:
 
     async def _connected(self) -> Link:
         async with self._connecting:
-            if self.link is None:
-                self._link = await self._address.connect()
-            assert self._link is not None
-            return self._link
+            link = self.link
+            if link is None:
+                link = self._link = await self._address.connect()
+            return link
 
     def close(self) -> None:
         """Close it; it can be opened again."""

@@ -109,10 +109,7 @@ class StreamAdmission:
             return [_verdict(result) for result in call.result()]
         except StoreFull:
             return [_queue_full()] * count
-        except (
-            Exception,
-            asyncio.CancelledError,
-        ) as error:  # whatever it is, each sender waits for an answer
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, senders wait for an answer
             away = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
             away.__cause__ = error
             self._refuse_waiting(away)

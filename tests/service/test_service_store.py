@@ -100,9 +100,9 @@ async def test_an_error_is_its_callers_own(rig: Rig) -> None:
 
 async def test_giving_up_disturbs_nobody(rig: Rig) -> None:
     """Who is cancelled before or after the sending leaves the others their own replies."""
-    early = asyncio.ensure_future(rig.store.call("INCR", "early"))
-    late = asyncio.ensure_future(rig.store.call("INCR", "late"))
-    other = asyncio.ensure_future(rig.store.call("SET", "a", 1))
+    early = rig.store.call("INCR", "early")
+    late = rig.store.call("INCR", "late")
+    other = rig.store.call("SET", "a", 1)
     early.cancel()
     for _ in range(3):
         await asyncio.sleep(0)  # now the batch is sent
