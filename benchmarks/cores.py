@@ -1,7 +1,7 @@
 """Which core a program runs on: what is measured has one to itself, all else shares the others.
 
-Where the scheduler puts three busy processes on two cores is luck, and worth a third of the figures. So both
-sides are placed, and in the same way.
+Where the scheduler puts three busy processes on two cores is luck, and took a quarter of ours. So both sides
+are placed, and in the same way.
 """
 
 from __future__ import annotations
