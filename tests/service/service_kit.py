@@ -45,6 +45,9 @@ SECRET = "a test's secret"
 RETIRED = "the secret before"
 NO_REDIS = "redis://127.0.0.1:1/0"
 RELEASE = "r-test"
+CHAT = "15551234567@c.us"
+PART_OF_NUMBER = "5551234"
+"""What no log line may hold: seven digits, as four stand in a time or a pseudonym by chance."""
 LIMITS = Limits(
     max_body_bytes=16_384, body_timeout_s=0.5, tolerance_s=7200
 )  # bodies are made when a test file is read
@@ -132,7 +135,7 @@ async def post(app: ASGIApp, body: bytes, headers: RawHeaders | None = None) -> 
     return answer
 
 
-def event(text: str = "hello", chat_id: str = "15551234567@c.us", **more: Any) -> bytes:
+def event(text: str = "hello", chat_id: str = CHAT, **more: Any) -> bytes:
     """The bytes of a message event."""
     return encode(message_event(text, chat_id=chat_id, **more))
 
@@ -335,9 +338,17 @@ class Running:
         return self.process.wait(timeout_s)
 
     def lines(self, msg: str | None = None) -> list[dict[str, Any]]:
-        """Its log, or the lines with this message. Every line must be JSON."""
-        lines = [json.loads(line) for line in self.output.read_text().splitlines()]
+        """Its log so far, or the lines with this message. Every line that has its end must be JSON."""
+        written, _, _ = self.output.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in written.splitlines()]
         return [line for line in lines if msg is None or line["msg"] == msg]
+
+    def logged(self, msg: str, times: int = 1) -> list[dict[str, Any]]:
+        """The lines with this message, which must be so many. A line is written just after what it tells."""
+        wait_until(lambda: len(self.lines(msg)) >= times, f"{msg!r} is logged {times} times")
+        lines = self.lines(msg)
+        assert len(lines) == times, f"{msg!r} is logged {len(lines)} times"
+        return lines
 
 
 class Processes:

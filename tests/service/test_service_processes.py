@@ -13,7 +13,18 @@ from typing import Any
 import httpx
 import pytest
 import redis as blocking_redis
-from service_kit import CLIENT, SECRET, Processes, Running, Stub, event, free_port, wait_until
+from service_kit import (
+    CHAT,
+    CLIENT,
+    PART_OF_NUMBER,
+    SECRET,
+    Processes,
+    Running,
+    Stub,
+    event,
+    free_port,
+    wait_until,
+)
 
 from contracts.webhook import LANE_HEADER, REPLIES_PATH, WEBHOOK_PATH, signed_headers
 from service.healthcheck import DEFAULT_HEARTBEAT_FILE, DEFAULT_HOST, DEFAULT_PORT
@@ -21,8 +32,6 @@ from service.lanes import LIVE, LIVE_POINTER, gate_lane
 from service.settings import WebSettings, WorkerSettings
 
 pytestmark = pytest.mark.integration
-
-CHAT = "15551234567@c.us"
 
 
 @pytest.fixture
@@ -76,10 +85,11 @@ class TestAnswering:
         """The lines of both processes about one message have the same request id, and no number."""
         web, worker = processes.web(), processes.worker(stub)
         post(web, event("hello", chat_id=CHAT), X_Webhook_Request_Id="waha-1")
-        wait_until(lambda: bool(worker.lines("Message processed")), "it is answered")
+        worker.logged("Message processed")
+        web.logged("Webhook verified")
         told = [line["event"] for line in web.lines() + worker.lines() if line.get("requestId") == "waha-1"]
         assert told == ["received", "verified", "processed"]
-        assert "1555" not in web.output.read_text() + worker.output.read_text()
+        assert PART_OF_NUMBER not in web.output.read_text() + worker.output.read_text()
 
     def test_model_writes_the_reply(self, processes: Processes, stub: Stub) -> None:
         """With a model configured the reply is its answer to the message."""

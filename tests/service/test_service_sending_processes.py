@@ -15,7 +15,18 @@ import httpx
 import pytest
 import redis as blocking_redis
 from database_kit import DEPLOY_KEY, ConvexBackend, running_convex
-from service_kit import CLIENT, SECRET, Processes, Running, Stub, event, free_port, wait_until
+from service_kit import (
+    CHAT,
+    CLIENT,
+    PART_OF_NUMBER,
+    SECRET,
+    Processes,
+    Running,
+    Stub,
+    event,
+    free_port,
+    wait_until,
+)
 
 from contracts.webhook import WEBHOOK_PATH, signed_headers
 from sandbox.faults import Fault
@@ -23,7 +34,6 @@ from service.lanes import LIVE
 
 pytestmark = pytest.mark.integration
 
-CHAT = "15551234567@c.us"
 KEY = "a key that web and worker share"
 
 
@@ -139,7 +149,7 @@ class TestUnknown:
         wait_until(lambda: store.xlen(LIVE.unknown) == 0, "it is reconciled")
         assert (account(store), len(stub.sent)) == ((0, 1), 1)
         wait_until(lambda: metric(port, "messages_reconciled_total") == 1, "it is counted")
-        assert len(worker.lines("Message reconciled")) == 1
+        worker.logged("Message reconciled")
         assert not [key for key in store.scan_iter() if ":expected:" in key or ":said:" in key]
 
     @pytest.mark.parametrize("is_early", [True, False], ids=["echo first", "takeover first"])
@@ -352,4 +362,6 @@ def test_nothing_private_is_logged(processes: Processes, stub: Stub, store: Any)
     wait_until(lambda: bool(worker.lines("Billing guard: no credit")), "one is refused")
     assert worker.stop() == 0
     written = web.output.read_text() + worker.output.read_text()
-    assert not [part for part in ("secret", "the model's answer", "1555", "7654321") if part in written]
+    assert not [
+        part for part in ("secret", "the model's answer", PART_OF_NUMBER, "7654321") if part in written
+    ]
