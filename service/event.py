@@ -9,11 +9,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Annotated, NoReturn
 
-import orjson
+import msgspec
 
 from service.webhooks.rejected import Malformed
 
@@ -28,6 +27,11 @@ _CHAT_ID = re.compile(r"[!-~]{1,128}")
 _SESSION = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _LATEST = 1 << 53  # beyond it, JavaScript's numbers are not exact and no time is meant
 
+_Time = (
+    Annotated[int, msgspec.Meta(ge=0, lt=_LATEST)] | Annotated[float, msgspec.Meta(ge=0, lt=_LATEST)] | None
+)
+"""Old versions of WAHA tell none."""
+
 
 class Unwanted(StrEnum):
     """Why an event needs no answer."""
@@ -38,8 +42,7 @@ class Unwanted(StrEnum):
     NEWSLETTER = "newsletter"
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct):
     """One message, as its event tells it.
 
     `payload_id` is the whole id that a reply refers to, `bare_id` the part of it that all forms of the
@@ -75,22 +78,53 @@ class Message:
         return Unwanted.NEWSLETTER if self.chat_id.endswith("@newsletter") else None
 
 
+class _Named(msgspec.Struct):
+    """What is looked at of every event."""
+
+    event: str
+
+
+class _Payload(msgspec.Struct, rename={"from_": "from", "from_me": "fromMe", "reply_to": "replyTo"}):
+    """What is looked at of a message. `reply_to`: as the engine has it."""
+
+    id: str
+    from_: str | msgspec.UnsetType = msgspec.UNSET
+    from_me: bool = False
+    timestamp: _Time = None
+    body: str | None = None
+    reply_to: object = None
+
+
+class _MessageEvent(_Named):
+    """What is looked at of a message's event. `metadata`: as configured in WAHA."""
+
+    session: str
+    payload: _Payload
+    metadata: object = None
+    timestamp: _Time = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+_MESSAGE_EVENT = msgspec.json.Decoder(_MessageEvent)
+
+
+_NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
+
+
 def parse_event(body: bytes) -> Message | None:
     """The message in *body*, wanted or not; None if the event is about something else.
 
     Raises:
         Malformed: *body* is not JSON in UTF-8, or a part that matters has a wrong shape.
     """
-    event = _decode(body)
-    name = event.get("event")
-    if not isinstance(name, str):
-        raise Malformed("event should be a text")
-    if name not in MESSAGE_EVENTS:
-        return None
-    payload = event.get("payload")
-    if not isinstance(payload, dict):
-        raise Malformed("payload should be an object")
-    return _message(event, payload)
+    try:
+        return _parse(body)
+    except _NOT_JSON:
+        pass  # or JSON that msgspec refuses
+    try:
+        return _parse(_without_lone_surrogates(body))
+    except _NOT_JSON as error:
+        raise Malformed("the body is not JSON in UTF-8") from error
 
 
 def stored_message(fields: Mapping[bytes, bytes]) -> Message | None:
@@ -101,98 +135,76 @@ def stored_message(fields: Mapping[bytes, bytes]) -> Message | None:
         return None
 
 
-def _decode(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> Message | None:
+    if not body.isascii():
+        body.decode()  # msgspec does not look at the bytes of what it passes over
     try:
-        event = orjson.loads(body)
-    except ValueError:
-        event = _decode_leniently(body)
-    if not isinstance(event, dict):
-        raise Malformed("the body should be a JSON object")
-    return event
+        event = _MESSAGE_EVENT.decode(body)
+    except msgspec.ValidationError as error:
+        if _is_another_event(body):
+            return None
+        raise Malformed(str(error)) from error  # says what should stand where, and nothing of what does
+    return _message(event) if event.event in MESSAGE_EVENTS else None
 
 
-def _decode_leniently(body: bytes) -> Any:
-    r"""What orjson refuses and JSON allows: lone surrogates, which UTF-8 cannot hold and become `?`.
+def _is_another_event(body: bytes) -> bool:
+    """Whether it says to be something else than a message; then it may have any shape."""
+    try:
+        return _NAMED.decode(body).event not in MESSAGE_EVENTS
+    except msgspec.ValidationError:
+        return False
+
+
+def _without_lone_surrogates(body: bytes) -> bytes:
+    r"""JSON has them, UTF-8 cannot: they become `?`.
 
     WhatsApp clients cut emoji in half, and JavaScript escapes the halves (`\ud83d`).
     """
-    try:
-        # Decoded first: json.loads would guess UTF-16 and UTF-32 from bytes.
-        event = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-        return json.loads(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise Malformed("the body is not JSON in UTF-8") from error
+    # Decoded first: json.loads would guess UTF-16 and UTF-32 from bytes.
+    event = json.loads(body.decode(), parse_constant=_refuse_constant)
+    return json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _message(event: dict[str, Any], payload: dict[str, Any]) -> Message:
-    session = _match(event, "session", _SESSION)[0]
-    parts = _match(payload, "id", _PAYLOAD_ID)
+def _message(event: _MessageEvent) -> Message:
+    payload, session = event.payload, _matched("session", event.session, _SESSION)[0]
+    parts = _matched("payload.id", payload.id, _PAYLOAD_ID)
     sent_by_id, chat, bare_id = parts.groups()
-    from_me = payload.get("fromMe", False)
-    if not isinstance(from_me, bool):
-        raise Malformed("payload.fromMe should be true or false")
-    sent_s = _number(payload, "timestamp")
+    if payload.from_ is not msgspec.UNSET:
+        chat = _matched("payload.from", payload.from_, _CHAT_ID)[0]
     return Message(
         session=session,
-        payload_id=parts[0],
+        payload_id=payload.id,
         bare_id=bare_id,
-        chat_id=_match(payload, "from", _CHAT_ID)[0] if "from" in payload else chat,
-        from_me=from_me or sent_by_id == "true",
-        text=_body(payload),
-        tenant=_tenant(event, session),
-        quoted_id=_quoted_id(payload),
-        event_ms=_number(event, "timestamp"),
-        sent_ms=None if sent_s is None else sent_s * 1000,
+        chat_id=chat,
+        from_me=payload.from_me or sent_by_id == "true",
+        text=payload.body or "",
+        tenant=_tenant(event.metadata) or session,
+        quoted_id=_quoted_id(payload.reply_to),
+        event_ms=None if event.timestamp is None else int(event.timestamp),
+        sent_ms=None if payload.timestamp is None else int(payload.timestamp) * 1000,
     )
 
 
-def _match(fields: dict[str, Any], name: str, pattern: re.Pattern[str]) -> re.Match[str]:
-    value = fields.get(name)
-    found = pattern.fullmatch(value) if isinstance(value, str) else None
+def _matched(name: str, value: str, pattern: re.Pattern[str]) -> re.Match[str]:
+    found = pattern.fullmatch(value)
     if found is None:
-        raise Malformed(f"{name} should be a text of the form that WAHA sends")
+        raise Malformed(f"{name} should have the form that WAHA gives it")
     return found
 
 
-def _number(fields: dict[str, Any], name: str) -> int | None:
-    """A point in time; None where an old version of WAHA tells none. Fractions are cut off."""
-    value = fields.get(name)
-    if value is None or (type(value) is int and 0 <= value < _LATEST):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LATEST:
-        raise Malformed(f"{name} should be a point in time")
-    return int(value)
-
-
-def _tenant(event: dict[str, Any], session: str) -> str:
-    """Whose message it is: `metadata.tenant` as configured in WAHA, else the session itself."""
-    metadata = event.get("metadata")
-    if not metadata:
-        return session
+def _tenant(metadata: object) -> str | None:
+    """Whose message it is, if `metadata.tenant` tells."""
     tenant = metadata.get("tenant") if isinstance(metadata, dict) else None
-    return tenant if isinstance(tenant, str) and _SESSION.fullmatch(tenant) else session
+    return tenant if isinstance(tenant, str) and _SESSION.fullmatch(tenant) else None
 
 
-def _quoted_id(payload: dict[str, Any]) -> str | None:
-    reply_to = payload.get("replyTo")
-    if not reply_to:
-        return None
+def _quoted_id(reply_to: object) -> str | None:
     quoted = reply_to.get("id") if isinstance(reply_to, dict) else None
     if not isinstance(quoted, str):
         return None
     whole = _PAYLOAD_ID.fullmatch(quoted)  # some engines give the whole id, others the bare one
     return whole["bare"] if whole else quoted
-
-
-def _body(payload: dict[str, Any]) -> str:
-    """The message's text; media come with none."""
-    text = payload.get("body")
-    if text is None:
-        return ""
-    if not isinstance(text, str):
-        raise Malformed("payload.body should be a text")
-    return text

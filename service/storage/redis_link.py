@@ -76,6 +76,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(0)  # uvloop writes at the turn's end what the buffer may hold
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""

@@ -24,6 +24,9 @@ AWAY_RETRY_AFTER_S = 2
 MAX_BATCH = 128
 """Messages in one call: Redis does nothing else meanwhile, about 1 ms."""
 
+ENOUGH = 10
+"""Messages with which a call does not wait for its turn to end: Redis takes them while others are read."""
+
 MAX_CALLS = 2
 """Calls under way at once: one is worked on while the next travels; more would only be smaller."""
 
@@ -82,7 +85,11 @@ class StreamAdmission:
     def admit(self, arrival: Arrival, done: Done) -> None:
         """See `Admission.admit`."""
         self._waiting.append((arrival, done))
-        if len(self._waiting) == 1 and len(self._calls) < MAX_CALLS:
+        if len(self._calls) >= MAX_CALLS:  # the next one begins when one has ended
+            return
+        if len(self._waiting) >= ENOUGH:
+            self._begin()
+        elif len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:

@@ -14,7 +14,15 @@ from service_kit import FakeAdmission, arrival, event
 from service.lanes import LIVE, Lane, gate_lane
 from service.storage.redis_store import RedisStore
 from service.storage.store import Store, StoreAway
-from service.webhooks.admission import MAX_CALLS, Admission, Admitted, Arrival, StreamAdmission, Verdict
+from service.webhooks.admission import (
+    ENOUGH,
+    MAX_CALLS,
+    Admission,
+    Admitted,
+    Arrival,
+    StreamAdmission,
+    Verdict,
+)
 from service.webhooks.headroom import Headroom
 from service.webhooks.rejected import QueueFull, RateLimited, Unavailable
 
@@ -75,6 +83,9 @@ class SilentStore:
         self.calls = 0
         self.ends = asyncio.Event()
 
+    def call(self, *_command: object) -> asyncio.Future[list[int]]:
+        return asyncio.ensure_future(self._end())
+
     def run(self, *_call: object, at_once: bool) -> asyncio.Future[list[int]]:
         self.calls += 1
         return asyncio.ensure_future(self._end())
@@ -99,6 +110,22 @@ async def test_what_waits_behind_a_silent_redis_is_refused_with_it() -> None:
     assert store.calls == MAX_CALLS
 
 
+async def test_enough_messages_do_not_wait_for_the_turn_to_end() -> None:
+    """Their call is under way while others still come; fewer wait for what else this turn brings."""
+    store = SilentStore()
+    one = admission(cast(Store, store))
+    verdicts: list[Verdict] = []
+    for _ in range(ENOUGH - 1):
+        one.admit(arrival(), verdicts.append)
+    assert store.calls == 0
+    one.admit(arrival(), verdicts.append)
+    assert store.calls == 1
+    one.admit(arrival(), verdicts.append)
+    assert await eventually(lambda: store.calls == 2)
+    store.ends.set()
+    assert await eventually(lambda: len(verdicts) == ENOUGH + 1)
+
+
 @pytest.mark.integration
 class TestRedis:
     """What only the real one does."""
@@ -115,15 +142,18 @@ class TestRedis:
         assert Counter(outcomes) == {Admitted.ACCEPTED: 10, Admitted.DUPLICATE: 190}
         assert await redis.xlen(LIVE.stream) == 10
 
-    async def test_messages_of_one_moment_share_a_call(self, redis: Redis, store: Store) -> None:
-        """Fifty messages at once are one call; their order in the stream is that of their coming."""
+    async def test_messages_of_one_moment_share_calls(self, redis: Redis, store: Store) -> None:
+        """Fifty messages at once are three calls: two that leave with enough, one with all that came behind.
+
+        Their order in the stream is that of their coming.
+        """
         messages = [arrival(event(message_id=f"A{number}")) for number in range(50)]
         one = admission(store)
         await redis.config_resetstat()
         verdicts = await asyncio.gather(*(admitted(one, message) for message in messages))
         calls = await redis.info("commandstats")
         assert set(verdicts) == {Admitted.ACCEPTED}
-        assert calls["cmdstat_eval"]["calls"] == 1
+        assert calls["cmdstat_eval"]["calls"] + calls["cmdstat_evalsha"]["calls"] == 3
         entries = await redis.xrange(LIVE.stream)
         assert [fields[b"event"] for _, fields in entries] == [message.body for message in messages]
 

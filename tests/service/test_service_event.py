@@ -178,6 +178,41 @@ def test_what_is_no_event_is_malformed(body: bytes) -> None:
         parse_event(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"hello", "not JSON in UTF-8"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"{}", "missing required field `event`"),
+        (b'{"event": 7}', "Expected `str`, got `int` - at `$.event`"),
+        (event(payload={"body": ["a secret"]}), "Expected `str | null`, got `array` - at `$.payload.body`"),
+        (event(payload={"timestamp": -1}), "at `$.payload.timestamp`"),
+        (event(payload={"from": "a secret"}), "payload.from should have the form"),
+        (event(session="a\nsecret"), "session should have the form"),
+    ],
+)
+def test_what_is_wrong_is_said(body: bytes, said: str) -> None:
+    """The reason tells what should stand where, and repeats nothing of what stands there."""
+    with pytest.raises(Malformed) as caught:
+        parse_event(body)
+    assert said in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_other_events_may_have_a_payload_of_any_shape() -> None:
+    """What would be wrong in a message is not looked at in another event."""
+    assert parse_event(event(event="presence.update", session=7, payload={"id": 5, "body": []})) is None
+
+
+@pytest.mark.parametrize("field", ["environment", "event"])
+def test_bytes_that_are_not_utf8_are_malformed_anywhere(field: str) -> None:
+    """Also in a part that nobody looks at."""
+    whole = message_event("x", chat_id=CHAT)
+    whole[field] = "X"
+    with pytest.raises(Malformed):
+        parse_event(encode(whole).replace(b'"X"', b'"\xff"'))
+
+
 WRONG: list[Any] = [None, 1, 1.5, True, [], {}, "", "\x00", "é", "x" * 5000, "a b"]
 
 
