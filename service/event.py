@@ -107,7 +107,6 @@ class _MessageEvent(_Named):
 _NAMED = msgspec.json.Decoder(_Named)
 _MESSAGE_EVENT = msgspec.json.Decoder(_MessageEvent)
 
-
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
 
@@ -170,9 +169,9 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 
 def _message(event: _MessageEvent) -> Message:
-    payload, session = event.payload, _matched("session", event.session, _SESSION)[0]
-    parts = _matched("payload.id", payload.id, _PAYLOAD_ID)
-    sent_by_id, chat, bare_id = parts.groups()
+    session, payload = event.session, event.payload
+    _matched("session", session, _SESSION)
+    sent_by_id, chat, bare_id = _matched("payload.id", payload.id, _PAYLOAD_ID).groups()
     if payload.from_ is not msgspec.UNSET:
         chat = _matched("payload.from", payload.from_, _CHAT_ID)[0]
     return Message(

@@ -6,13 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from service_kit import event
+from service_kit import CHAT, event
 
 from contracts.webhook import encode, message_event
 from service.event import Message, Unwanted, parse_event
 from service.webhooks.rejected import Malformed
-
-CHAT = "15551234567@c.us"
 
 
 def parsed(**more: Any) -> Message | None:
