@@ -27,7 +27,7 @@ _TOLD_EACH_S = 10.0
 
 def measure_drain(within: Path, sizes: Sizes, say: Say) -> Drain:
     """Fill the stream, then time the worker from its first reply to its last."""
-    with data_folder(within) as folder, redis_server(folder, appendfsync="always") as redis:
+    with data_folder(within) as folder, redis_server(folder) as redis:
         with web_process(folder, redis) as web:
             Generator(web.port, [web, redis]).count(sizes.backlog)
         say(f"worker: {sizes.backlog:,} messages wait")

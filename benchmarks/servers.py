@@ -16,6 +16,7 @@ from benchmarks.errors import BenchError
 from benchmarks.presigned import SECRET
 from benchmarks.programs import Program, free_port, python, running
 from benchmarks.report import Side
+from contracts.durability import DURABLE, as_arguments
 
 RATE_LIMIT_PER_MINUTE = 6_000_000
 MAX_STREAM_LENGTH = 1_000_000_000
@@ -51,16 +52,15 @@ def data_folder(within: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def redis_server(folder: Path, *, appendfsync: str) -> Iterator[Program]:
+def redis_server(folder: Path, *, appendfsync: str = DURABLE["appendfsync"]) -> Iterator[Program]:
     """A Redis of its own, configured as the stack's, but for how often it syncs and how much it may hold."""
     if shutil.which("redis-server") is None:
         raise BenchError(
             "redis-server is not installed", "`bin/runbook bench` installs it, or apt install redis-server"
         )
     port = free_port()
-    options = {"port": str(port), "bind": "127.0.0.1", "dir": str(folder), "save": ""}
-    options |= {"appendonly": "yes", "appendfsync": appendfsync}
-    command = ["redis-server", *(part for name, value in options.items() for part in (f"--{name}", value))]
+    options = {"port": str(port), "bind": "127.0.0.1", "dir": str(folder)}
+    command = ["redis-server", *as_arguments({**options, **DURABLE, "appendfsync": appendfsync})]
     with running("redis", command, folder=folder, port=port) as program:
         program.wait_until(_answers_ping)
         yield program
@@ -96,7 +96,7 @@ def _fastapi(folder: Path, uvicorn: list[str], *, redis_parser: str) -> Iterator
 @contextmanager
 def service(folder: Path) -> Iterator[Served]:
     """The service's web process, bare, with everything on; its log goes to a file."""
-    with redis_server(folder, appendfsync="always") as redis, web_process(folder, redis) as web:
+    with redis_server(folder) as redis, web_process(folder, redis) as web:
         yield Served(web, redis)
 
 

@@ -16,5 +16,5 @@ class Sizes:
     backlog: int
 
 
-FULL = Sizes(rounds=3, seconds=10, warm_up_s=2, memory_webhooks=1_000_000, backlog=100_000)
+FULL = Sizes(rounds=5, seconds=10, warm_up_s=2, memory_webhooks=1_000_000, backlog=100_000)
 SHORT = Sizes(rounds=1, seconds=4, warm_up_s=1, memory_webhooks=50_000, backlog=5_000)

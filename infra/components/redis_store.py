@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from contracts.durability import DURABLE, as_file
 from infra.components.hardening import hardened, seed
 from infra.components.place import Place
 
 _CONFIG = """\
 dir /data
-appendonly yes
-appendfsync always
-save ""
-maxmemory {maxmemory_mb}mb
+{durable}maxmemory {maxmemory_mb}mb
 maxmemory-policy noeviction
 protected-mode no
 requirepass {password}
@@ -45,7 +43,9 @@ class RedisStore(pulumi.ComponentResource):
         place, name = args.place, f"{args.place.prefix}-redis"
         data, conf = place.volume(f"{name}-data", self), place.volume(f"{name}-conf", self)
         config = args.password.apply(
-            lambda password: _CONFIG.format(password=password, maxmemory_mb=_MAXMEMORY_MB)
+            lambda password: _CONFIG.format(
+                durable=as_file(DURABLE), password=password, maxmemory_mb=_MAXMEMORY_MB
+            )
         )
         files = {"redis.conf": config, "password": args.password}
         seeded = seed(

@@ -24,7 +24,7 @@ AWAY_RETRY_AFTER_S = 2
 MAX_BATCH = 128
 """Messages in one call: Redis does nothing else meanwhile, about 1 ms."""
 
-ENOUGH = 10
+ENOUGH = 8
 """Messages with which a call does not wait for its turn to end: Redis takes them while others are read."""
 
 MAX_CALLS = 2

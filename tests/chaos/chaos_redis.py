@@ -11,6 +11,8 @@ import redis as blocking_redis
 from chaos_programs import Program
 from chaos_waiting import until
 
+from contracts.durability import DURABLE, as_arguments
+
 MESSAGES = "{wa}:messages"
 STREAMS = {"waiting": MESSAGES, "dead": "{wa}:dead", "unknown": "{wa}:unknown"}
 """Where an accepted message that is not answered can be found."""
@@ -31,7 +33,7 @@ class RedisServer:
         """A server that is not started yet. *options* are further arguments of `redis-server`."""
         folder.mkdir(exist_ok=True)
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-        command += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", *options]
+        command += [*as_arguments(DURABLE), *options]
         return cls(Program("redis", command, folder.with_suffix(".log")), port, folder)
 
     @property

@@ -15,6 +15,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+from contracts.durability import DURABLE, as_arguments
 from service.storage.redis_store import RedisStore
 from service.storage.store import Store
 from service.storage.upstash_store import UpstashStore
@@ -29,7 +30,7 @@ def redis_server() -> Iterator[str]:
         yield url
         return
     testcontainers_config.ryuk_disabled = True  # its image cannot be pulled everywhere
-    command = "redis-server --save '' --appendonly yes --appendfsync always --protected-mode no"
+    command = ["redis-server", *as_arguments({**DURABLE, "protected-mode": "no"})]
     container = (
         DockerContainer(os.environ.get("RUNBOOK_TEST_REDIS_IMAGE", REDIS_IMAGE))
         .with_command(command)

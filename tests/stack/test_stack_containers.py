@@ -11,6 +11,8 @@ import pytest
 from conftest import STACK
 from project import Project
 
+from contracts.durability import DURABLE
+
 pytestmark = pytest.mark.stack
 
 RUNNING_ROLES = {"web", "worker", "redis", "proxy", "sandbox"}
@@ -53,6 +55,18 @@ def test_only_the_proxy_publishes_ports_and_only_on_loopback(
     }
     assert published == {
         f"runbook-{STACK}-proxy": {("127.0.0.1", port) for port in live.ports.values()},
+    }
+
+
+def test_redis_runs_with_the_settings_that_tests_and_benchmarks_have(live: Project) -> None:
+    """Each write is synced, and the file is not written anew every few seconds."""
+    redis = docker.from_env().containers.get(f"runbook-{live.stack}-redis")
+    asked = 'REDISCLI_AUTH="$(cat /conf/password)" redis-cli --json config get "*"'
+    output = redis.exec_run(["sh", "-c", asked]).output
+    in_bytes = {"256mb": str(256 * 2**20)}
+    running = json.loads(output)
+    assert {name: running[name] for name in DURABLE} == {
+        name: in_bytes.get(value, value) for name, value in DURABLE.items()
     }
 
 
