@@ -7,6 +7,8 @@ text is kept as the proof. Whoever does not know how the sending ended looks for
     {prefix}:expected:{digest}   a hash: `text`, a digest of what is said; `proof`, what the echo said
     {prefix}:said:{digest}       the key of such a hash
 
+`message.ack` proves nothing: it names a message of ours by the id that we did not learn, without its text.
+
 Digests are keyed: a key in Redis tells neither chat nor text.
 """
 

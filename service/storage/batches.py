@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from service.storage.store import Command, Script, ScriptMissing, StoreAway
+from service.storage.store import Command, Moved, Script, ScriptMissing, StoreAway
 
 IN_FLIGHT = 2
 """Batches on their way at once: one that Redis works on, and one that waits at its door."""
@@ -30,6 +30,8 @@ class Call:
     answer: asyncio.Future[Any]
     missed: bool = False
     """Whether Redis has said that it does not have the script."""
+    moved: bool = False
+    """Whether Redis has said that another node has the keys."""
 
     def to_send(self, known: set[str]) -> Command:
         """What to send, given the digests of the scripts that were sent whole; adds to them."""
@@ -39,6 +41,16 @@ class Call:
             return ("EVALSHA", self.script.sha1, *self.command)
         known.add(self.script.sha1)
         return ("EVAL", self.script.text, *self.command)
+
+    def goes_again(self, reply: Any) -> bool:
+        """Whether *reply* says, for the first time, what to do differently: nothing was done so far."""
+        if isinstance(reply, ScriptMissing) and not self.missed:
+            self.missed = True
+        elif isinstance(reply, Moved) and not self.moved:
+            self.moved = True
+        else:
+            return False
+        return True
 
 
 Send = Callable[[Sequence[Call]], asyncio.Future[list[Any]]]
@@ -108,8 +120,7 @@ class Batches:
         else:
             replies = flight.result()
         for call, reply in zip(batch, replies, strict=True):
-            if isinstance(reply, ScriptMissing) and not call.missed:
-                call.missed = True  # it was not run: it is sent again, with the script's text
+            if call.goes_again(reply):
                 self._waiting.append(call)
             else:
                 _hand_out(call, reply)

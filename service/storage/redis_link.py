@@ -13,7 +13,7 @@ import hiredis
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.exceptions import RedisError
 
-from service.storage.store import Command, StoreAway, refusal
+from service.storage.store import Command, Moved, Place, StoreAway, refusal
 
 _pack = cast(Callable[[Command], bytes], hiredis.pack_command)  # its stub takes tuples of one
 
@@ -40,6 +40,8 @@ class Link(asyncio.Protocol):
     def __init__(self) -> None:
         self.scripts: set[str] = set()
         """Digests of the scripts that were sent whole over this connection."""
+        self.moved_to: Place | None = None
+        """The node of a cluster that has our keys, if this one has said that it does not."""
         self._reader = hiredis.Reader(protocolError=StoreAway, replyError=refusal)
         self._rounds: deque[_Round] = deque()
         self._transport: asyncio.Transport | None = None
@@ -47,8 +49,8 @@ class Link(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether commands can be sent."""
-        return self._transport is not None and not self._transport.is_closing()
+        """Whether commands can be sent, and are of use."""
+        return self._transport is not None and not self._transport.is_closing() and self.moved_to is None
 
     def ask(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
         """Send *commands*; the future has their replies, error replies as values.
@@ -98,12 +100,16 @@ class Link(asyncio.Protocol):
     def _take(self, reply: Any) -> None:
         if not self._rounds:
             raise StoreAway("Redis answered what was not asked")
+        if isinstance(reply, Moved):
+            self.moved_to = reply.place
         first = self._rounds[0]
         first.replies.append(reply)
         if len(first.replies) == first.count:
             self._rounds.popleft()
             if not first.done.done():
                 first.done.set_result(first.replies)
+        if self.moved_to is not None and not self._rounds:
+            self.close()
 
 
 class Address:
@@ -114,17 +120,20 @@ class Address:
         connection_class = options.pop("connection_class", Connection)
         self._told: Connection = connection_class(**options)
 
-    async def connect(self) -> Link:
+    async def connect(self, instead: Place | None = None) -> Link:
         """An open connection, logged in, on the right database.
+
+        *instead*: another node of the same cluster, its host empty if that is the URL's.
 
         Raises:
             StoreAway: it cannot be reached.
             StoreRefused: it does not let us in.
         """
         told, loop = self._told, asyncio.get_running_loop()
+        host, port = instead or (told.host, told.port)
         try:
             tls = told.ssl_context.get() if isinstance(told, SSLConnection) else None
-            transport, link = await loop.create_connection(Link, told.host, told.port, ssl=tls)
+            transport, link = await loop.create_connection(Link, host or told.host, port, ssl=tls)
         except (OSError, ValueError, RedisError) as error:  # TLS's are among these, and its wrong options'
             raise StoreAway(f"Redis cannot be reached: {type(error).__name__}") from error
         try:

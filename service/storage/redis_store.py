@@ -3,6 +3,9 @@
 Nothing is ever sent twice: a command whose connection broke before its answer may have been done, and only
 its caller knows whether doing it again is safe. A connection that Redis closed while nothing was under way is
 noticed when it happens, and the next command opens a new one.
+
+Of a cluster it needs one node, since all keys are in one slot (`service/lanes.py`): the one of the URL, or
+where that one sends it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,16 @@ from typing import Any
 
 from service.storage.batches import Batches, Call
 from service.storage.redis_link import Address, Link
-from service.storage.store import Argument, Script, StoreAway, StreamEntries, stream_entries
+from service.storage.store import (
+    Argument,
+    Command,
+    Moved,
+    Place,
+    Script,
+    StoreAway,
+    StreamEntries,
+    stream_entries,
+)
 
 
 class RedisStore:
@@ -46,12 +58,20 @@ class RedisStore:
         self, group: str, consumer: str, streams: Sequence[str], *, count: int, block_ms: int
     ) -> list[StreamEntries]:
         """See `Store.read_group`."""
-        command = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "BLOCK", block_ms)
-        async with self._reads.open(self._timeout_s + block_ms / 1000) as link:
-            (reply,) = await link.ask([(*command, "STREAMS", *streams, *(">" for _ in streams))])
+        reader: Command = ("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "BLOCK", block_ms)
+        command = (*reader, "STREAMS", *streams, *(">" for _ in streams))
+        timeout_s = self._timeout_s + block_ms / 1000
+        reply = await self._read(command, timeout_s)
+        if isinstance(reply, Moved):
+            reply = await self._read(command, timeout_s)
         if isinstance(reply, Exception):
             raise reply
         return stream_entries(reply)
+
+    async def _read(self, command: Command, timeout_s: float) -> Any:
+        async with self._reads.open(timeout_s) as link:
+            (reply,) = await link.ask([command])
+        return reply
 
     def _send(self, calls: Sequence[Call]) -> asyncio.Future[list[Any]]:
         link = self._main.link
@@ -91,6 +111,8 @@ class _Line:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._link: Link | None = None
+        self._place: Place | None = None
+        """The node of a cluster that was found to have our keys; None: the URL's."""
         self._connecting = asyncio.Lock()
 
     @asynccontextmanager
@@ -119,7 +141,10 @@ class _Line:
         async with self._connecting:
             link = self.link
             if link is None:
-                link = self._link = await self._address.connect()
+                place = (self._link and self._link.moved_to) or self._place
+                self._link = self._place = None  # if nobody is at that place, the URL's node is asked next
+                link = self._link = await self._address.connect(place)
+                self._place = place
             return link
 
     def close(self) -> None:

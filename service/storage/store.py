@@ -3,6 +3,7 @@
 Errors, all of them `StoreError`:
 
     StoreAway ─ no connection, or no answer in time: whether the command was done is unknown
+        └─ Moved ─ another node of a cluster has the keys: nothing was done (a store asks there itself)
     StoreFull ─ Redis takes no writes, its memory or disk is full: nothing was done
     StoreRefused ─ any other error reply; its message is Redis's
         └─ ScriptMissing ─ Redis does not have the script (a store answers this itself, by sending its text)
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,9 @@ from typing import Any, Protocol
 Argument = bytes | str | int | float
 
 Command = tuple[Argument, ...]
+
+Place = tuple[str, int]
+"""A host and a port."""
 
 GroupEntry = tuple[bytes, dict[bytes, bytes]]
 """An entry's id and fields."""
@@ -32,7 +37,11 @@ _LUA = Path(__file__).parent.parent / "lua"
 _FULL = ("OOM ", "MISCONF ", "ERR DB capacity quota exceeded")
 """How the error replies of a Redis without room begin; the last is Upstash's."""
 
-_AWAY = frozenset({"LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"})
+_MOVED = re.compile(r"MOVED \d+ (?P<host>.*):(?P<port>\d+)")
+
+_AWAY = frozenset(
+    {"LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "UNBLOCKED"}
+)
 """Replies of a Redis that is no use now and will be later, or in another place."""
 
 
@@ -42,6 +51,15 @@ class StoreError(Exception):
 
 class StoreAway(StoreError):
     """Redis cannot be reached, or gave no answer in time; whether the command was done is unknown."""
+
+
+class Moved(StoreAway):
+    """Another node of a cluster has the keys. Nothing was done."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        """*place*: that node's, its host empty if it is the one that we know."""
+        super().__init__(message)
+        self.place = place
 
 
 class StoreFull(StoreError):
@@ -65,6 +83,8 @@ def refusal(message: str) -> StoreError:
         return StoreFull(told)
     if code in _AWAY:
         return StoreAway(told)
+    if moved := _MOVED.fullmatch(told):
+        return Moved(told, (moved["host"], int(moved["port"])))
     return ScriptMissing(told) if code == "NOSCRIPT" else StoreRefused(told)
 
 

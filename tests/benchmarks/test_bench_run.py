@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from debian_programs import need
 
 from benchmarks.programs import REPOSITORY
-from infra.debian_packages import install
 
 pytestmark = pytest.mark.integration
 
@@ -28,8 +28,7 @@ LOOK_EACH_S = 0.05
 @pytest.fixture(scope="module", autouse=True)
 def redis_server() -> None:
     """The program, as `bin/runbook bench` sees to it."""
-    if subprocess.run(["which", "redis-server"], capture_output=True, check=False).returncode:
-        install(["redis-server"], print)
+    need("redis-server")
 
 
 def started_by(run: subprocess.Popen[bytes]) -> set[psutil.Process]:

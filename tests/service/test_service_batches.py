@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.storage.batches import IN_FLIGHT, LONGEST, Batches, Call
-from service.storage.store import Script, ScriptMissing, StoreAway
+from service.storage.store import Moved, Script, ScriptMissing, StoreAway
 
 
 class Wire:
@@ -132,3 +132,17 @@ async def test_scripts_that_redis_forgot_are_sent_once_more_with_their_text() ->
     with pytest.raises(ScriptMissing):
         await calls[1]
     assert len(wire.batches) == 2
+
+
+async def test_what_another_node_has_is_asked_for_once_more() -> None:
+    """Nothing was done, so that it is safe; nodes that send us to and fro are away."""
+    wire = Wire()
+    batches = Batches(wire.send)
+    call = batches.put(("a",))
+    await turns()
+    for answer in (0, 1):
+        wire.answers[answer].set_result([Moved("MOVED", ("127.0.0.1", 2))])
+        await turns()
+    assert wire.batches == [["a"], ["a"]]
+    with pytest.raises(StoreAway):
+        await call
