@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 
 from infra.errors import PartMissing
 from infra.quoted_command import failure_of
 
 _APT_GET = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300")
-_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "LC_ALL": "C"}
 _LAST_LINES = 8
+
+_LOCKED = "Could not get lock"
+"""apt itself waits for dpkg's lock alone: not for those on its lists and downloads."""
+
+WAIT_S = 300.0
+LOOK_EACH_S = 1.0
 
 
 def can_install() -> bool:
@@ -23,7 +30,8 @@ def install(packages: Sequence[str], report: Callable[[str], None]) -> None:
     """Install *packages* with apt, saying so.
 
     Raises:
-        PartMissing: not root, no apt, or apt failed; the message holds apt's last lines.
+        PartMissing: not root, no apt, or apt failed; the message holds apt's last lines. Another apt at work,
+            such as a fresh machine's own, is waited for.
     """
     names = " ".join(packages)
     if not can_install():
@@ -31,13 +39,19 @@ def install(packages: Sequence[str], report: Callable[[str], None]) -> None:
             f"missing on this machine: {names}", f"install {names}, or run this as root on Debian or Ubuntu"
         )
     report(f"installing {names} (apt-get)")
-    _run([*_APT_GET, "update"])
-    _run([*_APT_GET, "install", "-y", "--no-install-recommends", *packages])
+    _run([*_APT_GET, "update"], report)
+    _run([*_APT_GET, "install", "-y", "--no-install-recommends", *packages], report)
 
 
-def _run(command: list[str]) -> None:
-    if failure := failure_of(command, last_lines=_LAST_LINES, env={**os.environ, **_QUIET}):
-        raise PartMissing(
-            f"{' '.join(command)} failed (exit {failure.code}):\n{failure.last}",
-            "mend apt, then run this again",
-        )
+def _run(command: list[str], report: Callable[[str], None]) -> None:
+    until, waiting = time.monotonic() + WAIT_S, False
+    while failure := failure_of(command, last_lines=_LAST_LINES, env={**os.environ, **_QUIET}):
+        if _LOCKED not in failure.last or time.monotonic() > until:
+            raise PartMissing(
+                f"{' '.join(command)} failed (exit {failure.code}):\n{failure.last}",
+                "mend apt, then run this again",
+            )
+        if not waiting:
+            report("waiting for another apt to end")
+            waiting = True
+        time.sleep(LOOK_EACH_S)

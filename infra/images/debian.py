@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from infra.quoted_command import failure_of
 _LAST_LINES = 12
 _LONGEST_S = 900
 
+_installing = threading.Lock()
+"""Images are built side by side; one of them installs what all need."""
+
 
 def build(client: docker.DockerClient, role: Role, report: Callable[[str], None]) -> None:
     """Make the image `content_tag(role)` in the engine. Takes about 25 s on two cores.
@@ -27,8 +31,9 @@ def build(client: docker.DockerClient, role: Role, report: Callable[[str], None]
     Raises:
         PartMissing: mmdebstrap is missing or failed; the message holds its last lines.
     """
-    if shutil.which("mmdebstrap") is None:
-        debian_packages.install(["mmdebstrap", "debian-archive-keyring"], report)
+    with _installing:
+        if shutil.which("mmdebstrap") is None:
+            debian_packages.install(["mmdebstrap", "debian-archive-keyring"], report)
     recipe = RECIPES[role]
     with tempfile.TemporaryDirectory(prefix="runbook-image-") as folder:
         archive = Path(folder, "root.tar")
