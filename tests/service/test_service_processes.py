@@ -137,7 +137,7 @@ class TestLanes:
         wait_until(lambda: bool(replies()), "the reply is recorded")
         assert replies()[0]["replyTo"] == f"false_{CHAT}_AAA"
         assert stub.sent == []
-        assert store.xlen(gate_lane("r-1").stream) == 0
+        wait_until(lambda: store.xlen(gate_lane("r-1").stream) == 0, "it is done")
 
     def test_live_messages_wait_until_the_release_is_live(
         self, processes: Processes, stub: Stub, store: Any
