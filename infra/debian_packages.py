@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from infra.errors import PartMissing
 from infra.quoted_command import failure_of
 
-_APT_GET = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300")
+WAIT_S = 300
+LOOK_EACH_S = 1.0
+
+_APT_GET = ("apt-get", "-q", "-o", f"DPkg::Lock::Timeout={WAIT_S}")
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "LC_ALL": "C"}
 _LAST_LINES = 8
 
 _LOCKED = "Could not get lock"
 """apt itself waits for dpkg's lock alone: not for those on its lists and downloads."""
-
-WAIT_S = 300.0
-LOOK_EACH_S = 1.0
 
 
 def can_install() -> bool:

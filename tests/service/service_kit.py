@@ -415,6 +415,13 @@ def _answers(url: str) -> bool:
         return False
 
 
+def post_to(web: Running, body: bytes, **headers: str) -> httpx.Response:
+    """Send a signed webhook."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    all_headers = {**signed_headers(body, SECRET), **named}
+    return CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=all_headers)
+
+
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 15) -> None:
     """Return as soon as *condition* holds; fail after *timeout_s*."""
     deadline = time.monotonic() + timeout_s

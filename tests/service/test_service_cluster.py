@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from cluster_kit import Cluster, running_cluster
-from service_kit import CLIENT, SECRET, Processes, Stub, event, wait_until
+from service_kit import Processes, Stub, event, post_to, wait_until
 from store_kit import ECHO, until
 
-from contracts.webhook import WEBHOOK_PATH, signed_headers
 from service.lanes import LIVE
 from service.storage.redis_store import RedisStore
 from service.storage.store import Moved, StoreAway, refusal
@@ -75,9 +74,7 @@ def test_messages_are_answered(processes: Processes, stub: Stub, cluster: Cluste
     over = {"REDIS_URL": cluster.other.url}
     web, worker = processes.web(**over), processes.worker(stub, **over)
     body = event("hello", message_id="A")
-    posts = [CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=signed_headers(body, SECRET))]
-    posts += [CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=signed_headers(body, SECRET))]
-    assert [post.status_code for post in posts] == [202, 200]
+    assert [post_to(web, body).status_code for _ in range(2)] == [202, 200]
     wait_until(lambda: len(stub.sent) == 1, "it is answered")
     wait_until(lambda: cluster.owner.ask("XLEN", LIVE.stream) == 0, "it is done")
     assert (web.stop(), worker.stop()) == (0, 0)

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import redis as blocking_redis
-from service_kit import CLIENT, SECRET, Processes, Stub, event, free_port, wait_until
+from service_kit import CLIENT, Processes, Stub, event, free_port, post_to, wait_until
 
-from contracts.webhook import WEBHOOK_PATH, signed_headers
 from service.lanes import LIVE
 
 pytestmark = pytest.mark.integration
@@ -51,18 +50,13 @@ def test_messages_are_answered_over_rest(processes: Processes, stub: Stub, redis
         }
         web, worker = processes.web(**upstash), processes.worker(stub, **upstash)
         first, second = (event("hello", message_id=name) for name in ("A", "B"))
-        assert [_post(web.url, first) for _ in range(2)] == [202, 200]
+        assert [post_to(web, first).status_code for _ in range(2)] == [202, 200]
         wait_until(lambda: len(stub.sent) == 1, "it is answered")
         CLIENT.put(f"{sandbox}/faults/upstash", json={"status": 503})
-        assert _post(web.url, second) == 503
+        assert post_to(web, second).status_code == 503
         wait_until(lambda: bool(worker.lines("Redis is away, waiting")), "the worker notices")
         CLIENT.delete(f"{sandbox}/faults/upstash")
-        assert _post(web.url, second) == 202
+        assert post_to(web, second).status_code == 202
         wait_until(lambda: redis.xlen(LIVE.stream) == 0, "all are done")
         assert [sent["reply_to"][-1] for sent in stub.sent] == ["A", "B"]
         assert (web.stop(), worker.stop()) == (0, 0)
-
-
-def _post(url: str, body: bytes) -> int:
-    headers = signed_headers(body, SECRET)
-    return CLIENT.post(f"{url}{WEBHOOK_PATH}", content=body, headers=headers).status_code

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import redis as blocking_redis
 from service_kit import (
@@ -23,6 +22,7 @@ from service_kit import (
     Stub,
     event,
     free_port,
+    post_to,
     wait_until,
 )
 
@@ -41,17 +41,10 @@ def store(redis_url: str) -> Any:
         yield client
 
 
-def post(web: Running, body: bytes, **headers: str) -> httpx.Response:
-    """Send a signed webhook."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    all_headers = {**signed_headers(body, SECRET), **named}
-    return CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=all_headers)
-
-
 def send(web: Running, *texts: str, chat: str = CHAT) -> None:
     """Have messages with these texts accepted."""
     for text in texts:
-        assert post(web, event(text, chat_id=chat)).status_code == 202
+        assert post_to(web, event(text, chat_id=chat)).status_code == 202
 
 
 def idle(store: Any) -> bool:
@@ -74,7 +67,7 @@ class TestAnswering:
         web = processes.web()
         worker = processes.worker(stub)
         body = event("hello", chat_id=CHAT, message_id="AAA")
-        assert [post(web, body).status_code for _ in range(2)] == [202, 200]
+        assert [post_to(web, body).status_code for _ in range(2)] == [202, 200]
         wait_until(lambda: idle(store), "the message is done")
         ((sent,),) = [stub.sent]
         assert (sent["session"], sent["chatId"], sent["reply_to"]) == ("default", CHAT, f"false_{CHAT}_AAA")
@@ -84,7 +77,7 @@ class TestAnswering:
     def test_id_is_carried_from_webhook_to_reply(self, processes: Processes, stub: Stub) -> None:
         """The lines of both processes about one message have the same request id, and no number."""
         web, worker = processes.web(), processes.worker(stub)
-        post(web, event("hello", chat_id=CHAT), X_Webhook_Request_Id="waha-1")
+        post_to(web, event("hello", chat_id=CHAT), X_Webhook_Request_Id="waha-1")
         worker.logged("Message processed")
         web.logged("Webhook verified")
         told = [line["event"] for line in web.lines() + worker.lines() if line.get("requestId") == "waha-1"]
@@ -110,7 +103,7 @@ class TestAnswering:
         for number in range(8):
             for chat in range(10):
                 body = event(str(number), chat_id=f"{chat}@c.us", message_id=f"{chat}x{number}")
-                assert post(web, body).status_code == 202
+                assert post_to(web, body).status_code == 202
         wait_until(lambda: idle(store), "all are done", timeout_s=30)
         for chat in range(10):
             order = [sent["reply_to"][-1] for sent in stub.sent if sent["chatId"] == f"{chat}@c.us"]
@@ -127,7 +120,7 @@ class TestLanes:
         web = processes.web(RELEASE="r-1")
         processes.worker(stub, RELEASE="r-1")
         body = event("hello", chat_id=CHAT, message_id="AAA")
-        post(web, body, **{LANE_HEADER: "1"})
+        post_to(web, body, **{LANE_HEADER: "1"})
 
         def replies() -> list[dict[str, Any]]:
             answer = CLIENT.get(f"{web.url}{REPLIES_PATH}?after=0", headers={LANE_HEADER: "1"})
@@ -147,7 +140,7 @@ class TestLanes:
         store.set(LIVE_POINTER, "r-1")
         processes.worker(stub, RELEASE="r-2")
         send(web, "hello")
-        post(web, event("gated", chat_id=CHAT), **{LANE_HEADER: "1"})
+        post_to(web, event("gated", chat_id=CHAT), **{LANE_HEADER: "1"})
         wait_until(lambda: bool(store.xlen(gate_lane("r-2").replies)), "it serves its gate")
         assert (store.xlen(LIVE.stream), stub.sent) == (1, [])
         store.set(LIVE_POINTER, "r-2")
@@ -160,8 +153,8 @@ class TestLanes:
         other = processes.web(RELEASE="r-1")
         own = processes.web(RELEASE="r-2")
         processes.worker(stub, RELEASE="r-2")
-        post(other, event("other"), **{LANE_HEADER: "1"})
-        post(own, event("own"), **{LANE_HEADER: "1"})
+        post_to(other, event("other"), **{LANE_HEADER: "1"})
+        post_to(own, event("own"), **{LANE_HEADER: "1"})
         wait_until(lambda: bool(store.xlen(gate_lane("r-2").replies)), "its own is answered")
         assert store.xlen(gate_lane("r-1").stream) == 1
 
@@ -328,7 +321,7 @@ class TestRedisAway:
         web = processes.web(REDIS_URL=nowhere)
         worker = processes.worker(REDIS_URL=nowhere)
         ready = CLIENT.get(f"{web.url}/api/health/ready")
-        refused = post(web, event())
+        refused = post_to(web, event())
         assert (ready.status_code, refused.status_code, refused.headers["retry-after"]) == (503, 503, "2")
         assert CLIENT.get(f"{web.url}/api/health").json()["status"] == "unhealthy"
         wait_until(lambda: bool(worker.lines("Redis is away, waiting")), "the worker says so")

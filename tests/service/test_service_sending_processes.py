@@ -25,10 +25,11 @@ from service_kit import (
     Stub,
     event,
     free_port,
+    post_to,
     wait_until,
 )
 
-from contracts.webhook import WEBHOOK_PATH, signed_headers
+from contracts.webhook import WEBHOOK_PATH
 from sandbox.faults import Fault
 from service.lanes import LIVE
 
@@ -53,8 +54,7 @@ def convex() -> Iterator[ConvexBackend]:
 
 def send(web: Running, body: bytes, status: int = 202) -> None:
     """Have a signed webhook answered with *status*."""
-    answer = CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=signed_headers(body, SECRET))
-    assert answer.status_code == status
+    assert post_to(web, body).status_code == status
 
 
 def ask(web: Running, name: str = "A", **more: Any) -> None:

@@ -10,17 +10,14 @@ import pytest
 from infra import debian_packages
 from infra.errors import PartMissing
 
-PACKAGES = {"redis-server": "redis-server", "haproxy": "haproxy"}
-"""Program to Debian package."""
-
 SBIN = "/usr/sbin"
 
 
 def need(*programs: str) -> None:
-    """See that *programs* can be started, or fail the test."""
+    """See that *programs*, each named as its package is, can be started, or fail the test."""
     if SBIN not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] += os.pathsep + SBIN  # where Debian has haproxy; not on everybody's path
-    missing = [PACKAGES[program] for program in programs if not shutil.which(program)]
+    missing = [program for program in programs if not shutil.which(program)]
     if missing:
         try:
             debian_packages.install(missing, print)
