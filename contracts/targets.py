@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 TARGETS_FILE = Path(__file__).resolve().parent.parent / "targets.toml"
 
@@ -55,9 +56,41 @@ class Load(_Section):
 
 
 class Switch(_Section):
-    """Limits of moving the traffic from one release to the next."""
+    """Limits of moving the traffic from one release to the next.
 
+    `steps`: per cent of the requests that go to the new release, one step after the other, up to 100.
+    """
+
+    steps: list[int] = Field(min_length=1)
+    step_s: float = Field(ge=0)
+    within_s: float = Field(gt=0)
+    min_samples: int = Field(ge=1)
+    error_rate: float = Field(ge=0, lt=1)
+    mean_ms: float = Field(gt=0)
+    slowest_ms: float = Field(gt=0)
+    quiet: Literal["promote", "refuse"]
     drain_s: float = Field(gt=0)
+
+    @field_validator("steps")
+    @classmethod
+    def _ascend_to_all(cls, steps: list[int]) -> list[int]:
+        if steps != sorted(set(steps)) or steps[0] < 1 or steps[-1] != 100:
+            raise ValueError("should ascend and end at 100")
+        return steps
+
+
+class Containers(_Section):
+    """What the containers of a release may not do while it is tried."""
+
+    memory_mb_per_s: float = Field(gt=0)
+    memory_window_s: float = Field(gt=0)
+    restarts: int = Field(ge=0)
+
+
+class Gate(_Section):
+    """What a release is put through."""
+
+    scenarios: list[str] = Field(min_length=1)
 
 
 class Bench(_Section):
@@ -78,6 +111,8 @@ class Targets(_Section):
     smoke: Smoke
     load: Load
     switch: Switch
+    containers: Containers
+    gate: Gate
     bench: Bench
 
 

@@ -28,15 +28,16 @@ class Verdict(StrEnum):
 class Check(BaseModel):
     """One thing that was measured against one limit.
 
-    `value` and `limit` are in `unit`; `samples` is how many observations the value rests on.
+    `value` and `limit` are in `unit`; `samples` is how many observations the value rests on. Pulumi's state
+    does not keep what is null: a check without a value is read back without the field.
     """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     verdict: Verdict
-    value: float | str | None
-    limit: float | str | None
+    value: float | str | None = None
+    limit: float | str | None = None
     unit: str = ""
     samples: int
     detail: str = ""

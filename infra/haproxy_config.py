@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 LIVE_PORT = 8080
 CANDIDATE_PORT = 8081
 SANDBOX_PORT = 8082
+BASELINE_PORT = 8083
 WEB_PORT = 8000
 
 MAX_CONNECTIONS = 6000
@@ -19,7 +21,11 @@ MOST_PER_ADDRESS = MAX_CONNECTIONS // 3
 A WAHA that comes back with a backlog, each webhook on a connection of its own, has needed more than 1000.
 """
 
-RouteName = Literal["live", "candidate"]
+RouteName = Literal["live", "candidate", "baseline"]
+"""`live` is the public frontend; the others are on loopback, and only their releases' gate lanes behind them.
+
+`candidate` leads to the release that is to go live, `baseline` during a gate to the one that is.
+"""
 
 # Where no server takes a webhook, WAHA learns when to come again, as it does from the service itself.
 _UNAVAILABLE = """hdr Retry-After 2 string '{"error":{"code":"unavailable","message":"no server is up"}}'"""
@@ -77,17 +83,37 @@ backend sandbox
   server sandbox sandbox:9000
 """
 
+_SET_LANE = "http-request set-header X-Gate-Lane 1"
 _LANE = {
-    # Nobody outside chooses the lane; whoever comes through the loopback frontend can reach no other.
+    # Nobody outside chooses the lane; whoever comes through a loopback frontend can reach no other.
     "live": "http-request del-header X-Gate-Lane",
-    "candidate": "http-request set-header X-Gate-Lane 1",
+    "candidate": _SET_LANE,
+    "baseline": _SET_LANE,
 }
 _PER_ADDRESS = (
     "  stick-table type ipv6 size 100k expire 1m store conn_cur",
     "  tcp-request connection track-sc0 src",
     f"  tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}",
 )
-_PORT = {"live": LIVE_PORT, "candidate": CANDIDATE_PORT}
+_PORT = {"live": LIVE_PORT, "candidate": CANDIDATE_PORT, "baseline": BASELINE_PORT}
+_RELEASE_LINE = re.compile(r"^  # release (\S+)$", re.MULTILINE)
+_SERVER_LINE = re.compile(r"^  server (\S+) ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The web servers (host names) of one release."""
+
+    release: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Canary:
+    """`percent` (1 to 99) of a route's requests, chosen at random, go to another release."""
+
+    backend: Backend
+    percent: int
 
 
 def base_config(*, sandbox: bool) -> str:
@@ -95,20 +121,36 @@ def base_config(*, sandbox: bool) -> str:
     return _BASE + (_SANDBOX if sandbox else "")
 
 
-def route_config(route: RouteName, release: str, servers: Sequence[str]) -> str:
-    """The frontend *route* and a backend with the *servers* (host names) of *release*."""
+def route_config(route: RouteName, to: Backend, canary: Canary | None = None) -> str:
+    """The frontend *route* and its backends: of the release that it leads *to*, and of a canary."""
+    share = [f"  use_backend canary if {{ rand(100) lt {canary.percent} }}"] if canary else []
     lines = [
         f"frontend {route}",
         f"  bind :{_PORT[route]}",
         *(_PER_ADDRESS if route == "live" else ()),
         f"  {_LANE[route]}",
         "  http-request set-header X-Forwarded-For %[src]",
+        *share,
         f"  default_backend {route}",
-        "",
-        f"backend {route}",
-        f"  # release {release}",
-        "  balance leastconn",
-        "  option httpchk GET /api/health/ready",
-        *[f"  server {server} {server}:{WEB_PORT} maxconn 1000" for server in servers],
+        *_backend_lines(route, to),
+        *(_backend_lines("canary", canary.backend) if canary else ()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def backend_in(config: str) -> Backend | None:
+    """The release that a route's *config* leads to, without its canary; None where it names none."""
+    main = config.partition("\nbackend canary\n")[0]
+    release, servers = _RELEASE_LINE.search(main), _SERVER_LINE.findall(main)
+    return Backend(release[1], tuple(servers)) if release and servers else None
+
+
+def _backend_lines(name: str, backend: Backend) -> list[str]:
+    return [
+        "",
+        f"backend {name}",
+        f"  # release {backend.release}",
+        "  balance leastconn",
+        "  option httpchk GET /api/health/ready",
+        *[f"  server {server} {server}:{WEB_PORT} maxconn 1000" for server in backend.servers],
+    ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
 from infra.base_images import BaseImage, Role, resolve
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
+from infra.history import TAKES_OUT, History
 from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, packages_context, snapshot
+from infra.order import Order
 from infra.python_site import ensure_site
 from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
@@ -34,12 +37,20 @@ class Packages:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`context` is None for a release that is brought back: its image exists. `secrets`: name to value."""
+class Candidate:
+    """A release that gets containers. `secrets`: name to value; `context` is None where its image exists."""
 
     manifest: Manifest
     secrets: dict[str, str]
-    context: Path | None
+    context: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`release` is to go live; `kept` are those that keep their containers beside it."""
+
+    release: Candidate
+    kept: list[Candidate]
     sandbox_context: Path | None
     python: BaseImage
     packages: Packages
@@ -47,29 +58,31 @@ class Plan:
     haproxy: BaseImage
 
 
-def read_plan(config: StackConfig) -> Plan:
-    """Decide what the stack's configuration and the sources as they are now amount to.
+def read_plan(config: StackConfig, order: Order, history: History) -> Plan:
+    """Decide what the stack's configuration, its history and the sources as they are now amount to.
 
     Raises:
-        pulumi.RunError: a setting is unknown or missing, or a pinned release's secret is no longer known.
+        pulumi.RunError: a setting is unknown or missing, a secret of a release that is brought back is no
+            longer known, or the sources are a release that was rolled back.
     """
     mode = config.layout.images
     python = resolve(Role.PYTHON, mode)
     site = ensure_site(REPOSITORY / "service/requirements.lock")
     packages = Packages.of(python, packages_context(site))
     kept = Secrets(config.secrets, config.retired, config.secrets[RELEASE_KEY])
-    context = None if config.pinned else snapshot("service", site)
+    context = None if order.bring_back else snapshot("service", site)
     if context is None:
-        manifest = Manifest.from_dict(config.pinned or {})
+        manifest = Manifest.from_dict(order.bring_back or {})
     else:
         names = SECRET_NAMES & config.secrets.keys()
         manifest = describe(
             context, packages.name, _environment(config), kept.digests(names), Shape.of(config.layout)
         )
+        _refuse_rolled_back(manifest.id, history, order)
+    beside = history.keepable(manifest.id, takes_out=order.verb in TAKES_OUT)
     return Plan(
-        manifest=manifest,
-        secrets=_secret_values(kept, manifest),
-        context=context,
+        release=Candidate(manifest, _secret_values(kept, manifest), context),
+        kept=_kept(beside, kept)[: config.layout.keep_releases],
         sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
         python=python,
         packages=packages,
@@ -88,6 +101,26 @@ def _environment(config: StackConfig) -> dict[str, str]:
     if problems:
         raise pulumi.RunError("the release's configuration is wrong:\n  " + "\n  ".join(problems))
     return {**(SANDBOX_ENVIRONMENT if config.layout.sandbox else {}), **config.env}
+
+
+def _refuse_rolled_back(release: str, history: History, order: Order) -> None:
+    why = history.rolled_back.get(release)
+    if why is not None and not order.force:
+        raise pulumi.RunError(
+            f"release {release}, which the sources are, was rolled back {why}; mend the cause, "
+            f"or deploy it all the same with `bin/runbook up --force`"
+        )
+
+
+def _kept(manifests: list[dict[str, Any]], secrets: Secrets) -> list[Candidate]:
+    """Those whose secrets are known."""
+    found = []
+    for manifest in map(Manifest.from_dict, manifests):
+        try:
+            found.append(Candidate(manifest, secrets.values(manifest.secrets)))
+        except KeyError as error:
+            pulumi.log.warn(f"release {manifest.id} is not kept: its {error.args[0]} is no longer known")
+    return found
 
 
 def _secret_values(kept: Secrets, manifest: Manifest) -> dict[str, str]:

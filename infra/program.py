@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
 
-from contracts.targets import read_targets
+from contracts.targets import Targets, read_targets
 from infra.base_images import BaseImage
 from infra.components.place import Place
 from infra.components.proxy import Proxy, ProxyArgs
@@ -18,54 +20,60 @@ from infra.dynamic.base_image import MadeImage
 from infra.dynamic.gate import Gate
 from infra.dynamic.ledger import Ledger
 from infra.dynamic.route import Route
+from infra.dynamic.trial import Trial
 from infra.haproxy_config import RouteName
-from infra.manifest import BUILD, Manifest
-from infra.plan import Plan, read_plan
+from infra.history import History
+from infra.manifest import BUILD
+from infra.order import Order
+from infra.plan import Candidate, Plan, read_plan
 from infra.provenance import provenance
 from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY, StackConfig, read_stack_config
 
 
+@dataclass(frozen=True)
+class Stack:
+    """What the parts of a stack share."""
+
+    config: StackConfig
+    plan: Plan
+    order: Order
+    targets: Targets
+    place: Place
+    proxy: Proxy
+    redis: RedisStore
+
+
 def deploy() -> None:
-    """Declare the stack: network, Redis, proxy, release, candidate route, gate, live route."""
-    config = read_stack_config()
-    plan, targets = read_plan(config), read_targets()
+    """Declare the stack: network, Redis, proxy, release, candidate route, trial and gate, live route."""
+    config, order = read_stack_config(), Order.of()
+    plan = read_plan(config, order, History.of(_outputs_before()))
     place = Place(config.stack, config.prefix, _network(config))
     redis = RedisStore(RedisArgs(place, _base(plan.redis), _password(config)))
     proxy = Proxy(ProxyArgs(place, _base(plan.haproxy), config.layout))
+    stack = Stack(config, plan, order, read_targets(), place, proxy, redis)
+
     packages = _packages(plan)
     before: list[pulumi.Resource] = [redis]
     if plan.sandbox_context:
         before.append(Sandbox(SandboxArgs(place, plan.sandbox_context, packages)))
-    release = _release(config, plan, place, packages, redis, before)
+    release = _release(stack, plan.release, packages, before)
+    for kept in plan.kept:
+        _release(stack, kept, packages, before)
 
-    def route(name: RouteName, after: pulumi.Resource) -> Route:
-        return Route(
-            name,
-            release=plan.manifest.id,
-            servers=release.web_names,
-            proxy=proxy.container.name,
-            proxy_id=proxy.container.id,
-            base=proxy.base,
-            redis=redis.container.name,
-            drain_s=targets.switch.drain_s,
-            opts=pulumi.ResourceOptions(depends_on=[after, proxy]),
-        )
+    candidate = _route(stack, "candidate", release, after=release)
+    trial = _trial(stack, release, after=candidate)
+    passed = _gate(stack, "gate", trial.refusal, after=trial)
+    live = _route(stack, "live", release, after=passed)
+    ledger = _ledger(stack, trial, live)
+    _gate(stack, "promoted", live.refusal, after=ledger)
+    _export(stack, live, ledger)
 
-    candidate = route("candidate", after=release)
-    gate = Gate(
-        release=plan.manifest.id,
-        candidate_url=_loopback(config.layout.candidate_port),
-        webhook_secret=plan.secrets["WAHA_WEBHOOK_SECRET"],
-        reports=BUILD / "reports" / config.stack / plan.manifest.id,
-        opts=pulumi.ResourceOptions(depends_on=[candidate]),
-    )
-    live = route("live", after=gate)
-    ledger = Ledger(
-        release=plan.manifest.id,
-        entry={"manifest": plan.manifest.as_dict(), "gate": gate.figures, **provenance()},
-        opts=pulumi.ResourceOptions(depends_on=[live]),
-    )
-    _export(config, live, ledger)
+
+def _outputs_before() -> dict[str, Any]:
+    """The stack's own outputs, as its last update that ended well left them."""
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value or {}
+    return dict(found.get("outputs") or {})
 
 
 def _network(config: StackConfig) -> docker.Network:
@@ -101,19 +109,16 @@ def _packages(plan: Plan) -> pulumi.Output[str]:
 
 
 def _release(
-    config: StackConfig,
-    plan: Plan,
-    place: Place,
-    packages: pulumi.Output[str],
-    redis: RedisStore,
-    before: list[pulumi.Resource],
+    stack: Stack, candidate: Candidate, packages: pulumi.Output[str], before: list[pulumi.Resource]
 ) -> Release:
-    secrets = {name: pulumi.Output.secret(value) for name, value in plan.secrets.items()}
+    secrets = {name: pulumi.Output.secret(value) for name, value in candidate.secrets.items()}
+    made = {"REDIS_URL": stack.redis.url, "PSEUDONYM_KEY": _pseudonym_key(stack.config)}
     args = ReleaseArgs(
-        place=place,
-        manifest=plan.manifest,
-        image=_image(plan, packages),
-        secrets={**secrets, "REDIS_URL": redis.url, "PSEUDONYM_KEY": _pseudonym_key(config)},
+        place=stack.place,
+        manifest=candidate.manifest,
+        image=_image(candidate, packages),
+        secrets={**secrets, **made},
+        as_it_was=candidate.context is None,
     )
     return Release(args, pulumi.ResourceOptions(depends_on=before))
 
@@ -124,16 +129,16 @@ def _pseudonym_key(config: StackConfig) -> pulumi.Output[str]:
     return pulumi.Output.secret(key.hex())
 
 
-def _image(plan: Plan, packages: pulumi.Output[str]) -> pulumi.Output[str]:
-    """The release's image: built from the sources as they are, or kept from when the release was made."""
-    manifest: Manifest = plan.manifest
-    if plan.context is None:
-        return docker.RemoteImage(f"image-{manifest.id}", name=manifest.image, keep_locally=True).name
+def _image(candidate: Candidate, packages: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The release's image: built from the sources as they are, or there since the release was made."""
+    manifest = candidate.manifest
+    if candidate.context is None:
+        return pulumi.Output.from_input(manifest.image)
     return docker.RemoteImage(
         f"image-{manifest.id}",
         name=manifest.image,
         build=docker.RemoteImageBuildArgs(
-            context=str(plan.context),
+            context=str(candidate.context),
             build_args={"BASE": packages},
             force_remove=True,
             labels={"runbook.release": manifest.id},
@@ -142,16 +147,76 @@ def _image(plan: Plan, packages: pulumi.Output[str]) -> pulumi.Output[str]:
     ).name
 
 
+def _route(stack: Stack, name: RouteName, release: Release, *, after: pulumi.Resource) -> Route:
+    return Route(
+        name,
+        release=stack.plan.release.manifest.id,
+        servers=release.web_names,
+        proxy=stack.proxy.container.name,
+        proxy_id=stack.proxy.container.id,
+        base=stack.proxy.base,
+        redis=stack.redis.container.name,
+        limits=stack.targets.switch,
+        in_steps=stack.order.in_steps,
+        opts=pulumi.ResourceOptions(depends_on=[after, stack.proxy]),
+    )
+
+
+def _trial(stack: Stack, release: Release, *, after: pulumi.Resource) -> Trial:
+    layout, manifest = stack.config.layout, stack.plan.release.manifest
+    return Trial(
+        release=manifest.id,
+        subject={
+            "candidate_url": _loopback(layout.candidate_port),
+            "baseline_url": _loopback(layout.baseline_port),
+            "faults_url": f"{_loopback(layout.sandbox_port)}/faults" if layout.sandbox else "",
+            "webhook_secret": pulumi.Output.secret(stack.plan.release.secrets["WAHA_WEBHOOK_SECRET"]),
+            "proxy": stack.proxy.container.name,
+            "web": release.web_names,
+            "workers": release.worker_names,
+        },
+        entry=_entry(stack),
+        depth=stack.order.depth,
+        reports=BUILD / "reports" / stack.config.stack / manifest.id,
+        opts=pulumi.ResourceOptions(depends_on=[after]),
+    )
+
+
+def _gate(stack: Stack, of: str, refusal: pulumi.Output[list[str]], *, after: pulumi.Resource) -> Gate:
+    opts = pulumi.ResourceOptions(depends_on=[after])
+    return Gate(of, release=stack.plan.release.manifest.id, refusal=refusal, opts=opts)
+
+
+def _ledger(stack: Stack, trial: Trial, live: Route) -> Ledger:
+    return Ledger(
+        release=stack.plan.release.manifest.id,
+        entry={
+            **_entry(stack),
+            "manifest": stack.plan.release.manifest.as_dict(),
+            "gate": trial.figures,
+            "traffic": live.traffic,
+            "refusal": live.refusal,
+        },
+        opts=pulumi.ResourceOptions(depends_on=[live]),
+    )
+
+
+def _entry(stack: Stack) -> dict[str, Any]:
+    """Who asks for this update, from which sources, how and why."""
+    return {"order": stack.order.as_entry(), **provenance()}
+
+
 def _loopback(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _export(config: StackConfig, live: Route, ledger: Ledger) -> None:
-    layout = config.layout
+def _export(stack: Stack, live: Route, ledger: Ledger) -> None:
+    layout = stack.config.layout
     everywhere = layout.bind == "0.0.0.0"  # noqa: S104 - what the operator may have set
     pulumi.export("url", _loopback(layout.port) if everywhere else f"http://{layout.bind}:{layout.port}")
     pulumi.export("candidate_url", _loopback(layout.candidate_port))
     if layout.sandbox:
         pulumi.export("sandbox_url", _loopback(layout.sandbox_port))
     pulumi.export("release", live.release)
+    pulumi.export("kept", [kept.manifest.id for kept in stack.plan.kept])
     pulumi.export("releases", ledger.entries)

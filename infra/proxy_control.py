@@ -5,6 +5,7 @@ All through the Docker engine: the proxy publishes no control port.
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ if ! haproxy -c -q $others -f "$1.cfg.new"; then rm -f "$1.cfg.new"; exit 1; fi
 mv "$1.cfg.new" "$1.cfg"
 """
 # The master keeps the connection open after an answer: it has to be told to close it.
-_SHOW = "exec 3<>/dev/tcp/127.0.0.1/8999 && printf 'show proc;quit\\n' >&3 && timeout 5 cat <&3"
+_ASK = "exec 3<>/dev/tcp/127.0.0.1/8999 && printf '%s;quit\\n' \"$1\" >&3 && timeout 5 cat <&3"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ class Workers:
 
     current: str
     old: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """A backend's answers since the last reload.
+
+    `errors` are those with a 5xx status, HAProxy's own included; `mean_ms` is over the last 1024 answers and
+    `slowest_ms` the longest time from a request's last byte here to the answer's head.
+    """
+
+    requests: int
+    errors: int
+    mean_ms: float
+    slowest_ms: float
 
 
 class ProxyControl:
@@ -74,6 +89,11 @@ class ProxyControl:
             return None
         return output if code == 0 else None
 
+    def counters(self, backend: str) -> Counters | None:
+        """What the serving process has counted on *backend* since the last reload; None if it has no such."""
+        shown = self._ask(f"@!{self._workers().current} show stat -1 2 -1")
+        return parse_counters(shown or "", backend)
+
     def wait_drained(self, timeout_s: float) -> bool:
         """Wait until no old worker has a request left; False if some still had after *timeout_s*."""
         return self._wait(lambda workers: not workers.old, timeout_s)
@@ -96,8 +116,12 @@ class ProxyControl:
 
     def _workers(self) -> Workers:
         """As the master process tells; empty while it restarts itself for a reload."""
-        code, output = self._inside.run(["bash", "-c", _SHOW])
-        return parse_workers(output) if code == 0 else Workers("", ())
+        return parse_workers(self._ask("show proc") or "")
+
+    def _ask(self, question: str) -> str | None:
+        """The master's answer; None while it restarts itself for a reload."""
+        code, output = self._inside.run(["bash", "-c", _ASK, "bash", question])
+        return output if code == 0 else None
 
     def _run(self, command: list[str], otherwise: str) -> None:
         code, output = self._inside.run(command)
@@ -115,3 +139,14 @@ def parse_workers(shown: str) -> Workers:
         elif section in found and line.strip():
             found[section].append(line.split()[0])
     return Workers("".join(found["# workers"][:1]), tuple(found["# old workers"]))
+
+
+def parse_counters(shown: str, backend: str) -> Counters | None:
+    """Read one backend's line from the answer to `show stat`: a CSV table whose header begins with `# `."""
+    rows = csv.DictReader(shown.removeprefix("# ").splitlines())
+    row = next((row for row in rows if row["pxname"] == backend and row["svname"] == "BACKEND"), None)
+    if row is None:
+        return None
+    answers = sum(int(row[name] or 0) for name in row if name.startswith("hrsp_"))
+    errors, mean_ms, slowest_ms = (int(row[name] or 0) for name in ("hrsp_5xx", "rtime", "rtime_max"))
+    return Counters(answers, errors, mean_ms, slowest_ms)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,6 +27,8 @@ class Layout(BaseModel):
     port: int = Field(default=8080, ge=1, le=65535)
     candidate_port: int = Field(default=8081, ge=1, le=65535)
     sandbox_port: int = Field(default=8082, ge=1, le=65535)
+    baseline_port: int = Field(default=8083, ge=1, le=65535)
+    keep_releases: int = Field(default=2, ge=0, le=10)
     web_replicas: int = Field(default=2, ge=1, le=32)
     worker_replicas: int = Field(default=1, ge=1, le=32)
     web_memory_mb: int = Field(default=256, ge=64)
@@ -35,9 +36,10 @@ class Layout(BaseModel):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Layout:
-        ports = [self.port, self.candidate_port, *([self.sandbox_port] if self.sandbox else [])]
+        ports = [self.port, self.candidate_port, self.baseline_port]
+        ports += [self.sandbox_port] if self.sandbox else []
         if len(set(ports)) < len(ports):
-            raise ValueError(f"port, candidate_port and sandbox_port should differ, got {ports}")
+            raise ValueError(f"port, candidate_port, baseline_port, sandbox_port should differ, got {ports}")
         return self
 
 
@@ -47,7 +49,6 @@ class StackConfig:
 
     `secrets` (name to value) and `retired` (keyed hash to value) come from the one encrypted key `secrets`,
     a JSON object with `current` and `retired`; they go only into secret outputs and keyed hashes.
-    `pinned` is the manifest of a release to bring back, as the ledger recorded it.
     """
 
     stack: str
@@ -55,7 +56,6 @@ class StackConfig:
     env: dict[str, str]
     secrets: dict[str, str]
     retired: dict[str, str]
-    pinned: dict[str, Any] | None
 
     @property
     def prefix(self) -> str:
@@ -87,7 +87,6 @@ def read_stack_config() -> StackConfig:
         env=env,
         secrets=secrets,
         retired=retired,
-        pinned=config.get_object("pinned"),
     )
 
 

@@ -1,13 +1,29 @@
-"""The smoke and load suites as commands, for the gate and for whoever types a verb."""
+"""The smoke and load suites as commands, for the trial of a release and for whoever types a verb."""
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 Suite = Literal["smoke", "load"]
-SUITES: tuple[Suite, ...] = ("smoke", "load")
+
+
+class Depth(StrEnum):
+    """How much a release is tried before it gets traffic."""
+
+    FULL = "full"
+    """Smoke, then load: any new release."""
+    SMOKE = "smoke"
+    """All of smoke, no load: a hotfix."""
+    SHORT = "short"
+    """A second of smoke: a release that passed before."""
+
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """What is run, in this order."""
+        return ("smoke", "load") if self is Depth.FULL else ("smoke",)
 
 
 def suite_command(suite: Suite, url: str, report: Path, *more: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from pulumi.automation import CommandError, Deployment, LocalWorkspace, Stack, StackNotFoundError
 
 from infra.manifest import REPOSITORY
+from infra.order import Order
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.operation import OnEvent, error_in, run_operation
@@ -59,13 +61,13 @@ class Workspace:
         except CommandError as error:
             raise _failed(error, f"stack {self.stack!r} cannot be created") from error
 
-    def up(self, on_event: OnEvent) -> None:
-        """Run `pulumi up`.
+    def up(self, on_event: OnEvent, order: Order) -> None:
+        """Run `pulumi up` as *order* says.
 
         Raises:
             OperationFailed: the engine refused or failed; its events said why.
         """
-        self._operate(["up", "--yes", "--skip-preview"], on_event)
+        self._operate(["up", "--yes", "--skip-preview"], on_event, order.as_env())
 
     def preview(self, on_event: OnEvent) -> None:
         """Run `pulumi preview`; raises as `up` does."""
@@ -163,9 +165,11 @@ class Workspace:
             raise _no_stack(self.stack)
         return self._selected
 
-    def _operate(self, operation: list[str], on_event: OnEvent) -> None:
+    def _operate(
+        self, operation: list[str], on_event: OnEvent, more_env: Mapping[str, str] | None = None
+    ) -> None:
         command = ["pulumi", "--non-interactive", *operation, "--stack", self.stack]
-        run_operation(command, self._folder, self._env, on_event)
+        run_operation(command, self._folder, {**self._env, **(more_env or {})}, on_event)
 
     def _config(self, action: str, key: str, *flags: str, stdin: str = "") -> str:
         done = subprocess.run(

@@ -9,7 +9,7 @@ import pulumi_docker as docker
 
 from infra.components.hardening import hardened, seed
 from infra.components.place import Place
-from infra.haproxy_config import CANDIDATE_PORT, LIVE_PORT, SANDBOX_PORT, base_config
+from infra.haproxy_config import BASELINE_PORT, CANDIDATE_PORT, LIVE_PORT, SANDBOX_PORT, base_config
 from infra.stack_config import Layout
 
 ROUTES = "/routes"
@@ -77,7 +77,11 @@ class Proxy(pulumi.ComponentResource):
 
 
 def _ports(layout: Layout) -> list[docker.ContainerPortArgs]:
-    published = {LIVE_PORT: (layout.bind, layout.port), CANDIDATE_PORT: ("127.0.0.1", layout.candidate_port)}
+    published = {
+        LIVE_PORT: (layout.bind, layout.port),
+        CANDIDATE_PORT: ("127.0.0.1", layout.candidate_port),
+        BASELINE_PORT: ("127.0.0.1", layout.baseline_port),
+    }
     if layout.sandbox:
         published[SANDBOX_PORT] = ("127.0.0.1", layout.sandbox_port)
     return [

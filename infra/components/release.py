@@ -18,20 +18,27 @@ _USER = "65532:65532"
 
 @dataclass(frozen=True)
 class ReleaseArgs:
-    """What a release needs to know. `secrets`: name to value, with those that infrastructure makes."""
+    """What a release needs to know. `secrets`: name to value, with those that infrastructure makes.
+
+    `as_it_was`: it was made by an earlier update, perhaps by other code than this. What there is of it stays.
+    """
 
     place: Place
     manifest: Manifest
     image: pulumi.Input[str]
     secrets: dict[str, pulumi.Input[str]]
+    as_it_was: bool = False
 
 
 class Release(pulumi.ComponentResource):
     """The containers of one release. Nothing sends them live traffic until the live route says so."""
 
     web_names: list[str]
+    worker_names: list[str]
 
     def __init__(self, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        frozen = pulumi.ResourceOptions(transformations=[_unchanged] if args.as_it_was else [])
+        opts = pulumi.ResourceOptions.merge(opts, frozen)
         super().__init__("runbook:infra:Release", args.manifest.id, None, opts)
         self._args = args
         name = f"{args.place.prefix}-secrets-{args.manifest.id}"
@@ -49,8 +56,10 @@ class Release(pulumi.ComponentResource):
         self.web_names = [
             self._container("web", number, shape.web_memory_mb) for number in range(1, shape.web_replicas + 1)
         ]
-        for number in range(1, shape.worker_replicas + 1):
+        self.worker_names = [
             self._container("worker", number, shape.worker_memory_mb)
+            for number in range(1, shape.worker_replicas + 1)
+        ]
         self.register_outputs({"release": args.manifest.id})
 
     def _container(self, role: str, number: int, memory_mb: int) -> str:
@@ -93,3 +102,11 @@ class Release(pulumi.ComponentResource):
         }
         files = {f"{name}_FILE": f"{_SECRETS}/{name}" for name in self._args.secrets}
         return [f"{name}={value}" for name, value in sorted({**plain, **files}.items())]
+
+
+def _unchanged(
+    resource: pulumi.ResourceTransformationArgs,
+) -> pulumi.ResourceTransformationResult:
+    """Whatever this code would make otherwise now: what changes is replaced, and this was gated."""
+    opts = pulumi.ResourceOptions.merge(resource.opts, pulumi.ResourceOptions(ignore_changes=["*"]))
+    return pulumi.ResourceTransformationResult(resource.props, opts)

@@ -1,4 +1,4 @@
-"""`Ledger`: the releases that went live, each with its manifest and its gate's evidence, in the state."""
+"""`Ledger`: the releases that got live traffic, each with its manifest and its evidence, in the state."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ KEPT_ENTRIES = 50
 
 
 class LedgerProvider(ResourceProvider):
-    """Appends an entry whenever another release has gone live."""
+    """Appends an entry whenever another release has got live traffic, and whether it kept it."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Begin with the first release."""
-        return CreateResult("ledger", {**props, "entries": [props["entry"]]})
+        return CreateResult("ledger", _appended(props, None, []))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Only another live release is news; who and when are told of the one that moved the traffic."""
         return DiffResult(changes=olds["release"] != news["release"])
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Append; a release that comes back is told again, since it was gated again."""
-        return UpdateResult({**news, "entries": [*olds["entries"], news["entry"]][-KEPT_ENTRIES:]})
+        """Append; a release that comes back is told again, since it was tried again."""
+        return UpdateResult(_appended(news, olds["release"], olds["entries"]))
 
 
 class Ledger(Resource):
-    """The history of live releases, oldest first; the last is live."""
+    """The history of releases with live traffic, oldest first; the last without a `refusal` is live."""
 
     entries: pulumi.Output[list[dict[str, Any]]]
 
@@ -40,3 +40,10 @@ class Ledger(Resource):
     ) -> None:
         inputs = {"release": release, "entry": entry, "entries": None}
         super().__init__(LedgerProvider(), "ledger", inputs, opts)
+
+
+def _appended(props: dict[str, Any], live: str | None, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """`release` is the live one: it stays what it was where the new one did not keep the traffic."""
+    entry = {**props["entry"], "replaced": live}
+    release = live if entry.get("refusal") else props["release"]
+    return {**props, "release": release, "entries": [*entries, entry][-KEPT_ENTRIES:]}

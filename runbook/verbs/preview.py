@@ -31,8 +31,6 @@ def planned(workspace: Workspace) -> list[str]:
     Raises:
         RunbookError: the program or a provider refused.
     """
-    if workspace.is_set("pinned"):
-        say("a rollback is in force: this is what it has; `up` ends it and deploys the sources as they are")
     with Progress(planned=True) as progress:
         try:
             workspace.preview(progress)

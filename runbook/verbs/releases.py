@@ -1,41 +1,87 @@
-"""`releases`: what went live when, by whom, and on what evidence."""
+"""`releases`: what got live traffic or was refused, when, by whom, and on what evidence."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from infra.history import History
 from runbook.console import print_json, say, show_row
 from runbook.options import DEFAULT_STACK, Json, Stack
-from runbook.tables import table
+from runbook.tables import cell, table
 from runbook.workspace import open_workspace
 
 _FIGURES = {"error rate": "errors", "webhook p95": "webhook p95", "reply p95": "reply p95"}
-HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit")
+HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit", "image", "reason")
 
 
 def releases(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """List what went live, on what evidence."""
-    entries = list(reversed(open_workspace(stack).outputs().get("releases") or []))
+    """List what went live or was refused, on what evidence."""
+    workspace = open_workspace(stack)
+    rows = told(History.of(workspace.outputs()), refused_in(workspace.export()))
     if as_json:
-        print_json(entries)
+        print_json(rows)
         return
-    if not entries:
-        say(f"no release of stack {stack} went live yet")
+    if not rows:
+        say(f"no release of stack {stack} was tried yet")
         return
-    for line in table([HEAD, *(row(entry, live=entry is entries[0]) for entry in entries)]):
+    for line in table([HEAD, *map(row, rows)]):
         show_row(line)
 
 
-def row(entry: dict[str, Any], *, live: bool) -> tuple[str, ...]:
+def refused_in(deployment: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of releases that did not pass their trial, from a stack's state, oldest first."""
+    for resource in deployment.get("resources") or []:
+        if resource["urn"].endswith("pulumi-python:dynamic:Resource::trial"):
+            return list((resource.get("outputs") or {}).get("refused") or [])
+    return []
+
+
+def told(history: History, refused: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All entries, newest first, each with its `release`, `state` and `reason`."""
+    entries = [*history.entries, *refused]
+    newest_first = sorted(entries, key=lambda entry: str(entry["at"]), reverse=True)
+    return list(_with_states(newest_first, history))
+
+
+def _with_states(entries: list[dict[str, Any]], history: History) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for entry in entries:
+        release = entry.get("release") or entry["manifest"]["id"]
+        state, reason = "", entry["order"]["reason"]
+        if entry.get("refusal"):
+            state, reason = "refused", why(entry["refusal"])
+        elif release not in seen:
+            seen.add(release)
+            state, reason = _state_of(release, history, reason)
+        yield {**entry, "release": release, "state": state, "reason": reason}
+
+
+def _state_of(release: str, history: History, reason: str) -> tuple[str, str]:
+    if release == history.live:
+        return "live", reason
+    if (taken_out := history.rolled_back.get(release)) is not None:
+        return "rolled back", f"{taken_out}, to {taken_out.to}"
+    return ("kept", reason) if release in history.running else ("", reason)
+
+
+def why(refusal: list[str]) -> str:
+    """The first thing that was wrong, of a refusal's lines."""
+    return next((line.strip() for line in refusal if line.startswith("  ")), refusal[0])
+
+
+def row(entry: dict[str, Any]) -> tuple[str, ...]:
     """One line on a release, what matters most first: a narrow terminal cuts off the rest."""
     checks = {check["name"]: check for report in entry["gate"] for check in report["checks"]}
     return (
-        entry["manifest"]["id"],
-        "live" if live else "",
+        entry["release"],
+        entry["state"],
         entry["at"][:16].replace("T", " "),
         *(figure(checks.get(name)) for name in _FIGURES),
         entry["by"],
         entry["commit"],
+        entry["manifest"]["image"] if "manifest" in entry else "",
+        cell(entry["reason"]),
     )
 
 

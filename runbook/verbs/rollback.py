@@ -1,81 +1,108 @@
-"""`rollback`: an earlier release again, with its image, configuration and secrets, through its gate."""
+"""`rollback`: an earlier release again, with its image, configuration and secrets, through a short gate."""
 
 from __future__ import annotations
 
-import json
+import time
 from typing import Annotated, Any
 
+import docker
 import typer
+from docker.errors import ImageNotFound
 
+from infra.history import History
+from infra.manifest import Manifest, Secrets
+from infra.order import Order
+from infra.stack_config import RELEASE_KEY
+from infra.suites import Depth
 from runbook.console import print_json, say
+from runbook.deployment import answering, deploy
 from runbook.errors import RunbookError
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
-from runbook.progress import Progress
 from runbook.recovery import recover
-from runbook.verbs.up import answering, deploy
 from runbook.workspace import Workspace, open_workspace
 
 Release = Annotated[
-    str | None, typer.Argument(help="A release from `bin/runbook releases`; without it the one before.")
+    str | None, typer.Argument(help="A release from `bin/runbook releases`; without it the last good one.")
 ]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words; shown by `releases`.")]
 
 
-def rollback(release: Release = None, stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
-    """Bring back an earlier release. It stays until the next `up`."""
+def rollback(
+    release: Release = None, reason: Reason = "", stack: Stack = DEFAULT_STACK, as_json: Json = False
+) -> None:
+    """Bring back an earlier release.
+
+    The release that was live is not deployed again, unless by `up --force`.
+    """
+    began = time.monotonic()
     prepare(stack)
     workspace = open_workspace(stack)
     recover(workspace)
-    manifest = choose(workspace.outputs(), release)
-    progress = answering(workspace, bring_back(workspace, manifest))
+    history = History.of(workspace.outputs())
+    manifest = choose(history, release)
+    check_whole(workspace, manifest)
+    order = Order(verb="rollback", reason=reason, bring_back=manifest, depth=Depth.SHORT, in_steps=False)
+    progress = answering(workspace, order, deploy(workspace, order))
     if as_json:
         print_json(progress.outputs)
-    say(f"release {manifest['id']} is live again; the next `bin/runbook up` deploys the sources as they are")
+    say(f"release {manifest['id']} is live again ({time.monotonic() - began:.1f} s)")
+    if history.live:
+        say(f"`bin/runbook up` will not deploy {history.live} again unless it is told --force")
 
 
-def choose(outputs: dict[str, Any], release: str | None) -> dict[str, Any]:
-    """The manifest of the release to bring back: the one named, else the last other one that was live.
+def choose(history: History, release: str | None) -> dict[str, Any]:
+    """The manifest of the release to bring back: the one named, else the last good one beside the live one.
 
     Raises:
         RunbookError: there is none, or it is live now; names those that can be had.
     """
-    live = outputs.get("release")
-    manifests = [entry["manifest"] for entry in outputs.get("releases") or []]
-    earlier: dict[str, dict[str, Any]] = {}
-    for manifest in reversed(manifests):
-        if manifest["id"] != live:
-            earlier.setdefault(manifest["id"], manifest)
-    choices = ", ".join(earlier) or "none yet"
+    earlier = {id_: manifest for id_, manifest in history.manifests.items() if id_ != history.live}
+    good = [id_ for id_ in earlier if id_ not in history.rolled_back]
+    choices = ", ".join(_described(id_, history) for id_ in earlier) or "none yet"
     if release is None:
-        if not earlier:
+        if not good:
             raise RunbookError(
-                "there is no earlier release", "`bin/runbook up` deploys the sources as they are"
+                "there is no earlier release that was good",
+                f"name one: {choices}" if earlier else "`bin/runbook up` deploys the sources as they are",
             )
-        release = next(iter(earlier))
-    if release == live:
+        release = good[0]
+    if release == history.live:
         raise RunbookError(f"release {release} is live already", f"others: {choices}")
     if release not in earlier:
         raise RunbookError(f"release {release!r} is not known", f"can be brought back: {choices}")
     return earlier[release]
 
 
-def bring_back(workspace: Workspace, manifest: dict[str, Any]) -> Progress:
-    """Deploy the release of *manifest*; if that fails, the next update is as if nobody had asked.
+def check_whole(
+    workspace: Workspace, manifest: dict[str, Any], engine: docker.DockerClient | None = None
+) -> None:
+    """See that all of a release is still there, before anything moves.
 
     Raises:
-        RunbookError: the update was stopped.
+        RunbookError: its image is gone, or a secret that it was gated with; says which.
     """
-    before = workspace.get("pinned")
-    workspace.set("pinned", json.dumps(manifest, sort_keys=True))
+    found = Manifest.from_dict(manifest)
     try:
-        return deploy(workspace)
-    except BaseException:  # Ctrl-C too: the next update must not go on with a rollback that did not happen
-        _restore(workspace, before)
-        raise
+        (engine or docker.from_env()).images.get(found.image)
+    except ImageNotFound as error:
+        raise RunbookError(
+            f"release {found.id} cannot come back: its image {found.image} is gone from the engine",
+            "choose another from `bin/runbook releases`, or check out its commit and `bin/runbook up`",
+        ) from error
+    kept = workspace.secrets()
+    key = kept["current"].get(RELEASE_KEY, "")
+    try:
+        Secrets(kept["current"], kept["retired"], key).values(found.secrets)
+    except KeyError as error:
+        raise RunbookError(
+            f"release {found.id} cannot come back: the {error.args[0]} that it had is not known any more",
+            f"choose another from `bin/runbook releases`, or set it again: "
+            f"`bin/runbook secrets set {error.args[0]}`",
+        ) from error
 
 
-def _restore(workspace: Workspace, pinned: str | None) -> None:
-    if pinned is None:
-        workspace.unset("pinned")
-    else:
-        workspace.set("pinned", pinned)
+def _described(release: str, history: History) -> str:
+    if release in history.rolled_back:
+        return f"{release} (rolled back)"
+    return f"{release} (at once)" if release in history.running else release

@@ -11,7 +11,9 @@ from infra.dynamic.base_image import BaseImageProvider
 from infra.dynamic.gate import GateProvider
 from infra.dynamic.ledger import KEPT_ENTRIES, LedgerProvider
 from infra.dynamic.route import RouteProvider
-from infra.haproxy_config import route_config
+from infra.dynamic.trial import TrialProvider
+from infra.errors import Refused
+from infra.haproxy_config import Backend, route_config
 
 INPUTS: dict[str, Any] = {
     "route": "live",
@@ -21,10 +23,11 @@ INPUTS: dict[str, Any] = {
     "proxy_id": "p1",
     "base": "global",
     "redis": "redis",
-    "drain_s": 15,
+    "limits": {},
+    "in_steps": True,
     "config": None,
 }
-STATE = {**INPUTS, "config": route_config("live", "r-1", ["web-1"])}
+STATE = {**INPUTS, "config": route_config("live", Backend("r-1", ("web-1",))), "refusal": [], "traffic": None}
 
 
 def moves(state: dict[str, Any], **changed: Any) -> bool:
@@ -33,9 +36,9 @@ def moves(state: dict[str, Any], **changed: Any) -> bool:
 
 
 def test_an_unchanged_route_stays() -> None:
-    """Nothing to do means no reload."""
+    """Nothing to do means no reload; how it would move is no reason to move."""
     assert not moves(STATE)
-    assert not moves(STATE, drain_s=20, redis="other")
+    assert not moves(STATE, limits={"drain_s": 20}, redis="other", in_steps=False)
 
 
 @pytest.mark.parametrize(
@@ -54,13 +57,29 @@ def test_a_route_changed_by_hand_is_put_right(found: str | None) -> None:
     assert moves({**STATE, "config": found})
 
 
+def noted(*releases: str, refusal: list[str] | None = None) -> dict[str, Any]:
+    """The ledger after *releases* went live, one after the other; the last with a *refusal*, if any."""
+    ledger, state = LedgerProvider(), {}
+    for number, release in enumerate(releases):
+        last = number == len(releases) - 1
+        news = {"release": release, "entry": {"id": release, "refusal": refusal if last else []}}
+        state = (ledger.update("ledger", state, news) if state else ledger.create(news)).outs or {}
+    return state
+
+
 def test_the_ledger_appends_and_keeps_a_bounded_number() -> None:
-    """Oldest first; a release that comes back is told again."""
-    ledger = LedgerProvider()
-    state: dict[str, Any] = ledger.create({"release": "r-0", "entry": {"id": 0}, "entries": None}).outs or {}
-    for number in range(1, KEPT_ENTRIES + 5):
-        state = ledger.update("ledger", state, {"release": f"r-{number}", "entry": {"id": number}}).outs or {}
-    assert [entry["id"] for entry in state["entries"]] == list(range(5, KEPT_ENTRIES + 5))
+    """Oldest first; a release that comes back is told again, and which one it replaced."""
+    entries = noted(*(f"r-{number}" for number in range(KEPT_ENTRIES + 5)))["entries"]
+    assert [entry["id"] for entry in entries] == [f"r-{number}" for number in range(5, KEPT_ENTRIES + 5)]
+    assert [entry["replaced"] for entry in noted("r-1", "r-2", "r-1")["entries"]] == [None, "r-1", "r-2"]
+
+
+def test_a_release_that_did_not_keep_the_traffic_is_noted_and_not_live() -> None:
+    """The next update is news to the ledger again."""
+    state = noted("r-1", "r-2", refusal=["traffic: r-2 did not keep the traffic"])
+    assert state["release"] == "r-1"
+    assert state["entries"][-1]["refusal"]
+    assert LedgerProvider().diff("ledger", state, {"release": "r-2", "entry": {}}).changes
 
 
 def test_only_another_release_is_news_to_the_ledger() -> None:
@@ -70,7 +89,38 @@ def test_only_another_release_is_news_to_the_ledger() -> None:
     assert LedgerProvider().diff("ledger", old, {"release": "r-2", "entry": {"at": "now"}}).changes
 
 
-@pytest.mark.parametrize("provider", [RouteProvider, GateProvider, LedgerProvider, BaseImageProvider])
+def test_a_gate_lets_through_what_nothing_is_said_against() -> None:
+    """And is passed once for a release."""
+    props = {"of": "gate", "release": "r-1", "refusal": []}
+    assert GateProvider().create(props).id == "gate-r-1"
+    assert GateProvider().diff("gate-r-1", {}, {"release": "r-1", "refusal": ["later"]}).changes is False
+
+
+def test_a_gate_raises_all_that_is_said_against_a_release() -> None:
+    """Line by line."""
+    props = {"of": "gate", "release": "r-1", "refusal": ["gate: load refused release r-1:", "  lost: fail"]}
+    with pytest.raises(Refused) as refused:
+        GateProvider().create(props)
+    assert str(refused.value) == "gate: load refused release r-1:\n  lost: fail"
+
+
+def tries(refusal: list[str], release: str) -> bool:
+    """Whether a trial is made of *release*, after one of r-1 that ended in *refusal*."""
+    return bool(
+        TrialProvider().diff("trial", {"release": "r-1", "refusal": refusal}, {"release": release}).changes
+    )
+
+
+def test_a_release_is_tried_until_it_has_passed() -> None:
+    """What it consists of is in its id: then never again, until another was."""
+    assert not tries([], "r-1")
+    assert tries(["gate: load refused release r-1"], "r-1")
+    assert tries([], "r-2")
+
+
+@pytest.mark.parametrize(
+    "provider", [RouteProvider, TrialProvider, GateProvider, LedgerProvider, BaseImageProvider]
+)
 def test_providers_are_pickled_by_reference(provider: type) -> None:
     """The engine keeps them in the state: their code must not be, or each edit would be a change."""
     assert len(pickle.dumps(provider())) < 200

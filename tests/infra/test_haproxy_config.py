@@ -8,34 +8,45 @@ import docker
 import pytest
 
 from infra.base_images import Mode, Role, resolve
-from infra.haproxy_config import MOST_PER_ADDRESS, base_config, route_config
+from infra.haproxy_config import MOST_PER_ADDRESS, Backend, Canary, base_config, route_config
+
+W, NEW = Backend("r-1", ("w",)), Backend("r-2", ("new",))
 
 
 def test_the_public_frontend_strips_the_lane_and_the_candidate_sets_it() -> None:
     """Nobody outside can reach a gate lane, and the loopback frontend can reach nothing else."""
-    assert "http-request del-header X-Gate-Lane" in route_config("live", "r-1", ["w"])
-    assert "http-request set-header X-Gate-Lane 1" in route_config("candidate", "r-1", ["w"])
+    assert "http-request del-header X-Gate-Lane" in route_config("live", W)
+    assert "http-request set-header X-Gate-Lane 1" in route_config("candidate", W)
+    assert "http-request set-header X-Gate-Lane 1" in route_config("baseline", W)
 
 
-@pytest.mark.parametrize("route", ["live", "candidate"])
+@pytest.mark.parametrize("route", ["live", "candidate", "baseline"])
 def test_the_clients_address_is_the_proxys_word(route: str) -> None:
     """A forged X-Forwarded-For is replaced, not appended to."""
-    assert "http-request set-header X-Forwarded-For %[src]" in route_config(route, "r-1", ["w"])  # type: ignore[arg-type]
+    assert "http-request set-header X-Forwarded-For %[src]" in route_config(route, W)  # type: ignore[arg-type]
 
 
 def test_every_replica_is_a_checked_server() -> None:
     """Traffic goes to those that say they are ready."""
-    config = route_config("live", "r-1", ["web-1", "web-2"])
+    config = route_config("live", Backend("r-1", ("web-1", "web-2")))
     assert "server web-1 web-1:8000" in config
     assert "server web-2 web-2:8000" in config
     assert "option httpchk GET /api/health/ready" in config
 
 
+def test_a_canary_gets_its_share_and_has_a_backend_of_its_own() -> None:
+    """So that its answers are counted apart."""
+    config = route_config("live", W, Canary(NEW, 5))
+    assert "  use_backend canary if { rand(100) lt 5 }\n  default_backend live\n" in config
+    assert "backend canary\n  # release r-2\n" in config
+    assert "canary" not in route_config("live", W)
+
+
 def test_one_address_cannot_take_all_connections() -> None:
     """The public frontend bounds each address to a third of `maxconn`; the loopback one is the suites'."""
     limit = f"tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}"
-    assert limit in route_config("live", "r-1", ["w"])
-    assert "reject" not in route_config("candidate", "r-1", ["w"])
+    assert limit in route_config("live", W)
+    assert "reject" not in route_config("candidate", W)
     assert f"maxconn {3 * MOST_PER_ADDRESS}\n" in base_config(sandbox=False)
 
 
@@ -45,8 +56,9 @@ def test_haproxy_accepts_it(tmp_path: Path, sandbox: bool) -> None:
     """The real HAProxy checks the base and both routes together, without a warning."""
     files = {
         "00-base.cfg": base_config(sandbox=sandbox),
-        "candidate.cfg": route_config("candidate", "r-1", ["web-1"]),
-        "live.cfg": route_config("live", "r-1", ["web-1", "web-2"]),
+        "candidate.cfg": route_config("candidate", NEW),
+        "baseline.cfg": route_config("baseline", W),
+        "live.cfg": route_config("live", Backend("r-1", ("web-1", "web-2")), Canary(NEW, 5)),
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -61,7 +73,7 @@ def test_haproxy_accepts_it(tmp_path: Path, sandbox: bool) -> None:
         stderr=True,
         volumes={str(tmp_path): {"bind": "/routes", "mode": "ro"}},
         tmpfs={"/run/haproxy": "mode=0777"},
-        extra_hosts=dict.fromkeys(("web-1", "web-2", "sandbox"), "127.0.0.1"),
+        extra_hosts=dict.fromkeys(("w", "new", "web-1", "web-2", "sandbox"), "127.0.0.1"),
     )
     assert b"WARNING" not in output
     assert b"Configuration file is valid" in output

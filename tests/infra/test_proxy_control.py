@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.proxy_control import Workers, parse_workers
+from infra.proxy_control import Counters, Workers, parse_counters, parse_workers
 
 SHOWN = """\
 #<PID>          <type>          <reloads>       <uptime>        <version>
@@ -25,3 +25,23 @@ def test_current_and_old_workers_are_told_apart() -> None:
 def test_a_master_that_is_restarting_itself_has_no_workers() -> None:
     """An empty answer during a reload is not the news that the reload is over."""
     assert parse_workers("") == Workers("", ())
+
+
+STAT = """\
+# pxname,svname,stot,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,rtime,ttime,rtime_max,ttime_max,
+live,BACKEND,120,0,100,0,17,3,0,12,15,900,950,
+canary,BACKEND,0,0,0,0,0,0,0,,,,,
+
+"""
+
+
+def test_a_backends_answers_are_counted_by_status() -> None:
+    """A 4xx is the sender's doing, a 5xx the release's."""
+    assert parse_counters(STAT, "live") == Counters(requests=120, errors=3, mean_ms=12, slowest_ms=900)
+    assert parse_counters(STAT, "canary") == Counters(0, 0, 0, 0)
+
+
+def test_a_backend_that_is_not_there_has_no_counters() -> None:
+    """A route without a canary, or a master that is restarting itself."""
+    assert parse_counters(STAT, "other") is None
+    assert parse_counters("", "live") is None

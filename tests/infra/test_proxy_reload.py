@@ -11,11 +11,13 @@ import pytest
 from docker.models.containers import Container
 from steady_client import SteadyClient
 
+from contracts.targets import read_targets
 from infra.base_images import Mode, Role, resolve
 from infra.containers import ContainerGone
 from infra.errors import Refused
-from infra.haproxy_config import LIVE_PORT, base_config, route_config
+from infra.haproxy_config import LIVE_PORT, Backend, backend_in, base_config, route_config
 from infra.proxy_control import ProxyControl
+from infra.traffic import Mover, refusal
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +28,8 @@ class Named(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         body = (socket.gethostname() + " " + self.headers.get("X-Gate-Lane", "live")).encode()
-        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.send_response(500 if "broken" in socket.gethostname() else 200)
+        self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer(("", 8000), Named).serve_forever()
@@ -41,7 +44,7 @@ def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Container]:
-    """A proxy with the base configuration, and servers `old` and `new`, on a network of their own."""
+    """A proxy with the base configuration, and servers `old`, `new`, `broken` (500), on one network."""
     engine = docker.from_env()
     with ExitStack() as undo:
         network = engine.networks.create("test-proxy-reload", labels=LABELS)
@@ -62,7 +65,7 @@ def proxy() -> Iterator[Container]:
             undo.callback(container.remove, force=True, v=True)
             return container
 
-        for name in ("old", "new"):
+        for name in ("old", "new", "broken"):
             run(Role.PYTHON, name, ["python3", "-c", SERVER], init=True)
         start = (
             f"mkdir -p /routes && printf '%s' \"$1\" > /routes/00-base.cfg && chmod 755 /routes && {HAPROXY}"
@@ -92,14 +95,18 @@ def name_of(server: str) -> str:
     return f"test-proxy-reload-{server}"
 
 
+OLD, NEW, BROKEN = (Backend(f"r-{server}", (name_of(server),)) for server in ("old", "new", "broken"))
+LIMITS = read_targets().switch.model_copy(update={"step_s": 1, "min_samples": 20})
+
+
 def test_a_route_moves_without_a_failed_request(proxy: Container) -> None:
     """At 200 requests/s over kept-alive connections every request is answered, before, during and after."""
     control = ProxyControl(proxy.name or "")
-    control.put_route("live", route_config("live", "r-old", [name_of("old")]))
+    control.put_route("live", route_config("live", OLD))
     with SteadyClient(port_of(proxy), ask) as client:
         client.wait_for("old live", 100)
         for server in ("new", "old", "new"):
-            control.put_route("live", route_config("live", f"r-{server}", [name_of(server)]))
+            control.put_route("live", route_config("live", Backend(f"r-{server}", (name_of(server),))))
             assert control.wait_drained(15)
             before = client.answers[f"{server} live"]
             client.wait_for(f"{server} live", before + 50)
@@ -107,10 +114,42 @@ def test_a_route_moves_without_a_failed_request(proxy: Container) -> None:
     assert set(client.answers) == {"old live", "new live"}
 
 
+def test_traffic_moves_in_steps_judged_by_haproxys_counters(proxy: Container) -> None:
+    """Every step has its samples, no request fails, and all of them reach the new release in the end."""
+    control, told = ProxyControl(proxy.name or ""), []
+    control.put_route("live", route_config("live", OLD))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("old live", 50)
+        report = Mover(control, told.append, LIMITS).in_steps(OLD, NEW)
+        before = client.answers["old live"]
+        client.wait_for("new live", client.answers["new live"] + 100)
+        assert client.answers["old live"] - before <= 8  # those on their way
+    assert client.failures == []
+    assert report.verdict == "pass", [str(check) for check in report.checks]
+    assert min(check.samples for check in report.checks) >= 20
+    assert told == ["r-new"]
+    assert backend_in(control.route("live") or "") == NEW
+
+
+def test_a_release_that_fails_loses_the_traffic_at_its_first_step(proxy: Container) -> None:
+    """Only the canary's share of some seconds has failed; the reason is the proxy's own count."""
+    control, told = ProxyControl(proxy.name or ""), []
+    control.put_route("live", route_config("live", OLD))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("old live", 50)
+        report = Mover(control, told.append, LIMITS).in_steps(OLD, BROKEN)
+        client.wait_for("old live", client.answers["old live"] + 100)
+    assert "error rate at 5 %: fail: 1, limit 0.01, samples" in refusal(report, "r-broken", LIMITS)[1]
+    assert {failure[:3] for failure in client.failures} <= {"500", "503"}  # 503: its health check failed too
+    assert len(client.failures) < 0.15 * client.sent
+    assert backend_in(control.route("live") or "") == OLD
+    assert told == ["r-old"]
+
+
 def test_a_wrong_route_changes_nothing(proxy: Container) -> None:
     """HAProxy checks it first; the file and the traffic stay as they were."""
     control = ProxyControl(proxy.name or "")
-    control.put_route("live", route_config("live", "r-old", [name_of("old")]))
+    control.put_route("live", route_config("live", OLD))
     before = control.route("live")
     with pytest.raises(Refused, match="not valid"):
         control.put_route("live", "frontend live\n  bind :8080\n  no-such-keyword\n")
@@ -123,7 +162,7 @@ def test_a_wrong_route_changes_nothing(proxy: Container) -> None:
 def test_a_removed_route_is_closed(proxy: Container) -> None:
     """Nothing listens any more; removing again, or from a proxy that is gone, is no error."""
     control = ProxyControl(proxy.name or "")
-    control.put_route("live", route_config("live", "r-old", [name_of("old")]))
+    control.put_route("live", route_config("live", OLD))
     control.remove_route("live")
     assert control.route("live") is None
     control.remove_route("live")

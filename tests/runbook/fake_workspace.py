@@ -9,6 +9,7 @@ from typing import Any
 
 from engine_events import event
 
+from infra.order import Order
 from runbook.operation import OnEvent
 
 
@@ -16,7 +17,7 @@ from runbook.operation import OnEvent
 class FakeWorkspace:
     """`events` are what each operation tells, `failure` what it ends in; `calls` says what was asked for.
 
-    `config` holds the configuration by key, `deployment` the state, `found_outputs` the stack's outputs.
+    `orders` are those that updates were given. `config` holds the configuration by key, `deployment` the state, `found_outputs` the stack's outputs.
     """
 
     stack: str = "dev"
@@ -28,6 +29,7 @@ class FakeWorkspace:
     events: list[dict[str, Any]] = field(default_factory=list)
     failure: BaseException | None = None
     calls: list[str] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
     def exists(self) -> bool:
         return self.is_made
@@ -36,7 +38,8 @@ class FakeWorkspace:
         self.calls.append("create")
         self.is_made = True
 
-    def up(self, on_event: OnEvent) -> None:
+    def up(self, on_event: OnEvent, order: Order) -> None:
+        self.orders.append(order)
         self._operate("up", on_event)
 
     def preview(self, on_event: OnEvent) -> None:

@@ -63,7 +63,7 @@ def test_every_verb_has_help(words: list[str], capsys: pytest.CaptureFixture[str
     "words",
     [
         ["deploy"],
-        ["up", "--force"],
+        ["up", "--wherever"],
         ["up", "--stack"],
         ["load", "--rate", "fast"],
         ["load", "--rate", "0"],

@@ -19,14 +19,6 @@ def test_what_would_change_is_shown_and_nothing_is(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == "  would create web-1\n"
 
 
-def test_under_a_rollback_it_says_that_up_would_do_more(capsys: pytest.CaptureFixture[str]) -> None:
-    """`up` ends the rollback first, which a preview must not."""
-    workspace = FakeWorkspace(config={"pinned": "{}"})
-    planned(workspace)
-    assert workspace.is_set("pinned")
-    assert "a rollback is in force" in capsys.readouterr().err
-
-
 def test_a_program_that_refuses_is_quoted() -> None:
     """As it would be by the update."""
     workspace = FakeWorkspace(

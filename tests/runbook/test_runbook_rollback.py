@@ -1,15 +1,20 @@
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 from fake_workspace import FakeWorkspace
-from releases_kit import history
+from releases_kit import entry, history, outputs_of
 
+from infra.history import History
+from infra.manifest import Manifest, Secrets, Shape
+from infra.stack_config import RELEASE_KEY
 from runbook.errors import RunbookError
-from runbook.operation import OperationFailed
-from runbook.verbs.rollback import bring_back, choose
+from runbook.verbs.rollback import check_whole, choose
+
+ROLLED_BACK = [entry("r-1"), entry("r-2"), entry("r-3"), entry("r-2", "rollback", "slow")]
 
 
 @pytest.mark.parametrize(
@@ -20,18 +25,25 @@ from runbook.verbs.rollback import bring_back, choose
         (history("r-1", "r-2", "r-1"), None, "r-2"),
         (history("r-1", "r-2", "r-2"), None, "r-1"),
         (history("r-1", "r-2", "r-3"), "r-1", "r-1"),
+        (outputs_of(ROLLED_BACK), None, "r-1"),
+        (outputs_of(ROLLED_BACK), "r-3", "r-3"),
     ],
 )
-def test_the_release_named_or_the_one_before(outputs: dict[str, Any], asked: str | None, chosen: str) -> None:
-    """The one before is the last that was live and is another than the live one."""
-    assert choose(outputs, asked)["id"] == chosen
+def test_the_release_named_or_the_last_good_one(
+    outputs: dict[str, Any], asked: str | None, chosen: str
+) -> None:
+    """The last good one is the last that was live, is not live, and was not rolled back; any can be named."""
+    assert choose(History.of(outputs), asked)["id"] == chosen
 
 
 def test_a_release_that_was_live_twice_comes_back_as_it_was_last() -> None:
     """The same id is the same content, and the later manifest is the one to trust."""
     outputs = history("r-1", "r-2", "r-1", "r-2")
     outputs["releases"][2]["manifest"]["image"] = "the later one"
-    assert choose(outputs, None)["image"] == "the later one"
+    assert choose(History.of(outputs), None)["image"] == "the later one"
+
+
+NONE = "there is no earlier release that was good"
 
 
 @pytest.mark.parametrize(
@@ -40,9 +52,11 @@ def test_a_release_that_was_live_twice_comes_back_as_it_was_last() -> None:
         (history("r-1", "r-2"), "r-2", "release r-2 is live already", "others: r-1"),
         (history("r-1"), "r-1", "release r-1 is live already", "others: none yet"),
         (history("r-1", "r-2", "r-3"), "r-9", "release 'r-9' is not known", "can be brought back: r-2, r-1"),
-        (history("r-1"), None, "there is no earlier release", "bin/runbook up"),
-        (history(), None, "there is no earlier release", "bin/runbook up"),
-        ({}, None, "there is no earlier release", "bin/runbook up"),
+        (history("r-1", "r-2", kept=("r-1",)), "r-9", "release 'r-9' is not known", "r-1 (at once)"),
+        (outputs_of(ROLLED_BACK[1:]), None, NONE, "name one: r-3 (rolled back)"),
+        (history("r-1"), None, NONE, "bin/runbook up"),
+        (history(), None, NONE, "bin/runbook up"),
+        ({}, None, NONE, "bin/runbook up"),
         ({}, "r-1", "release 'r-1' is not known", "can be brought back: none yet"),
     ],
 )
@@ -51,25 +65,55 @@ def test_what_cannot_be_brought_back(
 ) -> None:
     """The refusal says why, and what there is instead, the latest first."""
     with pytest.raises(RunbookError) as refusal:
-        choose(outputs, asked)
+        choose(History.of(outputs), asked)
     assert refusal.value.message == message
     assert hint in refusal.value.hint
 
 
-def test_the_manifest_is_pinned_for_the_update() -> None:
-    """It stays until the next `up`."""
-    workspace = FakeWorkspace(found_outputs=history("r-1", "r-2", "r-1"))
-    manifest = choose(history("r-1", "r-2"), None)
-    assert bring_back(workspace, manifest).outputs["release"] == "r-1"
-    assert workspace.calls == ["up"]
-    assert json.loads(workspace.config["pinned"]) == manifest
+class Engine:
+    """An engine with these images."""
+
+    def __init__(self, *images: str) -> None:
+        self.images = self
+        self._names = images
+
+    def get(self, name: str) -> None:
+        if name not in self._names:
+            raise ImageNotFound("no such image")
 
 
-@pytest.mark.parametrize("before", [None, '{"id": "r-0"}'])
-@pytest.mark.parametrize("failure", [OperationFailed("the gate refused"), KeyboardInterrupt()], ids=type)
-def test_a_rollback_that_failed_is_forgotten(before: str | None, failure: BaseException) -> None:
-    """Interrupted too: the next update does what it would have done without it."""
-    workspace = FakeWorkspace(config={"pinned": before} if before else {}, failure=failure)
-    with pytest.raises((RunbookError, KeyboardInterrupt)):
-        bring_back(workspace, {"id": "r-1"})
-    assert workspace.config.get("pinned") == before
+KEY = "the stack's key"
+
+
+def manifest(secret: str) -> dict[str, Any]:
+    """Of a release that was gated with *secret*."""
+    digest = Secrets({}, {}, KEY).digest(secret)
+    return asdict(Manifest("r-1", "runbook/service:r-1", {}, {"WAHA_API_KEY": digest}, Shape(1, 1, 256, 256)))
+
+
+def workspace(**retired: str) -> FakeWorkspace:
+    """A stack whose secret is `new` now, and that knows those *retired* (by digest)."""
+    made = FakeWorkspace()
+    made.keep_secrets({"current": {RELEASE_KEY: KEY, "WAHA_API_KEY": "new"}, "retired": retired})
+    return made
+
+
+def test_a_whole_release_may_come_back() -> None:
+    """Its image is there, its secrets are known: the current ones, or those that were."""
+    check_whole(workspace(), manifest("new"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
+    old = {Secrets({}, {}, KEY).digest("old"): "old"}
+    check_whole(workspace(**old), manifest("old"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
+
+
+def test_a_release_without_its_image_is_refused_before_anything_moves() -> None:
+    """By the image's name, with what to do instead."""
+    with pytest.raises(RunbookError, match="its image runbook/service:r-1 is gone"):
+        check_whole(workspace(), manifest("new"), Engine())  # type: ignore[arg-type]
+
+
+def test_a_release_whose_secret_is_no_longer_known_is_refused() -> None:
+    """By the secret's name, never a value."""
+    with pytest.raises(RunbookError, match="the WAHA_API_KEY that it had is not known any more") as refusal:
+        check_whole(workspace(), manifest("old"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
+    assert "secrets set WAHA_API_KEY" in refusal.value.hint
+    assert "old" not in refusal.value.hint

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fake_workspace import FakeWorkspace
 
+from infra.order import Order
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
 from runbook.workspace import Workspace, bare_name, configuration
@@ -194,7 +195,7 @@ def test_an_operation_runs_in_the_stacks_environment(workspace: Workspace, cli: 
     """On the stack, not asking anything, with the state in the folder; its failure has the CLI's words."""
     cli.answer({"up": (255, "", "error: update failed\n")})
     with pytest.raises(OperationFailed, match="update failed"):
-        workspace.up(lambda _event: None)
+        workspace.up(lambda _event: None, Order())
     asked, _, backend = cli.calls[-1]
     assert asked[:5] == ["up", "--yes", "--skip-preview", "--stack", "dev"]
     assert backend == f"file://{tmp_path}/.pulumi-state"

@@ -1,0 +1,179 @@
+"""Looks at a release's containers while it is tried: does one restart, does its memory grow?"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from docker.errors import APIError, NotFound
+
+from contracts.targets import Containers
+from contracts.verdict import Check, Report, Verdict
+
+_EACH_S = 1.0
+_MB = 1024 * 1024
+_LOG_LINES = 200
+
+
+@dataclass
+class Watched:
+    """One container. `memory`: seconds since the watch began, and MB without the page cache."""
+
+    name: str
+    limit_mb: float = 0.0
+    restarts_before: int | None = None
+    restarts: int = 0
+    ended: str = ""
+    memory: list[tuple[float, float]] = field(default_factory=list)
+
+
+class ContainerWatch:
+    """Watches *names* from a thread for the length of a block."""
+
+    def __init__(self, names: Sequence[str], engine: docker.DockerClient | None = None) -> None:
+        self.found = [Watched(name) for name in names]
+        self._engine = engine or docker.from_env()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="container watch", daemon=True)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()  # what happened since the last look counts too
+
+    def report(self, limits: Containers) -> Report:
+        """What was seen so far."""
+        checks = [restarts_check(self.found, limits), memory_check(self.found, limits)]
+        return Report.of("containers", checks, round(time.monotonic() - self._began, 3))
+
+    def logs(self) -> str:
+        """The last lines of each container."""
+        parts = []
+        for watched in self.found:
+            try:
+                lines = self._engine.containers.get(watched.name).logs(tail=_LOG_LINES)
+            except (APIError, NotFound) as error:
+                lines = str(error).encode()
+            parts.append(f"== {watched.name}\n{lines.decode(errors='replace')}")
+        return "\n".join(parts)
+
+    def write_series(self, file: Path) -> None:
+        """The memory of each container over time, as JSON."""
+        containers = [
+            {
+                "name": watched.name,
+                "limit_mb": watched.limit_mb,
+                "samples": [{"t": round(at_s, 2), "memory_mb": round(mb, 2)} for at_s, mb in watched.memory],
+            }
+            for watched in self.found
+        ]
+        file.write_text(json.dumps({"containers": containers}))
+
+    def _run(self) -> None:
+        while not self._stop.wait(_EACH_S):
+            self._look()
+
+    def _look(self) -> None:
+        """Side by side: an engine may take a second to tell of one container's memory."""
+        with ThreadPoolExecutor(len(self.found)) as threads:
+            list(threads.map(self._look_at, self.found))
+
+    def _look_at(self, watched: Watched) -> None:
+        try:
+            self._inspect(watched)
+        except NotFound:
+            watched.ended = "it is gone"
+        except APIError as error:
+            watched.ended = f"the engine: {error.explanation}"
+
+    def _inspect(self, watched: Watched) -> None:
+        container = self._engine.containers.get(watched.name)
+        state, count = container.attrs["State"], int(container.attrs["RestartCount"])
+        if watched.restarts_before is None:
+            watched.restarts_before = count
+        watched.restarts = count - watched.restarts_before
+        ended = how_it_ended(state, watched.restarts)
+        watched.ended = max(watched.ended, ended, key=len)  # one that runs again does not tell how it ended
+        if state["Running"]:
+            stats = container.stats(stream=False, one_shot=True)
+            assert isinstance(stats, dict)  # not a stream
+            self._note_memory(watched, stats.get("memory_stats") or {})
+
+    def _note_memory(self, watched: Watched, memory: dict[str, Any]) -> None:
+        if "usage" not in memory:
+            return
+        detail = memory.get("stats") or {}
+        cache = detail.get("total_inactive_file", detail.get("inactive_file", 0))
+        watched.limit_mb = memory.get("limit", 0) / _MB
+        watched.memory.append((time.monotonic() - self._began, (memory["usage"] - cache) / _MB))
+
+
+def steepest(samples: Sequence[tuple[float, float]], window_s: float) -> float | None:
+    """The largest rise per second between two samples at least *window_s* apart and nearest to that."""
+    rises = []
+    for index, (start_s, start) in enumerate(samples):
+        later = next((each for each in samples[index:] if each[0] - start_s >= window_s), None)
+        if later is not None:
+            rises.append((later[1] - start) / (later[0] - start_s))
+    return max(rises, default=None)
+
+
+def restarts_check(found: Sequence[Watched], limits: Containers) -> Check:
+    """No container of the release may end while it is tried."""
+    count = sum(max(watched.restarts, 1 if watched.ended else 0) for watched in found)
+    looked_at = sum(watched.restarts_before is not None for watched in found)
+    detail = "; ".join(f"{watched.name}: {watched.ended}" for watched in found if watched.ended)
+    failed = count > limits.restarts
+    return Check(
+        name="restarts",
+        verdict=Verdict.FAIL if failed else Verdict.PASS if looked_at else Verdict.NO_EVIDENCE,
+        value=count,
+        limit=limits.restarts,
+        samples=looked_at,
+        detail=detail,
+    )
+
+
+def memory_check(found: Sequence[Watched], limits: Containers) -> Check:
+    """None may grow without end."""
+    growths = {watched.name: steepest(watched.memory, limits.memory_window_s) for watched in found}
+    known = {name: growth for name, growth in growths.items() if growth is not None}
+    name = max(known, key=lambda name: known[name], default=None)
+    failed = name is not None and known[name] > limits.memory_mb_per_s
+    samples = sum(len(watched.memory) for watched in found)
+    return Check(
+        name="memory growth",
+        verdict=Verdict.FAIL if failed else Verdict.PASS if known else Verdict.NO_EVIDENCE,
+        value=None if name is None else round(known[name], 3),
+        limit=limits.memory_mb_per_s,
+        unit="MB/s",
+        samples=samples,
+        detail=f"over {limits.memory_window_s:g} s, in {name}" if failed else "",
+    )
+
+
+def how_it_ended(state: dict[str, Any], restarts: int) -> str:
+    """What a container's *state* and the number of its restarts say; nothing for one that simply runs."""
+    times = f"restarted {restarts} times" if restarts else ""
+    if state.get("Running") and not state.get("Restarting"):
+        return times
+    how = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
+    return f"{times}, ended with {how}" if times else f"ended with {how}"

@@ -1,0 +1,156 @@
+"""`Trial`: the suites' evidence on the release that is to go live, and on those refused, in the state.
+
+It does not raise for a release that is bad: then its evidence would be lost. The `Gate` behind it does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from contracts.targets import read_targets
+from contracts.verdict import Report, Verdict
+from infra.baseline import baseline
+from infra.container_watch import ContainerWatch
+from infra.haproxy_config import Backend, backend_in
+from infra.proxy_control import ProxyControl
+from infra.suite_run import Found, refusal_lines, run_suite
+from infra.suites import Depth, Suite, suite_command
+
+KEPT_REFUSALS = 30
+
+
+class TrialProvider(ResourceProvider):
+    """Runs the suites as subprocesses and judges their reports."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Try the first release."""
+        return CreateResult("trial", tried(props, []))
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Try another release, or one that did not pass again."""
+        return UpdateResult(tried(news, olds["refused"]))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """What a release consists of is in its id: one that passed need not be tried again."""
+        return DiffResult(changes=olds["release"] != news["release"] or bool(olds["refusal"]))
+
+
+class Trial(Resource):
+    """The evidence on one release.
+
+    `figures`: the suites' reports; `refusal`: the lines against the release, none if it passed; `refused`: an
+    entry for each trial that a release did not pass, oldest first.
+    """
+
+    figures: pulumi.Output[list[dict[str, Any]]]
+    refusal: pulumi.Output[list[str]]
+    refused: pulumi.Output[list[dict[str, Any]]]
+
+    def __init__(
+        self,
+        *,
+        release: str,
+        subject: dict[str, pulumi.Input[Any]],
+        entry: dict[str, Any],
+        depth: Depth,
+        reports: Path,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """*subject*: the fields of `Subject`; *entry*: what is noted of a release that is refused."""
+        outputs = {"figures": None, "refusal": None, "refused": None}
+        inputs = {"release": release, **subject, "entry": entry, "depth": str(depth), "reports": str(reports)}
+        super().__init__(TrialProvider(), "trial", {**inputs, **outputs}, opts)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tried, and how it is reached."""
+
+    release: str
+    candidate_url: str
+    baseline_url: str
+    webhook_secret: str
+    proxy: str
+    web: list[str]
+    workers: list[str]
+    faults_url: str
+
+    @classmethod
+    def of(cls, props: dict[str, Any]) -> Subject:
+        """As the resource's inputs have it."""
+        return cls(**{name: props[name] for name in cls.__dataclass_fields__})
+
+
+def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any]:
+    """The resource's outputs after a trial. A release that has the traffic already is not tried again."""
+    subject, depth, reports = Subject.of(props), Depth(props["depth"]), Path(props["reports"])
+    live = backend_in(ProxyControl(subject.proxy).route("live") or "")
+    if live is not None and live.release == subject.release:
+        return {**props, "figures": [], "refusal": [], "refused": refused}
+    reports.mkdir(parents=True, exist_ok=True)
+    figures, refusal = _try(subject, depth, live, reports)
+    if refusal:
+        entry = {**props["entry"], "release": subject.release, "gate": figures, "refusal": refusal}
+        refused = [*refused, entry][-KEPT_REFUSALS:]
+    return {**props, "figures": figures, "refusal": refusal, "refused": refused}
+
+
+def _try(
+    subject: Subject, depth: Depth, live: Backend | None, reports: Path
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The reports as plain data, and the lines that refuse the release."""
+    found: list[Found] = []
+    with ContainerWatch([*subject.web, *subject.workers]) as watch:
+        for suite in depth.suites:
+            found.append(_run(suite, subject, depth, live, reports))
+            if found[-1].refusal:
+                break
+    containers = watch.report(read_targets().containers)
+    _keep(watch, containers, reports)
+    lines = [line for each in found for line in each.refusal]
+    if containers.verdict is Verdict.FAIL or (containers.not_passed and depth is Depth.FULL and not lines):
+        # First: a container that ended is why a suite found no answer.
+        lines = [*refusal_lines(containers, subject.release), *lines]
+    return [_data(report) for report in [*(each.report for each in found), containers] if report], lines
+
+
+def _run(suite: Suite, subject: Subject, depth: Depth, live: Backend | None, reports: Path) -> Found:
+    pulumi.log.info(f"gate: {suite} on {subject.release} at {subject.candidate_url}")
+    report = reports / f"{suite}.json"
+    env = {"WAHA_WEBHOOK_SECRET": subject.webhook_secret}
+    if suite == "smoke":
+        command = suite_command(suite, subject.candidate_url, report, *_smoke_options(subject, depth))
+        return run_suite(suite, subject.release, command, report, env)
+    with baseline(ProxyControl(subject.proxy), live, subject.baseline_url) as url:
+        command = suite_command(suite, subject.candidate_url, report, *_load_options(url, reports))
+        return run_suite(suite, subject.release, command, report, env)
+
+
+def _smoke_options(subject: Subject, depth: Depth) -> list[str]:
+    if depth is Depth.SHORT:
+        return ["--short"]
+    hosts = ",".join([*subject.web, *subject.workers])
+    return ["--faults-url", subject.faults_url, "--fault-hosts", hosts] if subject.faults_url else []
+
+
+def _load_options(baseline_url: str | None, reports: Path) -> list[str]:
+    scenarios = [part for name in read_targets().gate.scenarios for part in ("--scenario", name)]
+    against = ["--baseline", baseline_url] if baseline_url else []
+    return [*scenarios, "--series", str(reports / "load.series.json"), *against]
+
+
+def _keep(watch: ContainerWatch, report: Report, reports: Path) -> None:
+    (reports / "containers.json").write_text(report.model_dump_json(indent=2) + "\n")
+    (reports / "containers.log").write_text(watch.logs())
+    watch.write_series(reports / "containers.series.json")
+
+
+def _data(report: Report) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(report.model_dump_json())
+    return data

@@ -1,0 +1,132 @@
+"""Moves live traffic to a new release in steps, judging it by its own answers; straight back if it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from contracts.targets import Switch
+from contracts.verdict import Check, Report, Verdict
+from infra.haproxy_config import Backend, Canary, route_config
+from infra.proxy_control import Counters
+
+SUITE = "traffic"
+_LOOK_EACH_S = 0.25
+_ALL = 100
+
+
+class Proxy(Protocol):
+    """What moving traffic asks of `infra.proxy_control.ProxyControl`."""
+
+    def put_route(self, name: str, config: str) -> None:
+        """Make *config* the route *name*."""
+
+    def counters(self, backend: str) -> Counters | None:
+        """A backend's answers since the last change of a route."""
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Moves the live route of *proxy*. *name_live* tells the workers whose release is live."""
+
+    proxy: Proxy
+    name_live: Callable[[str], None]
+    limits: Switch
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def at_once(self, to: Backend) -> None:
+        """All traffic goes to *to*."""
+        self.proxy.put_route("live", route_config("live", to))
+        self.name_live(to.release)
+
+    def in_steps(self, old: Backend, new: Backend) -> Report:
+        """Move from *old* to *new*; what each step showed. Unless all is well, *old* has the traffic then."""
+        began = self.clock()
+        checks: list[Check] = []
+        try:
+            for percent in self.limits.steps:
+                self._put(percent, old, new)
+                found = self._step(percent)
+                checks += found
+                if any(self._stops(check) for check in found):
+                    self.at_once(old)
+                    break
+        except BaseException:  # told to end, too: a step is nothing to leave traffic at
+            self.at_once(old)
+            raise
+        return Report.of(SUITE, checks, round(self.clock() - began, 3))
+
+    def _put(self, percent: int, old: Backend, new: Backend) -> None:
+        if percent == _ALL:
+            self.at_once(new)
+        else:
+            self.proxy.put_route("live", route_config("live", old, Canary(new, percent)))
+
+    def _stops(self, check: Check) -> bool:
+        """Whether *check* ends the move."""
+        if check.verdict is Verdict.NO_EVIDENCE:
+            return self.limits.quiet == "refuse"
+        return check.verdict is Verdict.FAIL
+
+    def _step(self, percent: int) -> list[Check]:
+        backend = "live" if percent == _ALL else "canary"
+        seen = self._watch(backend)
+        return judge(percent, seen, self.limits)
+
+    def _watch(self, backend: str) -> Counters:
+        """The answers of *backend* once they are enough, or cannot become so in time."""
+        began = self.clock()
+        while True:
+            seen = self.proxy.counters(backend) or Counters(0, 0, 0, 0)
+            passed_s = self.clock() - began
+            if passed_s >= self.limits.step_s and not _worth_waiting(seen.requests, passed_s, self.limits):
+                return seen
+            self.sleep(_LOOK_EACH_S)
+
+
+def refusal(report: Report, release: str, limits: Switch) -> list[str]:
+    """The lines that say why *release* did not keep the traffic; none if it did."""
+    stopping = [check for check in report.checks if check.verdict is Verdict.FAIL]
+    if not stopping and limits.quiet == "refuse":
+        stopping = report.not_passed
+    if not stopping:
+        return []
+    return [
+        f"{SUITE}: {release} did not keep the traffic ({stopping[0].verdict}); the one before has it again:",
+        *(f"  {check}" for check in stopping),
+    ]
+
+
+def judge(percent: int, seen: Counters, limits: Switch) -> list[Check]:
+    """What the new release's answers at the step of *percent* amount to."""
+    share = seen.errors / seen.requests if seen.requests else None
+    return [
+        _check(percent, "error rate", share, limits.error_rate, "", seen, limits),
+        _check(percent, "mean answer", seen.mean_ms, limits.mean_ms, "ms", seen, limits),
+        _check(percent, "slowest answer", seen.slowest_ms, limits.slowest_ms, "ms", seen, limits),
+    ]
+
+
+def _check(
+    percent: int, name: str, value: float | None, limit: float, unit: str, seen: Counters, limits: Switch
+) -> Check:
+    enough = seen.requests >= limits.min_samples
+    failed = value is not None and value > limit
+    return Check(
+        name=f"{name} at {percent} %",
+        verdict=Verdict.FAIL if failed else Verdict.PASS if enough else Verdict.NO_EVIDENCE,
+        value=value if seen.requests else None,
+        limit=limit,
+        unit=unit,
+        samples=seen.requests,
+        detail="" if enough or failed else f"few requests came: fewer than {limits.min_samples}",
+    )
+
+
+def _worth_waiting(requests: int, passed_s: float, limits: Switch) -> bool:
+    """Whether enough requests are still to come: too few did, and at their pace there will be in time."""
+    missing, left_s = limits.min_samples - requests, limits.within_s - passed_s
+    return missing > 0 and left_s > 0 and requests / passed_s * left_s >= missing

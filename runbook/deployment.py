@@ -1,0 +1,92 @@
+"""One update of a stack, as `up`, `rollback`, `hotfix` and `watch` run it: shown, explained, seen through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+
+from contracts.verdict import Report
+from infra.order import Order
+from runbook.console import say
+from runbook.errors import RunbookError
+from runbook.liveness import why_not_live
+from runbook.operation import OnEvent, OperationFailed
+from runbook.progress import Progress
+from runbook.workspace import Workspace
+
+_PORT_TAKEN = ("port is already allocated", "address already in use")  # Docker's words, and the system's
+
+ProblemOf = Callable[[str, Set[str]], str | None]
+
+
+def deploy(workspace: Workspace, order: Order) -> Progress:
+    """Run the update that *order* asks for and show it, with the figures of the gate that it passed.
+
+    Raises:
+        RunbookError: it was stopped; says by what, and that the live release still has the traffic.
+    """
+    progress = _run(lambda on_event: workspace.up(on_event, order), workspace.stack)
+    if "release" not in progress.outputs:  # a later CLI may tell them otherwise: the state has them too
+        progress.outputs = workspace.outputs()
+    for line in evidence_lines(progress):
+        say(f"  {line}")
+    return progress
+
+
+def answering(
+    workspace: Workspace, order: Order, progress: Progress, problem_of: ProblemOf = why_not_live
+) -> Progress:
+    """See that all runs and the live release answers; put right what was changed behind Pulumi's back.
+
+    Raises:
+        RunbookError: it does not answer after that either.
+    """
+    url = str(progress.outputs["url"])
+    if problem := problem_of(url, progress.must_run):
+        say(f"not as it should be ({problem}): comparing the state with the engine")
+        _run(workspace.refresh, workspace.stack)
+        progress = deploy(workspace, order)
+        if problem := problem_of(url, progress.must_run):
+            raise RunbookError(
+                f"the live release is not as it should be: {problem}",
+                "see `docker ps -a` and `docker logs NAME`, or go back with `bin/runbook rollback`",
+            )
+    return progress
+
+
+def evidence_lines(progress: Progress) -> list[str]:
+    """What each suite found, and the figures of load; nothing where no gate ran in this update."""
+    release = progress.outputs.get("release")
+    entries = progress.outputs.get("releases") or []
+    if f"gate-{release}" not in progress.changed or not entries:
+        return []
+    found = [
+        Report.model_validate(report)
+        for report in [*entries[-1]["gate"], entries[-1].get("traffic")]
+        if report
+    ]
+    lines = []
+    for report in found:
+        lines.append(f"{report.suite}: {report.verdict}, {len(report.checks)} checks")
+        lines += [f"  {check}" for check in report.checks if report.suite in ("load", "containers")]
+    return lines
+
+
+def _run(operation: Callable[[OnEvent], None], stack: str) -> Progress:
+    with Progress() as progress:
+        try:
+            operation(progress)
+        except OperationFailed as error:
+            why = progress.why or str(error)
+            raise RunbookError(why, _what_to_do(why, stack)) from error
+    return progress
+
+
+def _what_to_do(why: str, stack: str) -> str:
+    again = "the live release has the traffic; mend the cause and run the same command again"
+    if any(words in why for words in _PORT_TAKEN):
+        return (
+            f"{again}: end what has the port, or take another: "
+            f"`bin/pulumi config set --path runbook:layout.port NUMBER --stack {stack}` "
+            "(or candidate_port, baseline_port, sandbox_port)"
+        )
+    return again

@@ -1,0 +1,92 @@
+"""A suite is believed only where a report and an exit code both say "pass"."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.verdict import Check, Report, Verdict
+from infra import suite_run
+from infra.suite_run import judge, run_suite
+from infra.suites import Depth, suite_command
+
+SLOW = Check(
+    name="webhook p95", verdict=Verdict.FAIL, value=4012, limit=500, unit="ms", samples=1000, detail=""
+)
+FINE = Check(name="error rate", verdict=Verdict.PASS, value=0.0, limit=0.01, samples=1000)
+
+
+def written(folder: Path, *checks: Check) -> Path:
+    """A report file with these checks."""
+    file = folder / "load.json"
+    file.write_text(Report.of("load", list(checks), 20.0).model_dump_json())
+    return file
+
+
+def test_a_pass_is_figures_and_no_refusal(tmp_path: Path) -> None:
+    """The evidence goes into the state."""
+    found = judge("load", "r-1", 0, written(tmp_path, FINE))
+    assert found.report is not None
+    assert found.report.checks[0].samples == 1000
+    assert found.refusal == []
+
+
+def test_a_refusal_names_check_value_limit_and_samples(tmp_path: Path) -> None:
+    """And only the checks that did not pass."""
+    found = judge("load", "r-1", 1, written(tmp_path, FINE, SLOW))
+    assert found.refusal == [
+        "gate: load refused release r-1 (fail):",
+        "  webhook p95: fail: 4012 ms, limit 500 ms, samples 1000",
+        f"  log: {tmp_path / 'load.log'}",
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"suite": "load"'])
+def test_no_report_is_no_pass(tmp_path: Path, text: str | None) -> None:
+    """A suite that died, exit code 0 or not, has proved nothing; half a report is none."""
+    if text is not None:
+        (tmp_path / "load.json").write_text(text)
+    found = judge("load", "r-1", 0, tmp_path / "load.json")
+    assert found.report is None
+    assert "gave no report (exit code 0)" in found.refusal[0]
+
+
+def test_a_report_without_checks_is_no_pass(tmp_path: Path) -> None:
+    """An empty run is no evidence."""
+    assert "no evidence" in judge("load", "r-1", 0, written(tmp_path)).refusal[0]
+
+
+def test_a_good_report_of_a_suite_that_failed_is_no_pass(tmp_path: Path) -> None:
+    """The exit code counts too: something after the report may have gone wrong."""
+    assert "  exit code 3" in judge("load", "r-1", 3, written(tmp_path, FINE)).refusal
+
+
+def test_an_earlier_runs_report_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    """A suite that says nothing now did not pass because it did before."""
+    found = run_suite("load", "r-1", [sys.executable, "-c", "print('hello')"], written(tmp_path, FINE), {})
+    assert found.report is None
+    assert (tmp_path / "load.log").read_text() == "hello\n"
+
+
+def test_a_suite_that_does_not_end_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended, and said so."""
+    monkeypatch.setattr(suite_run, "_TIMEOUT_S", 0.2)
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    found = run_suite("load", "r-1", command, tmp_path / "load.json", {})
+    assert "did not end within 0.2 s" in found.refusal[0]
+
+
+def test_commands_name_url_and_report(tmp_path: Path) -> None:
+    """Both suites are what an operator could type."""
+    for suite in Depth.FULL.suites:
+        command = suite_command(suite, "http://127.0.0.1:1", tmp_path / "r.json")
+        assert "http://127.0.0.1:1" in command
+        assert str(tmp_path / "r.json") in command
+
+
+def test_a_new_release_is_put_through_all_and_one_that_passed_through_smoke_only() -> None:
+    """Load takes half a minute, which an emergency does not have."""
+    assert Depth.FULL.suites == ("smoke", "load")
+    assert Depth.SMOKE.suites == Depth.SHORT.suites == ("smoke",)

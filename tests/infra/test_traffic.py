@@ -1,0 +1,165 @@
+"""Traffic moves in steps, judged by the new release's own answers, and goes back when they are bad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from contracts.targets import Switch
+from contracts.verdict import Verdict
+from infra.haproxy_config import Backend, Canary, backend_in, route_config
+from infra.proxy_control import Counters
+from infra.traffic import Mover, judge, refusal
+
+OLD, NEW = Backend("r-1", ("old",)), Backend("r-2", ("new",))
+LIMITS = Switch(
+    steps=[5, 25, 100],
+    step_s=2,
+    within_s=20,
+    min_samples=50,
+    error_rate=0.01,
+    mean_ms=250,
+    slowest_ms=3000,
+    quiet="promote",
+    drain_s=15,
+)
+GOOD = Counters(requests=80, errors=0, mean_ms=5, slowest_ms=40)
+
+
+@dataclass
+class Clock:
+    """Time passes only by sleeping."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class FakeProxy:
+    """Notes the routes that it was given; `seen` are the counters at each of them."""
+
+    seen: list[Counters | None]
+    routes: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+
+    def put_route(self, name: str, config: str) -> None:
+        assert name == "live"
+        self.routes.append(config)
+
+    def counters(self, backend: str) -> Counters | None:
+        self.asked.append(backend)
+        if self.failure is not None:
+            raise self.failure
+        return self.seen[len(self.routes) - 1]
+
+
+def mover(proxy: FakeProxy, limits: Switch = LIMITS) -> tuple[Mover, list[str], Clock]:
+    """A mover, the releases that the workers were told of, and its clock."""
+    told: list[str] = []
+    clock = Clock()
+    return Mover(proxy, told.append, limits, clock, clock.sleep), told, clock
+
+
+def test_a_good_release_gets_all_of_it_step_by_step() -> None:
+    """Its workers take live messages only with the last step."""
+    proxy = FakeProxy([GOOD, GOOD, GOOD])
+    moving, told, _ = mover(proxy)
+    report = moving.in_steps(OLD, NEW)
+    assert proxy.routes == [
+        route_config("live", OLD, Canary(NEW, 5)),
+        route_config("live", OLD, Canary(NEW, 25)),
+        route_config("live", NEW),
+    ]
+    assert proxy.asked == [*["canary"] * (len(proxy.asked) - proxy.asked.count("live")), *["live"] * 9]
+    assert told == ["r-2"]
+    assert report.verdict is Verdict.PASS
+    assert refusal(report, "r-2", LIMITS) == []
+    assert len(report.checks) == 9
+
+
+BREACHES = {
+    "error rate": Counters(100, 2, 5, 40),
+    "mean answer": Counters(100, 0, 251, 900),
+    "slowest answer": Counters(100, 0, 5, 3001),
+}
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_goes_straight_back(name: str, step: int) -> None:
+    """At any step, also the last; the reason has the check, its value, limit and samples."""
+    seen: list[Counters | None] = [GOOD, GOOD, GOOD, GOOD]
+    seen[step] = BREACHES[name]
+    proxy = FakeProxy(seen)
+    moving, told, _ = mover(proxy)
+    report = moving.in_steps(OLD, NEW)
+    assert proxy.routes[-1] == route_config("live", OLD)
+    assert len(proxy.routes) == step + 2
+    assert told[-1] == "r-1"
+    lines = refusal(report, "r-2", LIMITS)
+    assert lines[0] == "traffic: r-2 did not keep the traffic (fail); the one before has it again:"
+    assert lines[1].startswith(f"  {name} at {LIMITS.steps[step]} %: fail: ")
+    assert "samples 100" in lines[1]
+
+
+def test_few_bad_answers_are_a_breach_too() -> None:
+    """Only a good result must first be believed."""
+    checks = judge(5, Counters(3, 1, 5, 40), LIMITS)
+    assert checks[0].verdict is Verdict.FAIL
+
+
+def test_a_quiet_stack_promotes_soon_and_says_so() -> None:
+    """Nobody waits for requests that do not come; the evidence is none, and that is recorded."""
+    proxy = FakeProxy([None, Counters(1, 0, 5, 5), Counters(0, 0, 0, 0)])
+    moving, told, clock = mover(proxy)
+    report = moving.in_steps(OLD, NEW)
+    assert told == ["r-2"]
+    assert report.verdict is Verdict.NO_EVIDENCE
+    assert refusal(report, "r-2", LIMITS) == []
+    assert clock.now <= 3 * LIMITS.step_s + 1
+    assert "fewer than 50" in report.checks[0].detail
+
+
+def test_a_quiet_stack_may_also_refuse() -> None:
+    """Where the team wants evidence or nothing."""
+    limits = LIMITS.model_copy(update={"quiet": "refuse"})
+    proxy = FakeProxy([None, GOOD])
+    moving, told, _ = mover(proxy, limits)
+    report = moving.in_steps(OLD, NEW)
+    assert told == ["r-1"]
+    assert refusal(report, "r-2", limits)[0].startswith("traffic: r-2 did not keep the traffic (no evidence)")
+
+
+def test_a_step_lasts_until_its_samples_are_there() -> None:
+    """At ten a second, fifty take five seconds: more than the shortest step, less than the longest."""
+    proxy = FakeProxy([GOOD, GOOD, GOOD])
+    moving, _, clock = mover(proxy)
+    proxy.counters = lambda _backend: Counters(int(clock.now * 10), 0, 5, 5)  # type: ignore[method-assign]
+    moving.in_steps(OLD, NEW)
+    assert 5 <= clock.now <= 5 + 2 * LIMITS.step_s + 1
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("the engine is gone"), KeyboardInterrupt()], ids=type)
+def test_a_move_that_breaks_off_goes_back(failure: BaseException) -> None:
+    """Told to end, too: a step is nothing to leave traffic at."""
+    proxy = FakeProxy([GOOD], failure=failure)
+    moving, told, _ = mover(proxy)
+    with pytest.raises(type(failure)):
+        moving.in_steps(OLD, NEW)
+    assert proxy.routes[-1] == route_config("live", OLD)
+    assert told == ["r-1"]
+
+
+def test_the_release_that_a_route_leads_to_is_read_without_its_canary() -> None:
+    """A killed update leaves a step behind: what was live is still to be seen."""
+    assert backend_in(route_config("live", OLD, Canary(NEW, 25))) == OLD
+    assert backend_in(route_config("live", NEW)) == NEW
+    assert backend_in("frontend live\n  bind :8080\n") is None
+    assert backend_in("") is None
