@@ -17,7 +17,8 @@ from runbook.operation import OnEvent
 class FakeWorkspace:
     """`events` are what each operation tells, `failure` what it ends in; `calls` says what was asked for.
 
-    `orders` are those that updates were given. `config` holds the configuration by key, `deployment` the state, `found_outputs` the stack's outputs.
+    `orders` are those that updates were given. `config` holds the configuration by key, `deployment` the
+    state, `found_outputs` the stack's outputs.
     """
 
     stack: str = "dev"

@@ -33,7 +33,7 @@ def shown(release: str, live: bool = True) -> tuple[str, ...]:
 
 
 def test_each_release_has_its_state_and_the_reason_for_it() -> None:
-    """Newest first: live, kept, refused with the first check that failed, rolled back with who, why, to what."""
+    """Newest first: live, kept, refused with the first check that failed, rolled back with who and why."""
     entries = [entry("r-1"), entry("r-2"), entry("r-3"), entry("r-2", "rollback", "slow")]
     refused = {**REFUSED, "at": "2026-11-24T12:12:50+00:00"}
     assert listed(outputs_of(entries, kept=("r-1",)), refused) == [
