@@ -43,8 +43,8 @@ class GitState:
 def provenance(folder: Path = REPOSITORY) -> dict[str, Any]:
     """Operator, time (UTC, ISO 8601), git commit (`+` marks uncommitted changes), and where that is.
 
-    `branch` is empty and `dirty` false without git, `behind` and `ahead` are None without an upstream: of those
-    that are None the state keeps nothing, so a reader of the ledger asks with `get`.
+    `branch` is empty and `dirty` false without git, `behind` and `ahead` are None without an upstream. The
+    state keeps nothing of a None: who reads the ledger asks with `get`.
     """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     git = git_state(folder) or GitState("")
