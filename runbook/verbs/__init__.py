@@ -12,6 +12,7 @@ from runbook.verbs.blocklist import blocklist
 from runbook.verbs.check import check
 from runbook.verbs.destroy import destroy
 from runbook.verbs.load import load
+from runbook.verbs.lock import lock
 from runbook.verbs.outputs import outputs
 from runbook.verbs.preview import preview
 from runbook.verbs.queue_verb import queue
@@ -38,6 +39,7 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {
     "tenants": tenants,
     "secrets": secrets,
     "sign": sign,
+    "lock": lock,
     "check": check,
     "bench": bench,
     "test": test,

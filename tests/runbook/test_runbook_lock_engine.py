@@ -1,0 +1,138 @@
+"""The deploy lock in a real engine: of many processes one has it, and a killed one does not keep it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from runbook.deploy_lock import DeployLock
+
+pytestmark = pytest.mark.integration
+
+MANY = 12
+STACK = f"dev-lock-{os.getpid()}"
+PROGRAM = """
+import sys
+from runbook.deploy_lock import hold
+from runbook.errors import RunbookError
+stack, wait_s, file = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with hold(stack, "a test", float(wait_s)):
+        with open(file, "a") as log:
+            print("in", file=log, flush=True)
+            print("won", flush=True)
+            sys.stdin.readline()
+            print("out", file=log, flush=True)
+except RunbookError as error:
+    print(error.message, flush=True)
+"""
+
+
+@pytest.fixture
+def lock() -> Iterator[DeployLock]:
+    """A stack's lock, which nobody holds before or after."""
+    lock = DeployLock(STACK)
+    assert lock.read() is None
+    yield lock
+    held = lock.read()
+    if held:
+        lock.remove(held)
+    assert held is None
+
+
+class Contender:
+    """A process that tries for the lock when told, and holds it until told."""
+
+    def __init__(self, log: Path, wait_s: float) -> None:
+        command = [sys.executable, "-c", PROGRAM, STACK, str(wait_s), str(log)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def says(self) -> str:
+        """Its next line."""
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def go(self) -> None:
+        """Let it take its next step."""
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+
+@pytest.fixture
+def contenders(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Contender]]:
+    """Many processes at the start line, each with the patience that the test's parameter is."""
+    found = [Contender(tmp_path / "log", request.param) for _ in range(MANY)]
+    assert [contender.says() for contender in found] == ["ready"] * MANY
+    yield found
+    for contender in found:
+        if contender.process.poll() is None:
+            contender.process.kill()
+        contender.process.communicate()
+
+
+@pytest.mark.parametrize("contenders", [0], indirect=True)
+def test_of_many_at_once_exactly_one_has_it(contenders: list[Contender], lock: DeployLock) -> None:
+    """The others are refused, with the same holder, who is the one that has it."""
+    for contender in contenders:
+        contender.go()
+    said = [contender.says() for contender in contenders]
+    assert said.count("won") == 1
+    winner = contenders[said.index("won")]
+    assert {text.partition(" since ")[0] for text in said if text != "won"} == {
+        f"stack {STACK} is being worked on by {lock.read().by} (process {winner.process.pid})"  # type: ignore[union-attr]
+    }
+    winner.go()
+    assert winner.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("contenders", [60], indirect=True)
+def test_all_have_it_one_after_another(contenders: list[Contender], lock: DeployLock, tmp_path: Path) -> None:
+    """Never two at once, also where one is killed while it has it: the next takes it over."""
+    for contender in contenders:
+        contender.go()
+        contender.go()
+    first = [contender.says() for contender in contenders]
+    assert first == ["won"] * MANY
+    assert [contender.process.wait(20) for contender in contenders] == [0] * MANY
+    assert (tmp_path / "log").read_text().split() == ["in", "out"] * MANY
+
+
+@pytest.mark.parametrize("contenders", [60], indirect=True)
+def test_a_killed_holder_does_not_keep_it(
+    contenders: list[Contender], lock: DeployLock, tmp_path: Path
+) -> None:
+    """All who wait find the same stale lock: it goes to one of them at a time."""
+    killed, *others = contenders
+    killed.go()
+    assert killed.says() == "won"
+    for contender in others:
+        contender.go()
+        contender.go()
+    killed.process.kill()
+    killed.process.wait()
+    assert [contender.says() for contender in others] == ["won"] * (MANY - 1)
+    assert [contender.process.wait(20) for contender in others] == [0] * (MANY - 1)
+    assert (tmp_path / "log").read_text().split() == ["in", *["in", "out"] * (MANY - 1)]
+
+
+def test_it_is_no_leftover_of_the_stack(lock: DeployLock) -> None:
+    """What is looked for by the stack's label does not find it."""
+    contender = Contender(Path(os.devnull), 0)
+    contender.go()
+    assert [contender.says(), contender.says()] == ["ready", "won"]
+    found = docker.from_env().volumes.list(filters={"label": f"runbook.stack={STACK}"})
+    assert found == []
+    assert len(docker.from_env().volumes.list(filters={"label": f"runbook.lock={STACK}"})) == 1
+    contender.go()
+    assert contender.process.wait(20) == 0
