@@ -87,6 +87,22 @@ class Containers(_Section):
     restarts: int = Field(ge=0)
 
 
+class Watch(_Section):
+    """How a release that just went live is watched, and what takes it out of traffic again.
+
+    Its answers are judged by the limits of `Switch`.
+    """
+
+    after_up_s: float = Field(ge=0)
+    after_hotfix_s: float = Field(ge=0)
+    each_s: float = Field(gt=0)
+    window_s: float = Field(gt=0)
+    failures: int = Field(ge=1)
+    memory_share: float = Field(gt=0, le=1)
+    dead_letters: int = Field(ge=0)
+    queue_age_s: float = Field(gt=0)
+
+
 class Gate(_Section):
     """What a release is put through."""
 
@@ -111,6 +127,7 @@ class Targets(_Section):
     smoke: Smoke
     load: Load
     switch: Switch
+    watch: Watch
     containers: Containers
     gate: Gate
     bench: Bench

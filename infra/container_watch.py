@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +13,13 @@ from typing import Any, Self
 
 import docker
 from docker.errors import APIError, NotFound
+from docker.models.containers import Container
 
 from contracts.targets import Containers
 from contracts.verdict import Check, Report, Verdict
+from infra.container_memory import memory_of
 
 _EACH_S = 1.0
-_MB = 1024 * 1024
 _LOG_LINES = 200
 
 
@@ -92,38 +92,28 @@ class ContainerWatch:
             self._look()
 
     def _look(self) -> None:
-        """Side by side: an engine may take a second to tell of one container's memory."""
-        with ThreadPoolExecutor(len(self.found)) as threads:
-            list(threads.map(self._look_at, self.found))
+        running = [(watched, container) for watched in self.found if (container := self._inspect(watched))]
+        at_s = time.monotonic() - self._began
+        memories = memory_of([container for _, container in running])
+        for (watched, _), memory in zip(running, memories, strict=True):
+            if memory is not None:
+                watched.limit_mb = memory.limit_mb
+                watched.memory.append((at_s, memory.used_mb))
 
-    def _look_at(self, watched: Watched) -> None:
+    def _inspect(self, watched: Watched) -> Container | None:
+        """Note how often it was restarted, or how it ended; the container if it runs."""
         try:
-            self._inspect(watched)
+            container = self._engine.containers.get(watched.name)
         except NotFound:
             watched.ended = "it is gone"
-        except APIError as error:
-            watched.ended = f"the engine: {error.explanation}"
-
-    def _inspect(self, watched: Watched) -> None:
-        container = self._engine.containers.get(watched.name)
+            return None
         state, count = container.attrs["State"], int(container.attrs["RestartCount"])
         if watched.restarts_before is None:
             watched.restarts_before = count
         watched.restarts = count - watched.restarts_before
         ended = how_it_ended(state, watched.restarts)
         watched.ended = max(watched.ended, ended, key=len)  # one that runs again does not tell how it ended
-        if state["Running"]:
-            stats = container.stats(stream=False, one_shot=True)
-            assert isinstance(stats, dict)  # not a stream
-            self._note_memory(watched, stats.get("memory_stats") or {})
-
-    def _note_memory(self, watched: Watched, memory: dict[str, Any]) -> None:
-        if "usage" not in memory:
-            return
-        detail = memory.get("stats") or {}
-        cache = detail.get("total_inactive_file", detail.get("inactive_file", 0))
-        watched.limit_mb = memory.get("limit", 0) / _MB
-        watched.memory.append((time.monotonic() - self._began, (memory["usage"] - cache) / _MB))
+        return container if state["Running"] else None
 
 
 def steepest(samples: Sequence[tuple[float, float]], window_s: float) -> float | None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 from contracts.verdict import Report
 from infra.order import Order
 from runbook.console import say
 from runbook.errors import RunbookError
-from runbook.liveness import why_not_live
+from runbook.liveness import Expected, why_not_live
 from runbook.operation import OnEvent, OperationFailed
 from runbook.progress import Progress
 from runbook.workspace import Workspace
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")  # Docker's words, and the system's
 
-ProblemOf = Callable[[str, Set[str]], str | None]
+ProblemOf = Callable[[Expected], str | None]
 
 
 def deploy(workspace: Workspace, order: Order) -> Progress:
@@ -40,17 +40,21 @@ def answering(
     Raises:
         RunbookError: it does not answer after that either.
     """
-    url = str(progress.outputs["url"])
-    if problem := problem_of(url, progress.must_run):
+    if problem := problem_of(_expected(workspace, progress)):
         say(f"not as it should be ({problem}): comparing the state with the engine")
         _run(workspace.refresh, workspace.stack)
         progress = deploy(workspace, order)
-        if problem := problem_of(url, progress.must_run):
+        if problem := problem_of(_expected(workspace, progress)):
             raise RunbookError(
                 f"the live release is not as it should be: {problem}",
                 "see `docker ps -a` and `docker logs NAME`, or go back with `bin/runbook rollback`",
             )
     return progress
+
+
+def _expected(workspace: Workspace, progress: Progress) -> Expected:
+    outputs = progress.outputs
+    return Expected(workspace.stack, outputs["url"], outputs["release"], frozenset(progress.must_run))
 
 
 def evidence_lines(progress: Progress) -> list[str]:

@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Set
+from collections.abc import Callable, Set
+from dataclasses import dataclass
 
 import docker
 import httpx
+
+from infra.haproxy_config import backend_in
+from infra.proxy_control import ProxyControl
+from runbook.workspace import bare_name
 
 _WITHIN_S = 10.0
 _ANSWER_S = 2.0
 _LOOK_EACH_S = 0.2
 
 
-def why_not_live(url: str, must_run: Set[str], engine: docker.DockerClient | None = None) -> str | None:
-    """What is wrong with a stack, whose containers are *must_run* (ids) and whose frontend is *url*."""
+@dataclass(frozen=True)
+class Expected:
+    """What an update is to have left: the *release* at *url*, and all *containers* (ids) running."""
+
+    stack: str
+    url: str
+    release: str
+    containers: Set[str]
+
+
+def live_route(stack: str) -> str | None:
+    """What the proxy of *stack* does with live traffic: its configuration; None where there is none."""
+    return ProxyControl(f"runbook-{bare_name(stack)}-proxy").route("live")
+
+
+def why_not_live(
+    expected: Expected,
+    engine: docker.DockerClient | None = None,
+    route_of: Callable[[str], str | None] = live_route,
+) -> str | None:
+    """What of a stack is not as *expected*; None if all is."""
     running = {str(container.id) for container in (engine or docker.from_env()).containers.list()}
-    if gone := len(must_run - running):
-        return f"{gone} of {len(must_run)} containers do not run"
-    return why_silent(url)
+    if gone := len(expected.containers - running):
+        return f"{gone} of {len(expected.containers)} containers do not run"
+    return why_misrouted(route_of(expected.stack) or "", expected.release) or why_silent(expected.url)
+
+
+def why_misrouted(config: str, release: str) -> str | None:
+    """None if a live route with *config* leads to *release* alone: a killed update may leave a step."""
+    backend = backend_in(config)
+    if backend is None or backend.release != release:
+        return f"the proxy leads to {backend.release if backend else 'no release'}, not to {release}"
+    return "the proxy leads to a canary, too" if "\nbackend canary\n" in config else None
 
 
 def why_silent(url: str, within_s: float = _WITHIN_S) -> str | None:

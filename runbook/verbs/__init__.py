@@ -11,6 +11,7 @@ from runbook.verbs.bench import bench
 from runbook.verbs.blocklist import blocklist
 from runbook.verbs.check import check
 from runbook.verbs.destroy import destroy
+from runbook.verbs.hotfix import hotfix
 from runbook.verbs.load import load
 from runbook.verbs.lock import lock
 from runbook.verbs.outputs import outputs
@@ -24,6 +25,7 @@ from runbook.verbs.smoke import smoke
 from runbook.verbs.tenants import tenants
 from runbook.verbs.test import test
 from runbook.verbs.up import up
+from runbook.verbs.watch import watch
 
 VERBS: dict[str, Callable[..., Any] | typer.Typer] = {
     "up": up,
@@ -34,6 +36,8 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {
     "load": load,
     "releases": releases,
     "rollback": rollback,
+    "hotfix": hotfix,
+    "watch": watch,
     "queue": queue,
     "blocklist": blocklist,
     "tenants": tenants,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from runbook.console import err, say
+from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Stack
@@ -27,7 +28,8 @@ def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
     if not (yes or is_dev(stack)):
         _confirm(stack)
     ensure_engine(say)
-    tear_down(Workspace(stack))
+    with hold(stack, "destroy"):
+        tear_down(Workspace(stack))
 
 
 def tear_down(workspace: Workspace) -> None:

@@ -7,35 +7,47 @@ from typing import Annotated
 
 import typer
 
+from contracts.targets import read_targets
 from infra.order import Order
 from runbook.console import print_json, say
+from runbook.deploy_lock import hold
 from runbook.deployment import answering, deploy
+from runbook.git_state import refuse_dirty
 from runbook.new_stack import ensure_stack
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
 from runbook.recovery import recover
+from runbook.verbs.watch import watch_live
 from runbook.workspace import Workspace
 
+NoWatch = Annotated[bool, typer.Option("--no-watch", help="End as soon as the release is live.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Also a release that was rolled back, or from sources not committed.")
 ]
 
 
-def up(stack: Stack = DEFAULT_STACK, force: Force = False, as_json: Json = False) -> None:
+def up(
+    stack: Stack = DEFAULT_STACK, force: Force = False, no_watch: NoWatch = False, as_json: Json = False
+) -> None:
     """Deploy the sources as they are.
 
-    Provision, gate, move the traffic, remove the old release, see that all runs.
+    Provision, gate, move the traffic, remove the old release, see that all runs, watch it for a while.
     """
     began = time.monotonic()
+    refuse_dirty(stack, force=force)
     prepare(stack)
-    workspace, order = Workspace(stack), Order(force=force)
-    progress = answering(workspace, order, deploy_sources(workspace, order))
+    with hold(stack, "up"):
+        workspace, order = Workspace(stack), Order(force=force)
+        progress = answering(workspace, order, deploy_sources(workspace, order))
     if as_json:
         print_json(progress.outputs)
     release, url = progress.outputs["release"], progress.outputs["url"]
     took = f"{time.monotonic() - began:.1f} s"
     say(f"{'' if progress.changed else 'nothing to do: '}release {release} is live at {url} ({took})")
+    for_s = read_targets().watch.after_up_s
+    if f"gate-{release}" in progress.changed and for_s and not no_watch:
+        watch_live(workspace, for_s)
 
 
 def deploy_sources(workspace: Workspace, order: Order) -> Progress:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from fake_engine import FakeEngine
 
-from runbook.liveness import why_not_live, why_silent
+from infra.haproxy_config import Backend, Canary, route_config
+from runbook.liveness import Expected, why_misrouted, why_not_live, why_silent
+
+R_1, R_2 = Backend("r-1", ("web-1",)), Backend("r-2", ("web-2",))
 
 
 class Frontend(http.server.ThreadingHTTPServer):
@@ -60,13 +63,24 @@ def engine() -> FakeEngine:
 
 def test_all_runs_and_answers(frontend: Frontend, engine: FakeEngine) -> None:
     """The frontend is asked whether it is ready; other containers do not matter."""
-    assert why_not_live(frontend.url, {"id-of-web"}, engine) is None
+    assert (
+        why_not_live(
+            Expected("dev", frontend.url, "r-1", {"id-of-web"}),
+            engine,
+            lambda _stack: route_config("live", R_1),
+        )
+        is None
+    )
     assert frontend.paths == ["/api/health/ready"]
 
 
 def test_a_container_that_does_not_run_is_a_problem(frontend: Frontend, engine: FakeEngine) -> None:
     """However the rest may answer."""
-    problem = why_not_live(frontend.url, {"id-of-web", "id-of-worker"}, engine)
+    problem = why_not_live(
+        Expected("dev", frontend.url, "r-1", {"id-of-web", "id-of-worker"}),
+        engine,
+        lambda _stack: route_config("live", R_1),
+    )
     assert problem == "1 of 2 containers do not run"
     assert frontend.paths == []
 
@@ -96,3 +110,17 @@ def test_a_proxy_of_the_environment_is_not_used(frontend: Frontend, monkeypatch:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     assert why_silent(frontend.url, within_s=0) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (route_config("live", R_1), None),
+        (route_config("live", R_2), "the proxy leads to r-2, not to r-1"),
+        (route_config("live", R_1, Canary(R_2, 25)), "the proxy leads to a canary, too"),
+        ("", "the proxy leads to no release, not to r-1"),
+    ],
+)
+def test_the_proxy_leads_to_the_release_and_to_no_other(config: str, problem: str | None) -> None:
+    """A killed update may have left a step, or somebody may have changed the file."""
+    assert why_misrouted(config, "r-1") == problem

@@ -96,7 +96,7 @@ def test_the_order_reaches_the_update() -> None:
     """What is special about it holds for its repair too."""
     workspace, forced = FakeWorkspace(events=[outputs(history("r-1"))]), Order(force=True)
     problems = iter(["a container does not run", None])
-    answering(workspace, forced, deploy(workspace, forced), lambda _url, _ids: next(problems))
+    answering(workspace, forced, deploy(workspace, forced), lambda _expected: next(problems))
     assert workspace.orders == [forced, forced]
 
 
@@ -104,7 +104,7 @@ def test_what_was_removed_by_hand_is_put_right(capsys: pytest.CaptureFixture[str
     """The state takes in what the engine has, and another update makes what is missing."""
     workspace = FakeWorkspace(events=[outputs(history("r-1"))])
     problems = iter(["1 of 5 containers do not run", None])
-    progress = answering(workspace, UP, deploy(workspace, UP), lambda _url, _ids: next(problems))
+    progress = answering(workspace, UP, deploy(workspace, UP), lambda _expected: next(problems))
     assert workspace.calls == ["up", "refresh", "up"]
     assert progress.outputs["release"] == "r-1"
     assert "1 of 5 containers do not run" in capsys.readouterr().err
@@ -114,7 +114,7 @@ def test_a_live_release_is_left_alone() -> None:
     """Looking is all that is done, at its public address."""
     workspace = FakeWorkspace(events=[outputs(history("r-1"))])
     asked: list[str] = []
-    answering(workspace, UP, deploy(workspace, UP), lambda url, _ids: asked.append(url))
+    answering(workspace, UP, deploy(workspace, UP), lambda expected: asked.append(expected.url))
     assert asked == ["http://127.0.0.1:8080"]
     assert workspace.calls == ["up"]
 
@@ -123,6 +123,6 @@ def test_what_cannot_be_put_right_is_an_error() -> None:
     """It is tried once."""
     workspace = FakeWorkspace(events=[outputs(history("r-1"))])
     with pytest.raises(RunbookError, match="not as it should be: silence") as refusal:
-        answering(workspace, UP, deploy(workspace, UP), lambda _url, _ids: "silence")
+        answering(workspace, UP, deploy(workspace, UP), lambda _expected: "silence")
     assert workspace.calls == ["up", "refresh", "up"]
     assert "bin/runbook rollback" in refusal.value.hint

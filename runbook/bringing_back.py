@@ -1,0 +1,89 @@
+"""An earlier release instead of the live one: which, whether all of it is still there, and the move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker
+from docker.errors import ImageNotFound
+
+from infra.history import History
+from infra.manifest import Manifest, Secrets
+from infra.order import Order
+from infra.stack_config import RELEASE_KEY
+from infra.suites import Depth
+from runbook.deployment import answering, deploy
+from runbook.errors import RunbookError
+from runbook.workspace import Workspace
+
+
+def bring_back(
+    workspace: Workspace, history: History, release: str | None, *, verb: str, reason: str
+) -> dict[str, Any]:
+    """Bring back *release*, or the last good one, through a short gate; its manifest.
+
+    Raises:
+        RunbookError: there is none, it is not whole, or it did not pass; the live release stays then.
+    """
+    manifest = choose(history, release)
+    check_whole(workspace, manifest)
+    order = Order(verb=verb, reason=reason, bring_back=manifest, depth=Depth.SHORT, in_steps=False)
+    answering(workspace, order, deploy(workspace, order))
+    return manifest
+
+
+def choose(history: History, release: str | None) -> dict[str, Any]:
+    """The manifest of the release to bring back: the one named, else the last good one beside the live one.
+
+    Raises:
+        RunbookError: there is none, or it is live now; names those that can be had.
+    """
+    earlier = {id_: manifest for id_, manifest in history.manifests.items() if id_ != history.live}
+    good = [id_ for id_ in earlier if id_ not in history.rolled_back]
+    choices = ", ".join(_described(id_, history) for id_ in earlier) or "none yet"
+    if release is None:
+        if not good:
+            raise RunbookError(
+                "there is no earlier release that was good",
+                f"name one: {choices}" if earlier else "`bin/runbook up` deploys the sources as they are",
+            )
+        release = good[0]
+    if release == history.live:
+        raise RunbookError(f"release {release} is live already", f"others: {choices}")
+    if release not in earlier:
+        raise RunbookError(f"release {release!r} is not known", f"can be brought back: {choices}")
+    return earlier[release]
+
+
+def check_whole(
+    workspace: Workspace, manifest: dict[str, Any], engine: docker.DockerClient | None = None
+) -> None:
+    """See that all of a release is still there, before anything moves.
+
+    Raises:
+        RunbookError: its image is gone, or a secret that it was gated with; says which.
+    """
+    found = Manifest.from_dict(manifest)
+    try:
+        (engine or docker.from_env()).images.get(found.image)
+    except ImageNotFound as error:
+        raise RunbookError(
+            f"release {found.id} cannot come back: its image {found.image} is gone from the engine",
+            "choose another from `bin/runbook releases`, or check out its commit and `bin/runbook up`",
+        ) from error
+    kept = workspace.secrets()
+    key = kept["current"].get(RELEASE_KEY, "")
+    try:
+        Secrets(kept["current"], kept["retired"], key).values(found.secrets)
+    except KeyError as error:
+        raise RunbookError(
+            f"release {found.id} cannot come back: the {error.args[0]} that it had is not known any more",
+            f"choose another from `bin/runbook releases`, or set it again: "
+            f"`bin/runbook secrets set {error.args[0]}`",
+        ) from error
+
+
+def _described(release: str, history: History) -> str:
+    if release in history.rolled_back:
+        return f"{release} (rolled back)"
+    return f"{release} (at once)" if release in history.running else release

@@ -1,0 +1,84 @@
+"""`hotfix`: the emergency procedure: a branch from what is live, a smoke-only gate, a long watch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from contracts.targets import read_targets
+from infra.history import History
+from infra.order import Order
+from infra.suites import Depth
+from runbook.console import say
+from runbook.deploy_lock import hold
+from runbook.deployment import answering
+from runbook.errors import RunbookError
+from runbook.hotfix_branch import HotfixBranch, checked_name
+from runbook.options import DEFAULT_STACK, Stack
+from runbook.preparation import prepare
+from runbook.verbs.up import deploy_sources
+from runbook.verbs.watch import watch_live
+from runbook.workspace import Workspace, open_workspace
+
+
+def _name(given: str) -> str:
+    try:
+        return checked_name(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Name = Annotated[str, typer.Argument(help="What is mended, as part of the branch's name.", callback=_name)]
+
+
+def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
+    """Mend what is live, past the load gate.
+
+    The first time it makes the branch hotfix/NAME at the live commit. Commit the fix there and run the same
+    command again: smoke, the traffic in steps, the watch, and the commands that merge the fix back.
+    """
+    prepare(stack)
+    workspace = open_workspace(stack)
+    commit, main = live_commit(History.of(workspace.outputs()))
+    branch = HotfixBranch(name, commit)
+    if not branch.is_checked_out():
+        branch.begin()
+        say(
+            f"{branch.branch} begins at {commit}, which is live: make the fix, commit it, then run this again"
+        )
+        return
+    branch.check_ready()
+    _deploy(workspace, name)
+    say("live; merge the fix back, or the next release is without it:")
+    for command in branch.merge_back(main):
+        say(f"  {command}")
+    watch_live(workspace, read_targets().watch.after_hotfix_s)
+
+
+def _deploy(workspace: Workspace, name: str) -> None:
+    order = Order(verb="hotfix", reason=name, depth=Depth.SMOKE)
+    with hold(workspace.stack, f"hotfix {name}"):
+        progress = answering(workspace, order, deploy_sources(workspace, order))
+    say(f"release {progress.outputs['release']} is live at {progress.outputs['url']}")
+
+
+def live_commit(history: History) -> tuple[str, str]:
+    """The commit that is live, and the branch that it was deployed from.
+
+    Raises:
+        RunbookError: nothing is live, or not from a commit.
+    """
+    for entry in reversed(history.entries):
+        if entry["manifest"]["id"] == history.live and not entry.get("refusal"):
+            commit = str(entry["commit"]).rstrip("+")
+            if not commit:
+                raise RunbookError(
+                    f"release {history.live} was not deployed from a git checkout",
+                    "mend the sources that it came from, and `bin/runbook up`",
+                )
+            if str(entry["commit"]).endswith("+"):
+                say(f"warning: {history.live} was deployed with changes after {commit} that are not in it")
+            branch = str(entry.get("branch") or "main")
+            return commit, "main" if branch.startswith("hotfix/") else branch
+    raise RunbookError("nothing is live yet", "`bin/runbook up`")

@@ -1,0 +1,146 @@
+"""A hotfix begins at what is live, has the fix committed, and is merged back."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from releases_kit import entry, history, outputs_of
+
+from infra.history import History
+from runbook.errors import RunbookError
+from runbook.hotfix_branch import HotfixBranch, checked_name
+from runbook.verbs.hotfix import live_commit
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git says."""
+    identity = ["-c", "user.name=Kim", "-c", "user.email=kim@example.org"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path, text: str) -> str:
+    """The commit of *text* as the only file's content."""
+    (folder / "service.py").write_text(text)
+    git(folder, "add", "service.py")
+    git(folder, "commit", "-m", text)
+    return git(folder, "rev-parse", "--short=12", "HEAD")
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> HotfixBranch:
+    """A checkout on `main`, a commit further than what is live."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    found = commit(tmp_path, "live")
+    commit(tmp_path, "newer")
+    return HotfixBranch("answers", found, tmp_path)
+
+
+def test_it_begins_at_the_live_commit(live: HotfixBranch) -> None:
+    """Not at what was written since."""
+    assert not live.is_checked_out()
+    live.begin()
+    assert live.is_checked_out()
+    assert git(live.folder, "rev-parse", "--short=12", "HEAD") == live.live
+
+
+def test_beginning_again_goes_on_where_it_was(live: HotfixBranch) -> None:
+    """The fix that is on it already stays."""
+    live.begin()
+    fix = commit(live.folder, "fix")
+    git(live.folder, "switch", "main")
+    live.begin()
+    assert git(live.folder, "rev-parse", "--short=12", "HEAD") == fix
+    live.check_ready()
+
+
+def test_what_is_not_committed_does_not_come_along(live: HotfixBranch) -> None:
+    """Half-finished work would be deployed with the fix."""
+    (live.folder / "service.py").write_text("half")
+    with pytest.raises(RunbookError, match=r"would come along: service\.py"):
+        live.begin()
+    assert not live.is_checked_out()
+
+
+def test_a_branch_without_a_fix_is_not_deployed(live: HotfixBranch) -> None:
+    """It is what is live."""
+    live.begin()
+    with pytest.raises(RunbookError, match="there is no fix on it yet"):
+        live.check_ready()
+
+
+def test_a_fix_that_is_not_committed_is_not_deployed(live: HotfixBranch) -> None:
+    """What is live must be found again by its commit."""
+    live.begin()
+    (live.folder / "service.py").write_text("fix")
+    with pytest.raises(RunbookError, match=r"the fix is not committed: service\.py"):
+        live.check_ready()
+
+
+def test_a_branch_from_elsewhere_is_not_deployed(live: HotfixBranch) -> None:
+    """Another release went live meanwhile: the fix would take it back."""
+    live.begin()
+    commit(live.folder, "fix")
+    git(live.folder, "switch", "main")
+    later = HotfixBranch(live.name, commit(live.folder, "live now"), live.folder)
+    later.begin()
+    with pytest.raises(RunbookError, match=f"does not come from {later.live}, which is live now"):
+        later.check_ready()
+
+
+def test_a_commit_that_git_does_not_know_is_named(live: HotfixBranch) -> None:
+    """It was deployed from another clone."""
+    with pytest.raises(RunbookError, match="0123456789ab") as refusal:
+        HotfixBranch("x", "0123456789ab", live.folder).begin()
+    assert "git fetch" in refusal.value.hint
+
+
+def test_the_commands_merge_it_back(live: HotfixBranch) -> None:
+    """They do what they say, once there is somewhere to push to."""
+    origin = live.folder / "origin.git"
+    git(live.folder, "init", "--quiet", "--bare", str(origin))
+    (live.folder / ".git/info/exclude").write_text("origin.git\n")
+    git(live.folder, "remote", "add", "origin", str(origin))
+    live.begin()
+    (live.folder / "fix.py").write_text("fix")
+    git(live.folder, "add", "fix.py")
+    git(live.folder, "commit", "-m", "the fix")
+    for command in live.merge_back("main"):
+        git(live.folder, *command.split()[1:])
+    assert git(origin, "show", "main:fix.py") == "fix"
+    assert git(origin, "show", "main:service.py") == "newer"
+    assert git(live.folder, "branch", "--list", live.branch) == ""
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "a..b", "a.lock", "ä", "x" * 80, "a;b", "end."])
+def test_a_name_that_no_branch_can_have_is_refused(name: str) -> None:
+    """Before git sees it."""
+    with pytest.raises(ValueError, match="cannot name a branch"):
+        checked_name(name)
+
+
+def test_the_live_commit_is_that_of_the_live_release() -> None:
+    """Also after a rollback, and not of one that did not keep the traffic."""
+    refused = entry("r-3", commit="3333", refusal=["traffic: r-3 did not keep the traffic"])
+    entries = [entry("r-1", commit="1111", branch="main"), entry("r-2", commit="2222", branch="next")]
+    outputs = outputs_of(entries)
+    outputs["releases"].append(refused)
+    assert live_commit(History.of(outputs)) == ("2222", "next")
+
+
+def test_a_release_from_a_dirty_tree_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its commit is not all that is live."""
+    assert live_commit(History.of(outputs_of([entry("r-1", commit="1111+")]))) == ("1111", "main")
+    assert "changes after 1111 that are not in it" in capsys.readouterr().err
+
+
+def test_without_a_commit_there_is_no_hotfix() -> None:
+    """Nothing is live, or it came from no git checkout."""
+    with pytest.raises(RunbookError, match="nothing is live yet"):
+        live_commit(History.of(history()))
+    with pytest.raises(RunbookError, match="not deployed from a git checkout"):
+        live_commit(History.of(outputs_of([entry("r-1", commit="")])))
