@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Manifest:
     """All that is needed to run a release again; contains no secret.
 
     `secrets` maps each secret's name to the keyed hash of the value that the release was gated with.
+    `migrations` are those that it needs: `key`, and why releases from before it cannot come back, where so.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Manifest:
     env: dict[str, str]
     secrets: dict[str, str]
     shape: Shape
+    migrations: list[dict[str, str]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as the ledger keeps it."""
@@ -87,13 +89,19 @@ class Secrets:
 
 
 def describe(
-    context: Path, base_image: str, env: dict[str, str], secrets: dict[str, str], shape: Shape
+    context: Path,
+    base_image: str,
+    env: dict[str, str],
+    secrets: dict[str, str],
+    shape: Shape,
+    migrations: list[dict[str, str]],
 ) -> Manifest:
     """The manifest of the release made of exactly these parts, and of the code that shapes its containers."""
     code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _SHAPED_BY]
-    parts = json.dumps([context.name, base_image, env, secrets, asdict(shape), code], sort_keys=True)
+    keys = [migration["key"] for migration in migrations]
+    parts = json.dumps([context.name, base_image, env, secrets, asdict(shape), code, keys], sort_keys=True)
     release = "r-" + hashlib.sha256(parts.encode()).hexdigest()[:7]
-    return Manifest(release, f"runbook/service:{release}", env, secrets, shape)
+    return Manifest(release, f"runbook/service:{release}", env, secrets, shape, migrations)
 
 
 def snapshot(package: str, site: Path) -> Path:

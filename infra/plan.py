@@ -13,6 +13,7 @@ from infra.base_images import BaseImage, Role, resolve
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
 from infra.history import TAKES_OUT, History
 from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, packages_context, snapshot
+from infra.migrations import Migration, read_migrations, unpassable
 from infra.order import Order
 from infra.python_site import ensure_site
 from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
@@ -47,10 +48,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """`release` is to go live; `kept` are those that keep their containers beside it."""
+    """`release` is to go live; `kept` are those that keep their containers beside it.
+
+    `migrations` are to have run before, with `migration_secrets` (name to value).
+    """
 
     release: Candidate
     kept: list[Candidate]
+    migrations: list[Migration]
+    migration_secrets: dict[str, str]
     sandbox_context: Path | None
     python: BaseImage
     packages: Packages
@@ -71,18 +77,27 @@ def read_plan(config: StackConfig, order: Order, history: History) -> Plan:
     packages = Packages.of(python, packages_context(site))
     kept = Secrets(config.secrets, config.retired, config.secrets[RELEASE_KEY])
     context = None if order.bring_back else snapshot("service", site)
+    migrations = [] if order.bring_back else read_migrations()
     if context is None:
         manifest = Manifest.from_dict(order.bring_back or {})
     else:
         names = SECRET_NAMES & config.secrets.keys()
         manifest = describe(
-            context, packages.name, _environment(config), kept.digests(names), Shape.of(config.layout)
+            context,
+            packages.name,
+            _environment(config),
+            kept.digests(names),
+            Shape.of(config.layout),
+            [{"key": each.key(), "irreversible": each.irreversible} for each in migrations],
         )
         _refuse_rolled_back(manifest.id, history, order)
+    _refuse_unpassable(manifest, history, order)
     beside = history.keepable(manifest.id, takes_out=order.verb in TAKES_OUT)
     return Plan(
         release=Candidate(manifest, _secret_values(kept, manifest), context),
         kept=_kept(beside, kept)[: config.layout.keep_releases],
+        migrations=migrations,
+        migration_secrets=_migration_secrets(migrations, config.secrets),
         sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
         python=python,
         packages=packages,
@@ -110,6 +125,26 @@ def _refuse_rolled_back(release: str, history: History, order: Order) -> None:
             f"release {release}, which the sources are, was rolled back {why}; mend the cause, "
             f"or deploy it all the same with `bin/runbook up --force`"
         )
+
+
+def _refuse_unpassable(manifest: Manifest, history: History, order: Order) -> None:
+    live = history.manifests.get(history.live or "", {})
+    lines = unpassable(live.get("migrations") or [], manifest.migrations)
+    if lines and not order.force:
+        raise pulumi.RunError(
+            f"release {manifest.id} is from before a migration that cannot be undone:\n  "
+            + "\n  ".join(lines)
+            + "\n  `--force` deploys it all the same"
+        )
+
+
+def _migration_secrets(migrations: list[Migration], known: dict[str, str]) -> dict[str, str]:
+    names = {name for migration in migrations for name in migration.secrets}
+    if missing := sorted(names - known.keys()):
+        raise pulumi.RunError(
+            f"migrations need secrets that are not set: {', '.join(missing)}; `bin/runbook secrets set NAME`"
+        )
+    return {name: known[name] for name in sorted(names)}
 
 
 def _kept(manifests: list[dict[str, Any]], secrets: Secrets) -> list[Candidate]:

@@ -19,6 +19,7 @@ from infra.components.sandbox_app import Sandbox, SandboxArgs
 from infra.dynamic.base_image import MadeImage
 from infra.dynamic.gate import Gate
 from infra.dynamic.ledger import Ledger
+from infra.dynamic.migrations import Migrations
 from infra.dynamic.route import Route
 from infra.dynamic.trial import Trial
 from infra.haproxy_config import RouteName
@@ -56,6 +57,8 @@ def deploy() -> None:
     before: list[pulumi.Resource] = [redis]
     if plan.sandbox_context:
         before.append(Sandbox(SandboxArgs(place, plan.sandbox_context, packages)))
+    migrations = _migrations(stack, before)
+    before.append(_gate(stack, "migrated", migrations.refusal, after=migrations))
     release = _release(stack, plan.release, packages, before)
     for kept in plan.kept:
         _release(stack, kept, packages, before)
@@ -67,6 +70,7 @@ def deploy() -> None:
     ledger = _ledger(stack, trial, live)
     _gate(stack, "promoted", live.refusal, after=ledger)
     _export(stack, live, ledger)
+    pulumi.export("migrations", migrations.ran)
 
 
 def _outputs_before() -> dict[str, Any]:
@@ -145,6 +149,17 @@ def _image(candidate: Candidate, packages: pulumi.Output[str]) -> pulumi.Output[
         ),
         keep_locally=True,
     ).name
+
+
+def _migrations(stack: Stack, before: list[pulumi.Resource]) -> Migrations:
+    secrets = {name: pulumi.Output.secret(value) for name, value in stack.plan.migration_secrets.items()}
+    return Migrations(
+        release=stack.plan.release.manifest.id,
+        wanted=stack.plan.migrations,
+        secrets=secrets,
+        entry=provenance(),
+        opts=pulumi.ResourceOptions(depends_on=before),
+    )
 
 
 def _route(stack: Stack, name: RouteName, release: Release, *, after: pulumi.Resource) -> Route:

@@ -9,6 +9,7 @@ from docker.errors import ImageNotFound
 
 from infra.history import History
 from infra.manifest import Manifest, Secrets
+from infra.migrations import unpassable
 from infra.order import Order
 from infra.stack_config import RELEASE_KEY
 from infra.suites import Depth
@@ -18,16 +19,28 @@ from runbook.workspace import Workspace
 
 
 def bring_back(
-    workspace: Workspace, history: History, release: str | None, *, verb: str, reason: str
+    workspace: Workspace,
+    history: History,
+    release: str | None,
+    *,
+    verb: str,
+    reason: str,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Bring back *release*, or the last good one, through a short gate; its manifest.
+
+    *force*: also past a migration that cannot be undone.
 
     Raises:
         RunbookError: there is none, it is not whole, or it did not pass; the live release stays then.
     """
     manifest = choose(history, release)
     check_whole(workspace, manifest)
-    order = Order(verb=verb, reason=reason, bring_back=manifest, depth=Depth.SHORT, in_steps=False)
+    if not force:
+        check_passable(history, manifest)
+    order = Order(
+        verb=verb, reason=reason, bring_back=manifest, depth=Depth.SHORT, in_steps=False, force=force
+    )
     answering(workspace, order, deploy(workspace, order))
     return manifest
 
@@ -81,6 +94,21 @@ def check_whole(
             f"choose another from `bin/runbook releases`, or set it again: "
             f"`bin/runbook secrets set {error.args[0]}`",
         ) from error
+
+
+def check_passable(history: History, manifest: dict[str, Any]) -> None:
+    """See that no migration stands between the live release and an earlier one.
+
+    Raises:
+        RunbookError: one that cannot be undone does; says which, and why.
+    """
+    live = history.manifests.get(history.live or "", {})
+    if lines := unpassable(live.get("migrations") or [], manifest.get("migrations") or []):
+        raise RunbookError(
+            f"release {manifest['id']} is from before a migration that cannot be undone:\n  "
+            + "\n  ".join(lines),
+            "mend the live release (`bin/runbook hotfix NAME`), or --force brings it back all the same",
+        )
 
 
 def _described(release: str, history: History) -> str:

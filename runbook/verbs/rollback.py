@@ -19,11 +19,16 @@ from runbook.workspace import open_workspace
 Release = Annotated[
     str | None, typer.Argument(help="A release from `bin/runbook releases`; without it the last good one.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Also past a migration that cannot be undone.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words; shown by `releases`.")]
 
 
 def rollback(
-    release: Release = None, reason: Reason = "", stack: Stack = DEFAULT_STACK, as_json: Json = False
+    release: Release = None,
+    reason: Reason = "",
+    force: Force = False,
+    stack: Stack = DEFAULT_STACK,
+    as_json: Json = False,
 ) -> None:
     """Bring back an earlier release.
 
@@ -35,7 +40,7 @@ def rollback(
     with hold(stack, f"rollback {release or ''}".strip()):
         recover(workspace)
         history = History.of(workspace.outputs())
-        manifest = bring_back(workspace, history, release, verb="rollback", reason=reason)
+        manifest = bring_back(workspace, history, release, verb="rollback", reason=reason, force=force)
     if as_json:
         print_json(workspace.outputs())
     say(f"release {manifest['id']} is live again ({time.monotonic() - began:.1f} s)")

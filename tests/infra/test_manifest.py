@@ -30,6 +30,7 @@ def made(**changed: object) -> Manifest:
         "env": {"A": "1"},
         "secrets": {"S": "d"},
         "shape": SHAPE,
+        "migrations": [{"key": "functions@abc", "irreversible": ""}],
     }
     return describe(**{**parts, **changed})  # type: ignore[arg-type]
 
@@ -49,6 +50,7 @@ def test_same_content_same_id() -> None:
         {"env": {"A": "2"}},
         {"secrets": {"S": "e"}},
         {"shape": replace(SHAPE, web_memory_mb=512)},
+        {"migrations": [{"key": "functions@def", "irreversible": ""}]},
     ],
     ids=lambda changed: next(iter(changed)),
 )

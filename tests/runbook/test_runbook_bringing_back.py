@@ -11,7 +11,7 @@ from releases_kit import entry, history, outputs_of
 from infra.history import History
 from infra.manifest import Manifest, Secrets, Shape
 from infra.stack_config import RELEASE_KEY
-from runbook.bringing_back import check_whole, choose
+from runbook.bringing_back import check_passable, check_whole, choose
 from runbook.errors import RunbookError
 
 ROLLED_BACK = [entry("r-1"), entry("r-2"), entry("r-3"), entry("r-2", "rollback", "slow")]
@@ -68,6 +68,21 @@ def test_what_cannot_be_brought_back(
         choose(History.of(outputs), asked)
     assert refusal.value.message == message
     assert hint in refusal.value.hint
+
+
+DROPPED = [{"key": "0002-drop-names@abc", "irreversible": "the names are gone"}]
+
+
+def test_a_release_from_before_what_cannot_be_undone_stays_where_it_is() -> None:
+    """With the reason, before anything moves; one that knows the migration may come back."""
+    outputs = history("r-1", "r-2", "r-3")
+    for entry_after in outputs["releases"][1:]:
+        entry_after["manifest"]["migrations"] = DROPPED
+    manifests = History.of(outputs).manifests
+    check_passable(History.of(outputs), manifests["r-2"])
+    with pytest.raises(RunbookError, match="0002-drop-names@abc: the names are gone") as refusal:
+        check_passable(History.of(outputs), manifests["r-1"])
+    assert "--force" in refusal.value.hint
 
 
 class Engine:
