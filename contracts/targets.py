@@ -87,6 +87,12 @@ class Containers(_Section):
     restarts: int = Field(ge=0)
 
 
+class Silence(_Section):
+    """How long alerts may be silent for a deployment."""
+
+    for_s: float = Field(gt=0)
+
+
 class Watch(_Section):
     """How a release that just went live is watched, and what takes it out of traffic again.
 
@@ -127,6 +133,7 @@ class Targets(_Section):
     smoke: Smoke
     load: Load
     switch: Switch
+    silence: Silence
     watch: Watch
     containers: Containers
     gate: Gate

@@ -227,8 +227,7 @@ def _loopback(port: int) -> str:
 
 def _export(stack: Stack, live: Route, ledger: Ledger) -> None:
     layout = stack.config.layout
-    everywhere = layout.bind == "0.0.0.0"  # noqa: S104 - what the operator may have set
-    pulumi.export("url", _loopback(layout.port) if everywhere else f"http://{layout.bind}:{layout.port}")
+    pulumi.export("url", layout.url)
     pulumi.export("candidate_url", _loopback(layout.candidate_port))
     if layout.sandbox:
         pulumi.export("sandbox_url", _loopback(layout.sandbox_port))

@@ -29,10 +29,17 @@ class Layout(BaseModel):
     sandbox_port: int = Field(default=8082, ge=1, le=65535)
     baseline_port: int = Field(default=8083, ge=1, le=65535)
     keep_releases: int = Field(default=2, ge=0, le=10)
+    alertmanager_url: str = ""
     web_replicas: int = Field(default=2, ge=1, le=32)
     worker_replicas: int = Field(default=1, ge=1, le=32)
     web_memory_mb: int = Field(default=256, ge=64)
     worker_memory_mb: int = Field(default=256, ge=64)
+
+    @property
+    def url(self) -> str:
+        """Where the public frontend answers, from this machine."""
+        everywhere = self.bind == "0.0.0.0"  # noqa: S104 - what the operator may have set
+        return f"http://{'127.0.0.1' if everywhere else self.bind}:{self.port}"
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Layout:

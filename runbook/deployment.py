@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from pydantic import ValidationError
+
+from contracts.targets import read_targets
 from contracts.verdict import Report
 from infra.order import Order
+from infra.stack_config import Layout
 from runbook.console import say
+from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
-from runbook.liveness import Expected, why_not_live
+from runbook.liveness import Expected, why_not_live, why_silent
 from runbook.operation import OnEvent, OperationFailed
 from runbook.progress import Progress
-from runbook.workspace import Workspace
+from runbook.silence import Alertmanager, silenced
+from runbook.workspace import Workspace, bare_name, configuration
 
 _PORT_TAKEN = ("port is already allocated", "address already in use")  # Docker's words, and the system's
 
 ProblemOf = Callable[[Expected], str | None]
+
+
+@contextmanager
+def deploying(stack: str, what: str) -> Iterator[None]:
+    """Hold the deploy lock of *stack* for the block and keep its alerts silent. *what*: for others to read.
+
+    Raises:
+        RunbookError: somebody else deploys, or the service was down when the silence ended.
+    """
+    layout = layout_of(stack)
+    alertmanager = Alertmanager(layout.alertmanager_url) if layout.alertmanager_url else None
+    silence = silenced(
+        alertmanager, bare_name(stack), read_targets().silence.for_s, lambda: why_silent(layout.url, 0)
+    )
+    with hold(stack, what), silence:
+        yield
+
+
+def layout_of(stack: str) -> Layout:
+    """What the stack's configuration file says of its layout.
+
+    Raises:
+        RunbookError: it is wrong; a line for each problem.
+    """
+    try:
+        return Layout.model_validate(configuration(stack).get("runbook:layout") or {})
+    except ValidationError as error:
+        lines = [
+            f"layout.{'.'.join(map(str, found['loc']))}: {found['msg']}, got {found['input']!r}"
+            for found in error.errors()
+        ]
+        raise RunbookError("\n".join(lines), f"`bin/pulumi config set --path … --stack {stack}`") from error
 
 
 def deploy(workspace: Workspace, order: Order) -> Progress:

@@ -11,8 +11,7 @@ from infra.history import History
 from infra.order import Order
 from infra.suites import Depth
 from runbook.console import say
-from runbook.deploy_lock import hold
-from runbook.deployment import answering
+from runbook.deployment import answering, deploying
 from runbook.errors import RunbookError
 from runbook.hotfix_branch import HotfixBranch, checked_name
 from runbook.options import DEFAULT_STACK, Stack
@@ -58,7 +57,7 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
 
 def _deploy(workspace: Workspace, name: str) -> None:
     order = Order(verb="hotfix", reason=name, depth=Depth.SMOKE)
-    with hold(workspace.stack, f"hotfix {name}"):
+    with deploying(workspace.stack, f"hotfix {name}"):
         progress = answering(workspace, order, deploy_sources(workspace, order))
     say(f"release {progress.outputs['release']} is live at {progress.outputs['url']}")
 

@@ -10,7 +10,7 @@ import typer
 from infra.history import History
 from runbook.bringing_back import bring_back
 from runbook.console import print_json, say
-from runbook.deploy_lock import hold
+from runbook.deployment import deploying
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.recovery import recover
@@ -37,7 +37,7 @@ def rollback(
     began = time.monotonic()
     prepare(stack)
     workspace = open_workspace(stack)
-    with hold(stack, f"rollback {release or ''}".strip()):
+    with deploying(stack, f"rollback {release or ''}".strip()):
         recover(workspace)
         history = History.of(workspace.outputs())
         manifest = bring_back(workspace, history, release, verb="rollback", reason=reason, force=force)

@@ -10,8 +10,7 @@ import typer
 from contracts.targets import read_targets
 from infra.order import Order
 from runbook.console import print_json, say
-from runbook.deploy_lock import hold
-from runbook.deployment import answering, deploy
+from runbook.deployment import answering, deploy, deploying
 from runbook.git_state import refuse_dirty
 from runbook.new_stack import ensure_stack
 from runbook.options import DEFAULT_STACK, Json, Stack
@@ -37,7 +36,7 @@ def up(
     began = time.monotonic()
     refuse_dirty(stack, force=force)
     prepare(stack)
-    with hold(stack, "up"):
+    with deploying(stack, "up"):
         workspace, order = Workspace(stack), Order(force=force)
         progress = answering(workspace, order, deploy_sources(workspace, order))
     if as_json:

@@ -11,7 +11,7 @@ from contracts.verdict import Check
 from infra.history import History
 from runbook.bringing_back import bring_back
 from runbook.console import err, say
-from runbook.deploy_lock import hold
+from runbook.deployment import deploying
 from runbook.errors import RunbookError
 from runbook.looking import Looker
 from runbook.options import DEFAULT_STACK, Stack
@@ -71,7 +71,7 @@ def take_out(workspace: Workspace, history: History, failing: list[Check]) -> No
     reason = "; ".join(map(str, failing))
     err.print(f"{history.live} fails: {reason}", style="bold red", markup=False)
     try:
-        with hold(workspace.stack, f"watch: {history.live} fails"):
+        with deploying(workspace.stack, f"watch: {history.live} fails"):
             recover(workspace)
             manifest = bring_back(workspace, history, None, verb="watch", reason=reason)
     except RunbookError as error:

@@ -8,7 +8,6 @@ from typing import Any
 
 import docker
 import pytest
-from conftest import STACK
 from project import Project
 
 from contracts.durability import DURABLE
@@ -54,7 +53,7 @@ def test_only_the_proxy_publishes_ports_and_only_on_loopback(
         if (bindings := attrs["HostConfig"]["PortBindings"])
     }
     assert published == {
-        f"runbook-{STACK}-proxy": {("127.0.0.1", port) for port in live.ports.values()},
+        f"runbook-{live.stack}-proxy": {("127.0.0.1", port) for port in live.ports.values()},
     }
 
 
@@ -84,7 +83,7 @@ def test_no_secret_is_readable(live: Project, inspected: dict[str, dict[str, Any
         for file in (live.root / folder).rglob("*"):
             if file.is_file():
                 places[str(file)] = file.read_text(errors="replace")
-    places["configuration"] = (live.root / f"Pulumi.{STACK}.yaml").read_text()
+    places["configuration"] = (live.root / f"Pulumi.{live.stack}.yaml").read_text()
     shown = live.runbook("outputs", "--json")
     places["outputs"] = shown.stdout + shown.stderr
     preview = live.pulumi("preview", "--diff")

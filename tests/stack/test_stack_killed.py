@@ -11,7 +11,6 @@ from pathlib import Path
 
 import docker
 import pytest
-from conftest import STACK
 from project import Project
 
 pytestmark = pytest.mark.stack
@@ -42,12 +41,12 @@ def containers(label: str) -> dict[str, str]:
 
 
 def assert_converged(project: Project, release: str) -> None:
-    """Engine and state agree, no other release is left, nobody holds the lock, and there is nothing to do."""
-    found = containers(f"runbook.stack={STACK}")
+    """Engine and state agree, only kept releases are left beside, nobody holds the lock, nothing is to do."""
+    found = containers(f"runbook.stack={project.stack}")
     assert found.keys() == known_containers(project)
     releases = {name.rpartition("-r-")[2] for name in found.values() if "-web-" in name or "-worker-" in name}
-    assert releases == {release.removeprefix("r-")}
-    locks = project.root / ".pulumi-state/.pulumi/locks/organization/runbook" / STACK
+    assert releases == {id_.removeprefix("r-") for id_ in (release, *project.outputs()["kept"])}
+    locks = project.root / ".pulumi-state/.pulumi/locks/organization/runbook" / project.stack
     assert list(Path(locks).glob("*.json")) == []
     assert "nothing to do" in project.runbook("up").stderr
 
@@ -58,7 +57,7 @@ def test_a_killed_deployment_converges(live: Project, moment_s: float) -> None:
     before = live.outputs()["release"]
     live.append("service/webhooks/webhook.py", f"\n# killed after {moment_s} s\n")
     was_killed = live.kill_up_after(moment_s)
-    held = list((live.root / ".pulumi-state/.pulumi/locks/organization/runbook" / STACK).glob("*.json"))
+    held = list((live.root / ".pulumi-state/.pulumi/locks/organization/runbook" / live.stack).glob("*.json"))
     done = live.runbook("up", "--json")
     assert done.returncode == 0, done.stderr
     if was_killed and held:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import docker
 import psutil
 
 _TIMEOUT_S = 400
@@ -44,7 +45,8 @@ class Project:
             if (CHECKOUT / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / name, root / name)
-        ports = dict(zip(("port", "candidate_port", "sandbox_port"), free_ports(3), strict=True))
+        names = ("port", "candidate_port", "baseline_port", "sandbox_port")
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
         project = cls(root, stack, ports)
         project.configure()
         return project
@@ -62,6 +64,20 @@ class Project:
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`bin/pulumi …` on the project's stack, to its end."""
         return self._run(["bin/pulumi", *arguments, "--stack", self.stack], "")
+
+    def webhook_secret(self) -> str:
+        """The secret that the stack's webhooks are signed with."""
+        return self.runbook("secrets", "get", "WAHA_WEBHOOK_SECRET").stdout.strip()
+
+    def leftovers(self) -> list[str]:
+        """Names of the containers, networks and volumes of the stack that the engine has."""
+        engine = docker.from_env()
+        label = {"label": f"runbook.stack={self.stack}"}
+        return [
+            *(str(container.name) for container in engine.containers.list(all=True, filters=label)),
+            *(str(network.name) for network in engine.networks.list(filters=label)),
+            *(str(volume.name) for volume in engine.volumes.list(filters=label)),
+        ]
 
     def outputs(self) -> dict[str, Any]:
         """What `bin/runbook outputs --json` prints."""

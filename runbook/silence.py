@@ -1,0 +1,136 @@
+"""Alerts are silent while a stack is deployed, for a set time. The service must not be down when that ends.
+
+The silence lies in Alertmanager with its end: it ends by itself, whatever becomes of the deployment.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from infra.provenance import operator
+from runbook.console import say
+from runbook.errors import RunbookError
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Alertmanager:
+    """The one at *url*, by its API (version 2)."""
+
+    url: str
+
+    def silence(self, stack: str, for_s: float, comment: str) -> str:
+        """Silence the alerts with the label `stack` for so many seconds; the silence's id.
+
+        Raises:
+            RunbookError: it cannot be reached, or refused.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        silence = {
+            "matchers": [{"name": "stack", "value": stack, "isRegex": False, "isEqual": True}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + datetime.timedelta(seconds=for_s)).isoformat(),
+            "createdBy": operator(),
+            "comment": comment,
+        }
+        return str(self._ask("POST", "silences", json=silence).json()["silenceID"])
+
+    def end(self, silence: str) -> None:
+        """End a silence before its time; raises as `silence` does."""
+        self._ask("DELETE", f"silence/{silence}")
+
+    def _ask(self, method: str, path: str, json: object = None) -> httpx.Response:
+        url = f"{self.url.rstrip('/')}/api/v2/{path}"
+        try:
+            answer = httpx.request(method, url, json=json, timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            said = error.response.text[:200].strip()
+            raise RunbookError(
+                f"Alertmanager: {method} {url} answered {error.response.status_code}: {said}", _MEND
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            said = str(error) or type(error).__name__
+            raise RunbookError(f"Alertmanager: {method} {url}: {said}", _MEND) from error
+        return answer
+
+
+_MEND = "mend the stack's setting layout.alertmanager_url, or take it away to deploy without a silence"
+
+
+@contextmanager
+def silenced(
+    alertmanager: Alertmanager | None, stack: str, for_s: float, down: Callable[[], str | None]
+) -> Iterator[None]:
+    """Silence the alerts of *stack* for the block, but for no longer than *for_s*; not without Alertmanager.
+
+    *down* says why the service does not answer, None if it does. Where it does not when the time is over, the
+    block is ended as by Ctrl-C; where it does not at the block's end, the silence is left to end by itself.
+
+    Raises:
+        RunbookError: the silence could not be had, or the service was down when it ended.
+    """
+    if alertmanager is None:
+        yield
+        return
+    silence = alertmanager.silence(stack, for_s, f"deployment of stack {stack}")
+    say(f"alerts of stack {stack} are silent for {for_s:g} s")
+    end = _End(for_s, down)
+    try:
+        with end:
+            yield
+    except KeyboardInterrupt:
+        if end.why is not None:
+            raise RunbookError(
+                f"the silence of {for_s:g} s is over and the service is down: {end.why}",
+                "the deployment was stopped and alerts are sent again; `bin/runbook rollback`",
+            ) from None
+        raise
+    finally:
+        if not end.is_over:
+            _end_early(alertmanager, silence, down)
+
+
+class _End:
+    """Looks at the service when the time is over, and ends the main thread's work if it is down."""
+
+    def __init__(self, for_s: float, down: Callable[[], str | None]) -> None:
+        self.why: str | None = None
+        self.is_over = False
+        self._down = down
+        self._timer = threading.Timer(for_s, self._look)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        self.is_over = True
+        self.why = self._down()
+        if self.why is None:
+            say("the silence is over and the service answers: the deployment goes on, alerts are sent again")
+        else:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _end_early(alertmanager: Alertmanager, silence: str, down: Callable[[], str | None]) -> None:
+    """Unless the service is down: then it has until the silence's own end to come back."""
+    if (why := down()) is not None:
+        say(f"the service is down ({why}): the silence stays until its end")
+        return
+    try:
+        alertmanager.end(silence)
+    except RunbookError as error:
+        say(f"warning: {error.message}; the silence ends by itself")

@@ -1,0 +1,147 @@
+"""A real Alertmanager is silent while a stack is deployed, and no longer than it may be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from debian_programs import need
+from project import free_ports
+
+from runbook.errors import RunbookError
+from runbook.silence import Alertmanager, silenced
+
+CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    """One of Debian's, on a port of its own."""
+    need("prometheus-alertmanager")
+    folder, (port, cluster) = tmp_path_factory.mktemp("alertmanager"), free_ports(2)
+    (folder / "config.yml").write_text(CONFIG)
+    options = [
+        f"--config.file={folder}/config.yml",
+        f"--storage.path={folder}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        f"--cluster.listen-address=127.0.0.1:{cluster}",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(["prometheus-alertmanager", *options], stdout=log, stderr=log)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", folder / "log")
+        yield Alertmanager(f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until_ready(url: str, log: Path) -> None:
+    """Until it answers; its log, if it does not."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/-/ready").status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    pytest.fail(log.read_text())
+
+
+def silences(alertmanager: Alertmanager, stack: str) -> list[dict[str, Any]]:
+    """Those of *stack*, whatever their state."""
+    found = httpx.get(f"{alertmanager.url}/api/v2/silences", params={"filter": f'stack="{stack}"'}).json()
+    return [each for each in found if each["matchers"][0]["value"] == stack]
+
+
+def is_silent(alertmanager: Alertmanager, stack: str) -> bool:
+    """Whether an alert of *stack* that fires now would be silenced."""
+    alert = {"labels": {"alertname": "Down", "stack": stack, "at": str(time.time_ns())}}
+    httpx.post(f"{alertmanager.url}/api/v2/alerts", json=[alert]).raise_for_status()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for each in httpx.get(f"{alertmanager.url}/api/v2/alerts").json():
+            if each["labels"] == alert["labels"] and each["status"]["state"] != "unprocessed":
+                return bool(each["status"]["silencedBy"])
+        time.sleep(0.1)
+    pytest.fail("the alert was not processed")
+
+
+def test_alerts_are_silent_for_the_deployment_and_not_after_it(alertmanager: Alertmanager) -> None:
+    """Only those of the stack; it says who and why, and when it would have ended by itself."""
+    with silenced(alertmanager, "prod", 600, lambda: None):
+        (silence,) = silences(alertmanager, "prod")
+        assert silence["status"]["state"] == "active"
+        assert "@" in silence["createdBy"]
+        assert silence["comment"] == "deployment of stack prod"
+        assert is_silent(alertmanager, "prod")
+        assert not is_silent(alertmanager, "other")
+    assert silences(alertmanager, "prod")[0]["status"]["state"] == "expired"
+    assert not is_silent(alertmanager, "prod")
+
+
+def test_it_ends_by_itself(alertmanager: Alertmanager) -> None:
+    """A deployment that takes longer goes on, heard, as long as the service answers."""
+    with silenced(alertmanager, "slow", 1, lambda: None):
+        deadline = time.monotonic() + 10
+        while silences(alertmanager, "slow")[0]["status"]["state"] == "active":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert not is_silent(alertmanager, "slow")
+
+
+def test_a_service_that_is_down_when_it_ends_fails_the_deployment(alertmanager: Alertmanager) -> None:
+    """The deployment is stopped, with what was wrong."""
+    began = time.monotonic()
+    with (
+        pytest.raises(RunbookError, match=r"the silence of 1 s is over and the service is down: HTTP 503"),
+        silenced(alertmanager, "down", 1, lambda: "HTTP 503"),
+    ):
+        while time.monotonic() < began + 30:
+            time.sleep(0.1)
+    assert time.monotonic() - began < 10
+
+
+def test_a_service_that_is_down_at_the_deployments_end_has_the_rest_of_it(alertmanager: Alertmanager) -> None:
+    """Ending it at once would only be the same alert a moment earlier."""
+    with silenced(alertmanager, "late", 600, lambda: "HTTP 503"):
+        pass
+    assert silences(alertmanager, "late")[0]["status"]["state"] == "active"
+
+
+def test_an_interrupted_deployment_is_heard_again(alertmanager: Alertmanager) -> None:
+    """Ctrl-C stays Ctrl-C."""
+    with pytest.raises(KeyboardInterrupt), silenced(alertmanager, "stopped", 600, lambda: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    assert silences(alertmanager, "stopped")[0]["status"]["state"] == "expired"
+
+
+def test_without_alertmanager_there_is_none() -> None:
+    """And nothing is asked."""
+    with silenced(None, "prod", 600, lambda: pytest.fail("asked")):
+        pass
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense"])
+def test_an_alertmanager_that_cannot_be_reached_is_named(url: str) -> None:
+    """Before anything is deployed, with the setting that names it."""
+    with (
+        pytest.raises(RunbookError, match="Alertmanager: POST") as refusal,
+        silenced(Alertmanager(url), "prod", 600, lambda: None),
+    ):
+        pytest.fail("deployed")
+    assert "layout.alertmanager_url" in refusal.value.hint
+
+
+def test_what_alertmanager_refuses_is_quoted(alertmanager: Alertmanager) -> None:
+    """With the status that it answered."""
+    with pytest.raises(RunbookError, match="answered 400"):
+        alertmanager.silence("prod", -600, "backwards")
