@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -121,7 +122,7 @@ def test_up_puts_right_what_was_removed_by_hand(live: Project) -> None:
 
 
 def test_rollback_brings_back_the_release_before(live: Project) -> None:
-    """With the secret it had, at once, and it sticks: what was rolled back is deployed again only by force."""
+    """With the secret it had, at once, and it sticks: what was rolled back comes again only by force."""
     first = live.outputs()["release"]
     live.runbook("secrets", "set", "RESEND_API_KEY", stdin="re_another_value")
     second = live.deploy()
