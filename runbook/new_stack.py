@@ -9,7 +9,7 @@ from runbook.console import say
 from runbook.toolchain.environment import is_dev
 from runbook.workspace import Workspace
 
-_SANDBOX_SECRETS = ("WAHA_API_KEY", "WAHA_WEBHOOK_SECRET", "RESEND_API_KEY")
+SANDBOX_SECRETS = ("WAHA_API_KEY", "WAHA_WEBHOOK_SECRET", "RESEND_API_KEY")
 _SANDBOX_DSN = "http://sandbox@sandbox:9000/sentry/1"
 
 
@@ -27,7 +27,7 @@ def ensure_secrets(workspace: Workspace) -> None:
         return
     fresh = {name: secrets.token_urlsafe(32) for name in GENERATED}
     if is_dev(workspace.stack):
-        fresh |= {name: secrets.token_urlsafe(32) for name in _SANDBOX_SECRETS} | {"SENTRY_DSN": _SANDBOX_DSN}
+        fresh |= {name: secrets.token_urlsafe(32) for name in SANDBOX_SECRETS} | {"SENTRY_DSN": _SANDBOX_DSN}
         workspace.set("layout.sandbox", "true", path=True)
     say(f"generating secrets of stack {workspace.stack}: {', '.join(fresh)}")
     workspace.keep_secrets({"current": fresh, "retired": {}})

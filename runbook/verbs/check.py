@@ -2,112 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Literal
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
-import docker
-import requests
-from docker.errors import DockerException
+import typer
 
-from contracts.targets import TargetsError, read_targets
-from infra.errors import Refused
-from infra.stack_config import GENERATED
+from runbook.checklist.line import Line
+from runbook.checklist.run import Checklist, go_through
 from runbook.console import print_json, show
 from runbook.errors import RunbookError
 from runbook.options import DEFAULT_STACK, Json, Stack
-from runbook.recovery import read_locks
-from runbook.workspace import Workspace, open_workspace
 
-REQUIRED = ("WAHA_WEBHOOK_SECRET", *GENERATED)
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the checklist."""
-
-    name: str
-    result: Literal["passed", "failed", "skipped"]
-    detail: str
-
-    def __str__(self) -> str:
-        """As a person reads it."""
-        return f"{self.result:8}{self.name}: {self.detail}"
+Fast = Annotated[bool, typer.Option("--fast", help="Leave out the tests and the build of the image.")]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option("--env-file", help="Check the variables of this file, instead of the stack's."),
+]
 
 
-def check(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
+def check(
+    stack: Stack = DEFAULT_STACK, fast: Fast = False, env_file: EnvFile = None, as_json: Json = False
+) -> None:
     """Go through the pre-deployment checklist.
 
-    Exit code 1 if a line failed.
+    Machine, stack, every variable, every outside service, lint, types, tests, build, preview. Exit code 1 if
+    a line failed. Nothing is changed, and no secret is shown.
     """
-    lines = [
-        probed("targets", _targets),
-        probed("docker engine", _engine),
-        *stack_lines(lambda: open_workspace(stack)),
-    ]
+    checklist = Checklist((lambda _line: None) if as_json else Shown())
+    go_through(checklist, stack, env_file=env_file, is_fast=fast)
     if as_json:
-        print_json([asdict(line) for line in lines])
+        print_json([asdict(line) for line in checklist.lines])
     else:
-        show("\n".join(map(str, lines)))
-    if failed := [line.name for line in lines if line.result == "failed"]:
+        show(f"\n{checklist.counts}")
+    if failed := checklist.failed:
         raise RunbookError(f"not as it should be: {', '.join(failed)}", "each line above says what to do")
 
 
-def stack_lines(opened: Callable[[], Workspace]) -> list[Line]:
-    """The lines on a stack; all but the first are skipped where it cannot be *opened*."""
-    probes = {"lock": _lock, "secrets": _secrets, "pending operations": _pending}
-    workspace: Workspace | None = None
+class Shown:
+    """Prints lines, under the name of their group where another one begins."""
 
-    def look() -> str:
-        nonlocal workspace
-        workspace = opened()
-        return f"{workspace.stack} can be read"
+    def __init__(self) -> None:
+        self._group = ""
 
-    first = probed("stack", look)
-    if workspace is None:
-        return [first, *(Line(name, "skipped", "needs the stack") for name in probes)]
-    found = workspace
-    return [first, *(probed(name, partial(probe, found)) for name, probe in probes.items())]
-
-
-def probed(name: str, probe: Callable[[], str]) -> Line:
-    """The line that says what *probe* found, or what it refused."""
-    try:
-        return Line(name, "passed", probe())
-    except (RunbookError, Refused) as error:
-        return Line(name, "failed", f"{error.message} ({error.hint})" if error.hint else error.message)
-    except (TargetsError, DockerException, requests.RequestException) as error:
-        return Line(name, "failed", str(error))
-
-
-def _targets() -> str:
-    read_targets()
-    return "targets.toml is complete"
-
-
-def _engine() -> str:
-    return f"version {docker.from_env(timeout=5).version()['Version']} answers"
-
-
-def _lock(workspace: Workspace) -> str:
-    locks = read_locks(workspace)
-    if running := [lock for lock in locks if not lock.is_stale]:
-        raise RunbookError(f"held by {running[0]}", "wait for it")
-    if locks:
-        raise RunbookError(f"left by a killed update: {locks[0]}", "`bin/runbook up` clears it")
-    return "free" if workspace.state_folder else "kept by the backend, which refuses a second update itself"
-
-
-def _secrets(workspace: Workspace) -> str:
-    current = workspace.secrets()["current"]
-    if missing := [name for name in REQUIRED if not current.get(name)]:
-        raise RunbookError(f"not set: {', '.join(missing)}", "`bin/runbook secrets set NAME`")
-    return f"{len(current)} set, the required ones among them"
-
-
-def _pending(workspace: Workspace) -> str:
-    pending = workspace.export().get("pending_operations") or []
-    if pending:
-        raise RunbookError(f"{len(pending)} left by a killed update", "`bin/runbook up` clears them")
-    return "none"
+    def __call__(self, line: Line) -> None:
+        """Print one more."""
+        if line.group != self._group:
+            show(f"{chr(10) if self._group else ''}{line.group}")
+            self._group = line.group
+        show(f"  {line}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import io
 import json
 
@@ -11,7 +12,9 @@ from infra.plan import MADE
 from infra.stack_config import GENERATED, REDIS_PASSWORD, RELEASE_KEY
 from runbook.console import print_json
 from runbook.errors import RunbookError
-from runbook.verbs.secret_store import SETTABLE, checked, listed, read_value, replace, value_of
+from runbook.rotation import rotate
+from runbook.secret_input import SETTABLE, checked, generated, read_value
+from runbook.verbs.secret_store import listed, replace, value_of
 from service.settings import SECRET_NAMES
 
 VALUE, OTHER, KEY = "hunter2", "hunter3", "the key"
@@ -105,8 +108,28 @@ def test_the_list_has_names_only(capsys: pytest.CaptureFixture[str]) -> None:
     """All that can be set, and whether they are; never a value, in text or in JSON."""
     found = listed(stack_with(WAHA_API_KEY=VALUE))
     print_json(found)
-    assert found == {**dict.fromkeys(SETTABLE, False), **dict.fromkeys(GENERATED, True), "WAHA_API_KEY": True}
+    assert found.keys() == {*SETTABLE, *GENERATED}
+    assert {name for name, state in found.items() if state["set"]} == {*GENERATED, "WAHA_API_KEY"}
+    assert {state["old_taken_until"] for state in found.values()} == {None}
     assert VALUE not in capsys.readouterr().out
+
+
+def test_the_list_tells_of_rotations() -> None:
+    """Until when the old value is taken too."""
+    workspace = stack_with(WAHA_WEBHOOK_SECRET=VALUE)
+    until = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
+    rotate(workspace, "WAHA_WEBHOOK_SECRET", OTHER, until)
+    found = listed(workspace)
+    assert found["WAHA_WEBHOOK_SECRET"] == {"set": True, "old_taken_until": "2026-12-01T12:00:00+00:00"}
+    assert found["WAHA_WEBHOOK_SECRET_PREVIOUS"] == {"set": True, "old_taken_until": None}
+
+
+def test_what_is_ours_to_choose_can_be_generated() -> None:
+    """Long and another each time; what its service gives out cannot."""
+    assert len(generated("WAHA_WEBHOOK_SECRET")) >= 43
+    assert generated("WAHA_API_KEY") != generated("WAHA_API_KEY")
+    with pytest.raises(RunbookError, match="a generated RESEND_API_KEY would be known to nobody"):
+        generated("RESEND_API_KEY")
 
 
 def test_what_the_infrastructure_makes_cannot_be_set() -> None:

@@ -56,6 +56,13 @@ class SteadyClient:
             )
             self._stop.wait(0.05)
 
+    def wait_for_sent(self, requests: int, within_s: float = 20) -> None:
+        """Until so many requests have ended, well or not."""
+        deadline = time.monotonic() + within_s
+        while self.sent < requests:
+            assert time.monotonic() < deadline, f"{self.sent} requests ended: {self.failures[-3:]}"
+            self._stop.wait(0.02)
+
     def _run(self, number: int) -> None:
         """Send at fixed times, spread over the connections; one that is late is sent at once."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -1,0 +1,60 @@
+"""A secret's new value: typed unseen, piped in or made here. Never on a command line."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TextIO
+
+import typer
+
+from infra.stack_config import RELEASE_KEY
+from runbook.errors import RunbookError
+from service.settings import SECRET_NAMES
+
+SETTABLE = SECRET_NAMES - {"REDIS_URL", "PSEUDONYM_KEY"}
+"""The service's secrets, except those that the infrastructure makes."""
+
+_MADE_HERE = ("WAHA_WEBHOOK_SECRET", "WAHA_API_KEY", RELEASE_KEY)
+"""Those whose value is ours to choose; any other is given out by the service that it belongs to."""
+
+_BYTES = 32
+
+
+def asked_for(name: str) -> str:
+    """The value that the operator gives for the secret *name*."""
+    given = typer.prompt(name, hide_input=True, err=True) if sys.stdin.isatty() else read_value(sys.stdin)
+    return checked(name, given)
+
+
+def generated(name: str) -> str:
+    """A fresh value for the secret *name*.
+
+    Raises:
+        RunbookError: a value of our own would not be known where it is used.
+    """
+    if name not in _MADE_HERE:
+        raise RunbookError(
+            f"a generated {name} would be known to nobody else: its service gives it out",
+            "give it on standard input",
+        )
+    return secrets.token_urlsafe(_BYTES)
+
+
+def read_value(stdin: TextIO) -> str:
+    """What was piped in, without the line's end."""
+    try:
+        return stdin.read().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise RunbookError("the value given is not UTF-8 text", "give one line of text") from None
+
+
+def checked(name: str, value: str) -> str:
+    """The *value*, if it is one that a file of one line can hold.
+
+    Raises:
+        RunbookError: it is not; without the value.
+    """
+    if not value or any(sign in value for sign in "\0\r\n"):
+        raise RunbookError(f"the value given for {name} is empty or has several lines", "give one line")
+    return value

@@ -1,0 +1,31 @@
+"""The values of a stack's secrets: those in force, and those that earlier releases were gated with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.manifest import Secrets
+from infra.stack_config import RELEASE_KEY
+from runbook.errors import RunbookError
+from runbook.workspace import Workspace
+
+
+def change(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
+    """Put the values in force, all at once; None ends one. What was in force is kept for rollbacks.
+
+    Raises:
+        RunbookError: the key is missing under whose hash an old value would be kept.
+    """
+    kept = workspace.secrets()
+    current = kept["current"]
+    replaced = [current[name] for name, value in changes.items() if current.get(name, value) != value]
+    if replaced:
+        # Another key gives every value another hash: then all are kept under the one they had.
+        retiring = [*current.values()] if RELEASE_KEY in changes else replaced
+        key = current.get(RELEASE_KEY)
+        if key is None:
+            raise RunbookError(f"secret {RELEASE_KEY} is missing", f"`bin/runbook secrets set {RELEASE_KEY}`")
+        kept["retired"] |= {Secrets({}, {}, key).digest(old): old for old in retiring}
+    remaining = {name: value for name, value in current.items() if name not in changes}
+    given = {name: value for name, value in changes.items() if value is not None}
+    workspace.keep_secrets({**kept, "current": remaining | given})

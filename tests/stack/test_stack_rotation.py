@@ -1,0 +1,81 @@
+"""The webhook secret of a live stack, rotated while webhooks come in: none is refused, none is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from project import Project
+from sender import Sender, wait_for_replies
+from steady_client import SteadyClient
+
+pytestmark = pytest.mark.stack
+
+NAME = "WAHA_WEBHOOK_SECRET"
+
+
+def value_of(live: Project, name: str) -> str:
+    """A secret's value in force."""
+    done = live.runbook("secrets", "get", name)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def state_of(live: Project) -> dict[str, object]:
+    """What the list says of the webhook secret."""
+    found: dict[str, object] = json.loads(live.runbook("secrets", "list", "--json").stdout)[NAME]
+    return found
+
+
+def test_a_rotation_loses_nothing(live: Project) -> None:
+    """Under 200 webhooks/s signed with the old secret while `up` deploys, then with the new one: no 401.
+
+    The overlap ends when the sender has changed, not before; then the old secret is refused.
+    """
+    before, secret = live.outputs()["release"], value_of(live, NAME)
+    old = Sender(secret)
+    with SteadyClient(live.ports["port"], old) as client:
+        rotated = live.runbook("secrets", "rotate", NAME, "--generate")
+        assert rotated.returncode == 0, rotated.stderr
+        early = live.runbook("secrets", "rotate", NAME, "--finish")
+        assert early.returncode == 1
+        assert f"release {before} is live, which does not take the new {NAME} yet" in early.stderr
+        assert live.deploy() != before
+        in_use = live.runbook("secrets", "rotate", NAME, "--finish")
+        assert in_use.returncode == 1
+        assert f"still come in that are signed with the old {NAME}" in in_use.stderr
+    assert client.failures == []
+    assert state_of(live)["old_taken_until"]
+
+    new = Sender(value_of(live, NAME))
+    with SteadyClient(live.ports["port"], new) as client:
+        finished = live.runbook("secrets", "rotate", NAME, "--finish")
+        assert finished.returncode == 0, finished.stderr
+        live.deploy()
+    assert client.failures == []
+    assert state_of(live) == {"set": True, "old_taken_until": None}
+
+    accepted = [*old.accepted[-2500:], *new.accepted[-2500:]]
+    replies = wait_for_replies(live.outputs()["sandbox_url"], accepted)
+    assert set(accepted) == replies.keys()
+    assert max(replies.values()) == 1
+
+    with SteadyClient(live.ports["port"], Sender(secret), connections=1, per_s=20) as client:
+        client.wait_for_sent(5)
+    assert client.failures
+    assert all(failure.startswith("401 ") for failure in client.failures)
+
+
+def test_what_is_over_is_ended_by_up(live: Project) -> None:
+    """After the grace, `up` drops the old secret by itself, and says so."""
+    assert live.runbook("secrets", "rotate", NAME, "--generate", "--grace-days", "1").returncode == 0
+    yesterday = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - 86_400))
+    entry = json.dumps({NAME: {"until": yesterday}})
+    assert live.pulumi("config", "set", "runbook:rotations", entry).returncode == 0
+    done = live.runbook("up")
+    assert done.returncode == 0, done.stderr
+    assert f"the time for the old {NAME} is over" in done.stderr
+    assert state_of(live) == {"set": True, "old_taken_until": None}
+    listed = json.loads(live.runbook("secrets", "list", "--json").stdout)
+    assert listed[f"{NAME}_PREVIOUS"]["set"] is False
