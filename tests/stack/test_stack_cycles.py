@@ -1,0 +1,77 @@
+"""Releases and rollbacks in a row, while webhooks keep coming, some of them twice.
+
+`RUNBOOK_CYCLES=25` makes fifty moves of the traffic, about half an hour.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+from project import Project
+from sender import Sender, SentAccount
+from steady_client import SteadyClient
+
+from infra.manifest import BUILD
+
+pytestmark = pytest.mark.stack
+
+CYCLES = int(os.environ.get("RUNBOOK_CYCLES", "1"))
+TABLE = BUILD / "reports" / "cycles.md"
+MOVED = re.compile(r"updated live \((.+) s\)")
+
+
+class Times:
+    """How long commands took, and the moves of the traffic within them."""
+
+    def __init__(self) -> None:
+        self.whole_s: list[float] = []
+        self.moved_s: list[float] = []
+
+    def take(self, command: Callable[[], CompletedProcess[str]]) -> None:
+        """Run *command*, which must succeed and move the traffic."""
+        began = time.monotonic()
+        done = command()
+        self.whole_s.append(time.monotonic() - began)
+        assert done.returncode == 0, done.stderr
+        moved = MOVED.search(done.stderr)
+        assert moved is not None, done.stderr
+        self.moved_s.append(float(moved[1]))
+
+    def row(self, name: str) -> str:
+        """Of the table."""
+        figures = [
+            f"{statistics.median(times):.1f} s (to {max(times):.1f} s)"
+            for times in (self.whole_s, self.moved_s)
+        ]
+        return f"| {name} | {len(self.whole_s)} | {' | '.join(figures)} |"
+
+
+def test_releases_and_rollbacks_in_a_row_lose_nothing(live: Project) -> None:
+    """Under 200 requests/s: none fails, every message is answered, none twice; a rollback moves within 2 s."""
+    ups, rollbacks = Times(), Times()
+    sender = Sender(live.webhook_secret(), twice_each=5)
+    with SentAccount(live.outputs()["sandbox_url"]) as account:
+        with SteadyClient(live.ports["port"], sender) as client:
+            for number in range(CYCLES):
+                live.append("service/webhooks/webhook.py", f"\n# cycle {number}\n")
+                ups.take(lambda: live.runbook("up", "--no-watch"))
+                rollbacks.take(lambda: live.runbook("rollback", "--reason", "the next cycle"))
+        account.wait_for(sender.accepted)
+    lost = set(sender.accepted) - account.counts.keys()
+    doubled = [message for message in sender.accepted if account.counts[message] > 1]
+    TABLE.write_text(
+        "| | times | whole command | traffic moved |\n|---|---:|---:|---:|\n"
+        f"{ups.row('up')}\n{rollbacks.row('rollback')}\n\n"
+        f"{client.sent} requests, {len(client.failures)} failed; {len(sender.accepted)} messages, "
+        f"{sender.repeated} of them twice; lost {len(lost)}, answered twice {len(doubled)}\n"
+    )
+    print(f"\n{TABLE.read_text()}")
+    assert client.failures == []
+    assert (lost, doubled) == (set(), [])
+    assert max(rollbacks.moved_s) <= 2
