@@ -53,6 +53,17 @@ class Load(_Section):
     min_samples: int = Field(ge=59)
     min_achieved: float = Field(gt=0, le=1)
     late_ms: float = Field(gt=0)
+    slowest_ms: float = Field(gt=0)
+    max_generator_cpu: float = Field(gt=0, le=1)
+
+
+class Compare(_Section):
+    """When a candidate is too slow beside the live release."""
+
+    max_slowdown: float = Field(ge=1)
+    confidence: float = Field(ge=0.5, lt=1)
+    block_s: float = Field(gt=0)
+    min_blocks: int = Field(ge=8)
 
 
 class Switch(_Section):
@@ -132,6 +143,7 @@ class Targets(_Section):
     health: Health
     smoke: Smoke
     load: Load
+    compare: Compare
     switch: Switch
     silence: Silence
     watch: Watch

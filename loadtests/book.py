@@ -4,19 +4,49 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple, Self
 
-from loadtests.arrivals import Plan
+from loadtests.arrivals import BAD_SIGNATURES, Plan
 
 NEVER = float("inf")
-_OPEN, _ACCEPTED, _FAILED = range(3)
+BAD_SIGNATURE_ACCEPTED = "bad signature accepted"
+"""The one reason to fail that is a breach, however rare."""
+_OPEN, _ANSWERED, _FAILED, _UNSENT = range(4)
 _MOST_REPLIES_COUNTED = 255
+
+
+class Outcome(NamedTuple):
+    """What became of one webhook.
+
+    Attributes:
+        late_s: how long after its intended time it was sent; `NEVER` if it was not.
+        after_s: from its intended time until it was answered, or given up.
+        reason: why the answer was not the right one; None if it was.
+    """
+
+    late_s: float
+    after_s: float
+    reason: str | None = None
+
+    @classmethod
+    def unsent(cls, reason: str) -> Self:
+        """Of a webhook that the generator could not send."""
+        return cls(NEVER, NEVER, reason)
+
+
+class Timed(NamedTuple):
+    """A measured time and what it belongs to, both in seconds: when it was due, and how long it took."""
+
+    due_s: float
+    took_s: float
 
 
 class Book:
     """What is known of each webhook of *plan*.
 
-    All times are seconds from the start of the run. A webhook is settled once: accepted, failed (any answer
-    but 2xx, or none) or unsent, which is the generator's failure and yet an error.
+    All times are seconds from the start of the run. A webhook is settled once: answered as it should be,
+    failed (any other answer, or none) or unsent, which is the generator's failure and yet an error.
 
     Args:
         plan: the intended send times.
@@ -28,40 +58,40 @@ class Book:
         self.plan = plan
         self._slow_s, self._late_s = slow_s, late_s
         self._state = bytearray(plan.total)
-        self._answer_s = array("d", [NEVER]) * plan.total
+        self._after_s = array("d", [NEVER]) * plan.total
+        # These three are the messages': a duplicate's are those of its first webhook.
+        self._accepted = bytearray(plan.total)
         self._reply_s = array("d", [NEVER]) * plan.total
         self._replies = bytearray(plan.total)
         self.on_time = 0
+        self.answered_total = 0
         self.accepted_total = 0
         self.slow = 0
+        self.slowest_s = 0.0
         self.latest_s = 0.0
         self.failures: Counter[str] = Counter()
         self.clock_gap_s = 0.0
 
-    def accepted(self, index: int, *, late_s: float, answer_s: float) -> None:
-        """Webhook *index* was sent *late_s* after its intended time and had a 2xx *answer_s* after it."""
-        self._settle(index, _ACCEPTED)
-        self._sent(late_s)
-        self._answer_s[index] = answer_s
-        self.accepted_total += 1
-        self.slow += self._counts(index) and answer_s > self._slow_s
+    def settle(self, index: int, outcome: Outcome) -> None:
+        """Enter what became of webhook *index*."""
+        if self._state[index] != _OPEN:
+            raise ValueError(f"webhook {index} is settled twice")
+        self._after_s[index] = outcome.after_s
+        if outcome.late_s == NEVER:
+            self._state[index] = _UNSENT
+        else:
+            self._sent(index, outcome)
+        if outcome.reason is None:
+            self._answered(index, outcome)
+        else:
+            self.failures[outcome.reason] += 1
+            self.slow += self.plan.counts(index)
 
-    def failed(self, index: int, reason: str, *, late_s: float) -> None:
-        """Webhook *index* was sent *late_s* after its intended time, and was not accepted."""
-        self._settle(index, _FAILED)
-        self._sent(late_s)
-        self._fail(index, reason)
-
-    def unsent(self, index: int, reason: str) -> None:
-        """Webhook *index* could not be sent by the generator."""
-        self._settle(index, _FAILED)
-        self._fail(index, reason)
-
-    def close(self) -> None:
+    def close(self, reason: str = "generator: no outcome") -> None:
         """Count every webhook without an outcome as an error: none may be dropped."""
         for index, state in enumerate(self._state):
             if state == _OPEN:
-                self.unsent(index, "generator: no outcome")
+                self.settle(index, Outcome.unsent(reason))
 
     def replied(self, index: int, *, at_s: float, seen_s: float) -> None:
         """A reply to *index* was recorded at *at_s* (the target's clock) and read at *seen_s* (our clock)."""
@@ -71,13 +101,13 @@ class Book:
 
     @property
     def failed_total(self) -> int:
-        """How many were sent or due, and not accepted."""
+        """How many were sent or due, and not answered as they should be."""
         return self.failures.total()
 
     @property
     def settled(self) -> int:
         """Of how many webhooks the outcome is known."""
-        return self.accepted_total + self.failed_total
+        return self.answered_total + self.failed_total
 
     @property
     def late(self) -> int:
@@ -86,38 +116,52 @@ class Book:
 
     @property
     def unreplied(self) -> int:
-        """How many were accepted and have no reply so far."""
-        return sum(1 for index in self._accepted() if not self._replies[index])
+        """How many messages were accepted and have no reply so far."""
+        return sum(1 for index in self._messages() if not self._replies[index])
 
     @property
     def doubled(self) -> int:
-        """How many have more than one reply."""
+        """How many messages have more than one reply."""
         return sum(1 for replies in self._replies if replies > 1)
 
     def answer_times_s(self) -> list[float]:
-        """Intended time to 2xx, for each settled webhook after the warm-up; `NEVER` if it had none."""
-        indexes = range(self.plan.counted_from, self.plan.total)
-        return [self._answer_s[index] for index in indexes if self._state[index] != _OPEN]
+        """Intended time to right answer, for each settled webhook that counts; `NEVER` if it had none."""
+        return [
+            self._after_s[index] if self._state[index] == _ANSWERED else NEVER
+            for index in range(self.plan.counted_from, self.plan.total)
+            if self.plan.counts(index) and self._state[index] != _OPEN
+        ]
 
     def reply_times_s(self) -> list[float]:
-        """From intended time to first reply, for each accepted webhook after the warm-up; else `NEVER`."""
-        return [self._reply_s[index] for index in self._accepted() if self._counts(index)]
+        """From intended time to first reply, for each accepted message that counts; else `NEVER`."""
+        return [self._reply_s[index] for index in self._messages() if self.plan.counts(index)]
 
-    def _accepted(self) -> list[int]:
-        return [index for index, state in enumerate(self._state) if state == _ACCEPTED]
+    def outcomes(self) -> Iterator[tuple[float, float | None, bool]]:
+        """Of each settled webhook: when it was due, how long it took (None if unsent), whether it failed."""
+        for due_s, state, after_s in zip(self.plan.due_s, self._state, self._after_s, strict=True):
+            if state != _OPEN:
+                yield due_s, None if state == _UNSENT else after_s, state != _ANSWERED
 
-    def _counts(self, index: int) -> bool:
-        return index >= self.plan.counted_from
+    def replies(self) -> list[Timed]:
+        """How long each reply to an accepted message took, from the message's intended time."""
+        replied = (index for index in self._messages() if self._replies[index])
+        return [Timed(self.plan.due_s[index], self._reply_s[index]) for index in replied]
 
-    def _settle(self, index: int, state: int) -> None:
-        if self._state[index] != _OPEN:
-            raise ValueError(f"webhook {index} is settled twice")
-        self._state[index] = state
+    def _messages(self) -> list[int]:
+        return [index for index, accepted in enumerate(self._accepted) if accepted]
 
-    def _sent(self, late_s: float) -> None:
-        self.on_time += late_s <= self._late_s
-        self.latest_s = max(self.latest_s, late_s)
+    def _sent(self, index: int, outcome: Outcome) -> None:
+        self.on_time += outcome.late_s <= self._late_s
+        self.latest_s = max(self.latest_s, outcome.late_s)
+        self._state[index] = _FAILED
+        if index >= self.plan.counted_from:
+            self.slowest_s = max(self.slowest_s, outcome.after_s)
 
-    def _fail(self, index: int, reason: str) -> None:
-        self.failures[reason] += 1
-        self.slow += self._counts(index)
+    def _answered(self, index: int, outcome: Outcome) -> None:
+        self._state[index] = _ANSWERED
+        self.answered_total += 1
+        self.slow += self.plan.counts(index) and outcome.after_s > self._slow_s
+        if self.plan.kinds[index] not in BAD_SIGNATURES:
+            message = self.plan.originals[index]
+            self.accepted_total += not self._accepted[message]
+            self._accepted[message] = True

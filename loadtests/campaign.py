@@ -1,154 +1,162 @@
-"""One run: send every webhook at its intended time, wait for the answers, then for the replies."""
+"""One run of one scenario: have every webhook sent at its intended time, then wait for the replies."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import gevent
-from gevent.event import Event
-from gevent.pool import Group
 
-from contracts.webhook import encode
-from loadtests.book import Book
-from loadtests.judge import Ending, Evidence, cannot_pass
-from loadtests.messages import Messages
+from loadtests.book import Book, Outcome
+from loadtests.evidence import Ending, Evidence, Live
+from loadtests.generator_use import ProcessUse
+from loadtests.judge import cannot_pass
+from loadtests.messages import new_run
 from loadtests.options import Options
+from loadtests.order import Order, Stream, plans_of
 from loadtests.reply_pages import Reply
 from loadtests.reply_reader import Replies, ReplyReader
-from loadtests.webhooks import NoAnswerError, NotSentError
+from loadtests.scenarios import Scenario
+from loadtests.sending import Settle
 
 READ_EACH_S = 1.0
 READ_EACH_AT_END_S = 0.25
-_LOOK_EACH_S = 0.02
-_SPARE_S = 1.0
-
-Settled = Callable[[float, str | None], None]
-"""Called with each outcome: ms from the intended time, and the reason if it was not accepted."""
+_WEBHOOKS = (Stream.CANDIDATE, Stream.BASELINE)
 
 
-class Sender(Protocol):
-    """The wire: see `Webhooks`."""
+class Generator(Protocol):
+    """What sends: this process, or workers."""
 
-    def post(self, body: bytes, *, within_s: float) -> int:
-        """Post *body*, and return the answer's status."""
+    @property
+    def lead_s(self) -> float:
+        """How long it takes from an order to the first webhook."""
+
+    def carry_out(self, order: Order, settle: Settle) -> str | None:
+        """Send all of *order* and settle each arrival; returns why parts of it are missing, if some are."""
+
+    def stop(self) -> None:
+        """Let `carry_out` return soon, whatever is under way."""
+
+    def use(self) -> Sequence[ProcessUse]:
+        """What its processes used of their processors while sending."""
 
 
 class Campaign:
-    """Sends the plan of *options* in the open model and keeps the book.
+    """Has *scenario* carried out in the open model, and keeps the book of each stream."""
 
-    Open: each webhook has its own greenlet, started at the intended time whatever became of those before.
-    """
-
-    def __init__(self, options: Options, sender: Sender, replies: Replies, on_settled: Settled) -> None:
-        load = options.load
-        self._options, self._load, self._plan = options, load, options.plan
-        self._on_settled = on_settled
-        self._messages = Messages()
-        self._book = Book(self._plan, slow_s=load.webhook_p95_ms / 1000, late_s=load.late_ms / 1000)
-        self._sender = sender
-        self._reader = ReplyReader(replies, self._take)
-        self._in_flight = Group()
-        self._stop = Event()
+    def __init__(
+        self, options: Options, scenario: Scenario, generator: Generator, replies: Mapping[Stream, Replies]
+    ) -> None:
+        self.scenario, self._load = scenario, scenario.load
+        self._options, self._generator = options, generator
+        self._baseline = options.baseline if scenario.compared else None
+        plans = plans_of(scenario, compared=self._baseline is not None)
+        slow_s, late_s = self._load.webhook_p95_ms / 1000, self._load.late_ms / 1000
+        self.books = {stream: Book(plan, slow_s=slow_s, late_s=late_s) for stream, plan in plans.items()}
+        read = [stream for stream in _WEBHOOKS if stream in plans] if options.read_replies else []
+        self._readers = {stream: ReplyReader(replies[stream], partial(self._take, stream)) for stream in read}
+        self._order = Order(
+            scenario=scenario,
+            host=options.host,
+            baseline=self._baseline,
+            runs={stream: new_run() for stream in _WEBHOOKS if stream in plans},
+            health_answer_s=options.health_answer_s,
+        )
+        self._messages = self._order.messages()
         self._ending = Ending.INTERRUPTED
-        self._start_s = self._start_epoch_s = self._start_cpu_s = 0.0
-        self._cpu_share: float | None = None
+        self._hopeless = False
+        self._use: Sequence[ProcessUse] | None = None
+        self._start_s = 0.0
+        self.start_epoch_s: float | None = None
 
     def run(self) -> None:
         """Carry the run to its end; until then the evidence counts as interrupted."""
-        self._start_s, self._start_epoch_s = time.monotonic(), time.time()
-        self._start_cpu_s = time.process_time()
+        self.start_epoch_s = time.time() + self._generator.lead_s
+        self._start_s = time.monotonic() + self._generator.lead_s
         reading = gevent.spawn(self._read_replies)
-        self._send_all()
-        self._await_answers()
-        self._cpu_share = self._cpu_share_so_far()
+        missing = self._generator.carry_out(
+            self._order.model_copy(update={"start_s": self.start_epoch_s}), self._settle
+        )
+        self._use = self._generator.use()
         reading.kill()
-        if self._stop.is_set():
+        if self._hopeless:
             self._ending = Ending.HOPELESS
             return
-        if self._options.read_replies:
-            self._await_replies()
-        self._ending = Ending.COMPLETE
+        for book in self.books.values():
+            book.close(missing or "generator: no outcome")
+        self._await_replies()
+        self._ending = Ending.WORKERS_LOST if missing else Ending.COMPLETE
 
     def evidence(self) -> Evidence:
         """What there is to judge now."""
         return Evidence(
-            book=self._book,
+            book=self.books[Stream.CANDIDATE],
             ending=self._ending,
             replies_asked=self._options.read_replies,
-            replies_problem=self._reader.problem,
-            cpu_share=self._cpu_share_so_far() if self._cpu_share is None else self._cpu_share,
+            replies_problem=self._problem(Stream.CANDIDATE),
+            generator=self._used(),
+            probes=self.books.get(Stream.HEALTH),
+            live=self._live(),
         )
 
-    def _send_all(self) -> None:
-        for index, due_s in enumerate(self._plan.due_s):
-            # Waiting even when late lets those already due have their turn.
-            if self._stop.wait(max(due_s - self._now(), 0)):
-                return
-            self._in_flight.spawn(self._send, index, due_s)
+    def _live(self) -> Live | None:
+        book = self.books.get(Stream.BASELINE)
+        return None if book is None else Live(book, self._problem(Stream.BASELINE))
 
-    def _send(self, index: int, due_s: float) -> None:
-        reason = self._outcome(index, due_s, late_s=max(self._now() - due_s, 0))
-        self._on_settled((self._now() - due_s) * 1000, reason)
-        if cannot_pass(self._book, self._load):
-            self._stop.set()
+    def _settle(self, stream: Stream, index: int, outcome: Outcome) -> None:
+        book = self.books[stream]
+        book.settle(index, outcome)
+        if stream is Stream.CANDIDATE and not self._hopeless and cannot_pass(book, self._load):
+            self._hopeless = True
+            self._generator.stop()
 
-    def _outcome(self, index: int, due_s: float, *, late_s: float) -> str | None:
-        """Send one webhook, enter what became of it, and return why it was not accepted."""
-        try:
-            within_s = self._load.answer_timeout_s - late_s
-            if within_s <= 0:
-                raise NotSentError("generator: not sent before its answer was overdue")
-            status = self._sender.post(encode(self._messages.event(index)), within_s=within_s)
-            if not 200 <= status < 300:
-                raise NoAnswerError(f"status {status}")
-        except NotSentError as error:
-            self._book.unsent(index, str(error))
-            return str(error)
-        except NoAnswerError as error:
-            self._book.failed(index, str(error), late_s=late_s)
-            return str(error)
-        self._book.accepted(index, late_s=late_s, answer_s=self._now() - due_s)
-        return None
+    def _used(self) -> Sequence[ProcessUse]:
+        if self.start_epoch_s is None:
+            return ()
+        return self._generator.use() if self._use is None else self._use
 
-    def _await_answers(self) -> None:
-        """Until all are settled, which each is in time. Once the run cannot pass, nothing is waited for."""
-        overdue_s = self._now() + self._load.answer_timeout_s + _SPARE_S
-        while self._in_flight and self._now() < overdue_s:
-            if self._stop.wait(_LOOK_EACH_S):
-                self._in_flight.kill()
-                return
-        self._in_flight.kill()
-        self._book.close()
+    def _problem(self, stream: Stream) -> str | None:
+        return self._readers[stream].problem if stream in self._readers else None
 
     def _read_replies(self) -> None:
-        while self._options.read_replies and not self._reader.given_up:
+        while not all(reader.given_up for reader in self._readers.values()):
             gevent.sleep(READ_EACH_S)
-            self._reader.read()
+            self._read()
+
+    def _read(self) -> None:
+        for reader in self._readers.values():
+            if not reader.given_up:
+                reader.read()
 
     def _await_replies(self) -> None:
-        """Until every accepted webhook has its reply and a second one had time to come, or the time is up."""
+        """Until every accepted message has its reply and a second one had time to come, or the time is up."""
         overdue_s = self._now() + self._load.reply_within_s
-        while True:
+        while self._readers:
             last = self._now() >= overdue_s
-            self._reader.read()
-            if last or self._reader.given_up:
+            self._read()
+            if last or all(reader.given_up for reader in self._readers.values()):
                 return
-            if self._reader.problem is None and not self._book.unreplied:
+            if not any(map(self._is_open, self._readers)):
                 break
             gevent.sleep(READ_EACH_AT_END_S)
-        gevent.sleep(self._options.settle_s)
-        self._reader.read()
+        if self._readers:
+            gevent.sleep(self._options.settle_s)
+            self._read()
 
-    def _take(self, reply: Reply) -> None:
-        index = None if reply.replyTo is None else self._messages.index_of(reply.replyTo)
-        if index is not None and index < self._plan.total:
-            at_s = reply.time / 1000 - self._start_epoch_s
-            self._book.replied(index, at_s=at_s, seen_s=self._now())
+    def _is_open(self, stream: Stream) -> bool:
+        """Whether replies of *stream* are still to come."""
+        reader = self._readers[stream]
+        return not reader.given_up and (reader.problem is not None or self.books[stream].unreplied > 0)
 
-    def _cpu_share_so_far(self) -> float:
-        return (time.process_time() - self._start_cpu_s) / self._now()
+    def _take(self, stream: Stream, reply: Reply) -> None:
+        """Enter a reply, if it is one to this run's messages."""
+        index = None if reply.replyTo is None else self._messages[stream].index_of(reply.replyTo)
+        book = self.books[stream]
+        if index is not None and index < book.plan.total:
+            at_s = reply.time / 1000 - (self.start_epoch_s or 0)
+            book.replied(index, at_s=at_s, seen_s=self._now())
 
     def _now(self) -> float:
         return time.monotonic() - self._start_s

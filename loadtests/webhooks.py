@@ -1,20 +1,21 @@
-"""The wire: signed webhooks over pooled keep-alive connections, each answered within its time or not at all.
+"""The wire: requests over pooled keep-alive connections, each answered within its time or not at all.
 
 WebhookError
-├── NoAnswerError   sent, or tried to, and no HTTP answer came: the target's failure
-└── NotSentError    this machine could not even open a connection: the generator's failure
+├── NoAnswerError     sent, or tried to, and no HTTP answer came: the target's failure
+├── WrongAnswerError  another answer than the right one
+└── NotSentError      this machine could not even open a connection: the generator's failure
 """
 
 from __future__ import annotations
 
 import errno
 import ssl
+from collections.abc import Mapping
 
 import gevent
 from geventhttpclient.client import HTTPClient
 from geventhttpclient.response import HTTPParseError
 
-from contracts.webhook import WEBHOOK_PATH, signed_headers
 from loadtests.address import Address
 
 # Out of descriptors, ports, buffers or memory: limits of the machine that sends.
@@ -22,11 +23,15 @@ _OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.E
 
 
 class WebhookError(Exception):
-    """A webhook without an answer; the message is the reason, the same for all of a kind."""
+    """A webhook without the right answer; the message is the reason, the same for all of a kind."""
 
 
 class NoAnswerError(WebhookError):
     """The target did not answer."""
+
+
+class WrongAnswerError(WebhookError):
+    """The target answered, and not as it should."""
 
 
 class NotSentError(WebhookError):
@@ -50,25 +55,33 @@ def connect(address: Address, *, at_once: int, timeout_s: float) -> HTTPClient:
     )
 
 
-class Webhooks:
-    """Posts signed webhooks, as many at once as are due: waiting for a connection would close the model."""
+class Wire:
+    """Requests to one address, as many at once as are due: waiting for a connection would close the model."""
 
-    def __init__(self, address: Address, secret: str, *, at_once: int, timeout_s: float) -> None:
+    def __init__(self, address: Address, *, at_once: int, timeout_s: float) -> None:
         self._client = connect(address, at_once=at_once, timeout_s=timeout_s)
-        self._path = address.path + WEBHOOK_PATH
-        self._secret = secret
+        self._prefix = address.path
         self._timeout_s = timeout_s
 
-    def post(self, body: bytes, *, within_s: float) -> int:
+    def post(self, path: str, body: bytes, headers: Mapping[str, str], *, within_s: float) -> int:
         """Post *body* and return the answer's status once it is read to its end.
 
         Raises:
             NoAnswerError: none within *within_s*, or none that is HTTP.
             NotSentError: this machine is at its limits.
         """
+        return self._request("POST", path, body, headers, within_s)
+
+    def get(self, path: str, *, within_s: float) -> int:
+        """Get *path* and return the answer's status; raises as `post` does."""
+        return self._request("GET", path, b"", {}, within_s)
+
+    def _request(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], within_s: float
+    ) -> int:
         try:
             with gevent.Timeout(within_s, _OverdueError):
-                response = self._client.post(self._path, body, signed_headers(body, self._secret))
+                response = self._client.request(method, self._prefix + path, body, dict(headers))
                 response.read()
                 return response.status_code
         except (_OverdueError, TimeoutError) as error:

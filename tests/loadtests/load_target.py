@@ -22,6 +22,8 @@ class Behaviour:
 
     gate_status = 200
     clock_ahead_s = 0.0
+    looks_at_signatures = True
+    knows_duplicates = True
 
     async def answer(self, number: int) -> int:
         """The status for webhook *number* (from 0, in order of arrival)."""
@@ -31,13 +33,18 @@ class Behaviour:
         """How many replies webhook *number* gets."""
         return 1
 
+    async def health(self, number: int) -> int:
+        """The status of health probe *number*."""
+        return 200
+
 
 class Target:
     """The service: verifies each signature by itself, and records replies as the gate lane does."""
 
     def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behaviour = behaviour
-        self.received = 0
+        self.received = self.probed = 0
+        self._known: set[str] = set()
         self._tls = tls
         self._replies: list[dict[str, Any]] = []
         self._loop = asyncio.new_event_loop()
@@ -77,20 +84,31 @@ class Target:
 
     async def _webhook(self, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
         expected = hmac.new(SECRET.encode(), body, hashlib.sha512).hexdigest()
-        if headers.get("x-webhook-hmac") != expected:
+        if self.behaviour.looks_at_signatures and headers.get("x-webhook-hmac") != expected:
             return 401, {}
         number, self.received = self.received, self.received + 1
         status = await self.behaviour.answer(number)
         if status < 300:
             payload = json.loads(body)["payload"]
-            self._record(payload["id"], self.behaviour.replies(number))
+            if not self._is_duplicate(payload["id"]):
+                self._record(payload["id"], self.behaviour.replies(number))
         return status, {}
+
+    def _is_duplicate(self, payload_id: str) -> bool:
+        """Whether the message came before, in whichever form."""
+        bare_id = payload_id.split("_")[2]
+        was_known = bare_id in self._known
+        self._known.add(bare_id)
+        return was_known and self.behaviour.knows_duplicates
 
     def _record(self, payload_id: str, copies: int) -> None:
         now_ms = int((time.time() + self.behaviour.clock_ahead_s) * 1000)
         self._replies += [{"replyTo": payload_id, "time": now_ms, "text": "hello"}] * copies
 
     async def _get(self, path: str) -> tuple[int, Any]:
+        if path == "/api/health":
+            number, self.probed = self.probed, self.probed + 1
+            return await self.behaviour.health(number), {}
         if self.behaviour.gate_status != 200:
             return self.behaviour.gate_status, {}
         if path.startswith("/waha/sent"):

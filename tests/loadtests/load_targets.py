@@ -27,6 +27,13 @@ reply_within_s = 1
 min_samples = 59
 min_achieved = 0.95
 late_ms = 400
+slowest_ms = 3000
+max_generator_cpu = 0.9
+[compare]
+max_slowdown = 1.25
+confidence = 0.99
+block_s = 0.1
+min_blocks = 10
 [switch]
 drain_s = 1
 
@@ -43,6 +50,13 @@ def write_targets(folder: Path) -> Path:
     """The file of short limits, in *folder*."""
     path = folder / "targets.toml"
     path.write_text(TARGETS)
+    return path
+
+
+def write_scenarios(folder: Path, text: str) -> Path:
+    """A file of scenarios, in *folder*."""
+    path = folder / "scenarios.toml"
+    path.write_text(text)
     return path
 
 

@@ -3,7 +3,18 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "loadtests"
-WITH_GEVENT = {"campaign", "locustfile", "reply_reader", "webhooks"}
+WITH_GEVENT = {
+    "campaign",
+    "crew",
+    "gate",
+    "locustfile",
+    "reply_reader",
+    "senders",
+    "sending",
+    "this_process",
+    "webhooks",
+    "worker",
+}
 
 
 def test_no_module_shadows_the_standard_library() -> None:

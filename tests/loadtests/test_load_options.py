@@ -2,11 +2,14 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from contracts.targets import read_targets
 from loadtests.address import Address, AddressError
-from loadtests.options import Options, UsageError, add_arguments, read_options
+from loadtests.arguments import add_arguments
+from loadtests.options import Options, UsageError, read_options, scenarios_listed
+from loadtests.order import Stream, plans_of
 
 ENV = {"WAHA_WEBHOOK_SECRET": "s3cret-value"}
 
@@ -17,25 +20,26 @@ def options_of(*arguments: str, env: Mapping[str, str] = ENV) -> Options:
     add_arguments(parser)
     parser.add_argument("--host")
     parser.add_argument("--users", dest="num_users", type=int)
-    parser.add_argument("--processes", type=int)
     parser.add_argument("--headful", dest="headless", action="store_false")
-    parser.set_defaults(master=False, worker=False)
     return read_options(parser.parse_args(["--host", "http://127.0.0.1:8080", *arguments]), env)
 
 
 def test_limits_and_shape_come_from_targets() -> None:
     """Without arguments the run has the shape and limits of `targets.toml`, all of them."""
     options = options_of()
-    assert options.load == read_targets().load
-    assert options.plan.total == 1100
+    (steady,) = options.scenarios
+    assert (steady.name, steady.load) == ("steady", read_targets().load)
+    assert plans_of(steady, compared=False)[Stream.CANDIDATE].total == 1100
     assert options.read_replies
 
 
 def test_arguments_change_the_shape_only() -> None:
     """Rate, warm-up and duration can be changed by arguments; the limits cannot."""
     options = options_of("--rate", "10", "--warmup", "1", "--duration", "4")
-    assert (options.plan.total, options.plan.counted) == (50, 40)
-    assert options.load.webhook_p95_ms == read_targets().load.webhook_p95_ms
+    (steady,) = options.scenarios
+    plan = plans_of(steady, compared=False)[Stream.CANDIDATE]
+    assert (plan.total, plan.counted) == (50, 40)
+    assert steady.load.webhook_p95_ms == read_targets().load.webhook_p95_ms
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,16 @@ def test_arguments_change_the_shape_only() -> None:
         (["--duration", "1e9"], "50/s for 1e+09 s is more than 5000000 webhooks"),
         (["--targets", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
         (["--users", "5"], "--users: arrivals come at --rate, not from users, got 5"),
-        (["--processes", "2"], "--processes, --master, --worker: the verdict needs the whole run"),
+        (["--baseline", "ftp://x"], "--baseline: should be an http or https URL"),
+        (["--scenarios-file", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
+        (["--scenario", "stady"], "--scenario: should be among steady, ramp, burst, soak, duplicates, "),
+        (["--scenario", "steady,,soak"], "--scenario: should be among"),
+        (["--scenario", "soak", "--scenario", "soak"], "--scenario: each can be run once, got soak, soak"),
+        (["--scenario", "burst", "--duration", "9"], "--duration: burst has phases of its own"),
+        (
+            ["--scenario", "soak", "--baseline", "http://x"],
+            "--baseline: the comparison is made in scenario steady, got soak",
+        ),
         (["--headful"], "--headful: the verdict is given at the end of a headless run"),
     ],
 )
@@ -112,3 +125,46 @@ def test_wrong_address_is_refused(url: str) -> None:
     """What cannot be sent to is an `AddressError`, never another error."""
     with pytest.raises(AddressError):
         Address.parse(url)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--scenario", "burst", "--scenario", "steady"], ["--scenario", "burst, steady"]]
+)
+def test_scenarios_are_run_in_the_order_given(arguments: list[str]) -> None:
+    """They may be named one by one or with commas between."""
+    assert [scenario.name for scenario in options_of(*arguments).scenarios] == ["burst", "steady"]
+
+
+def test_shape_is_that_of_even_scenarios_only() -> None:
+    """What has phases of its own keeps them, beside an even one that takes what the command line says."""
+    steady, burst = options_of("--scenario", "steady,burst", "--duration", "5").scenarios
+    (burst_alone,) = options_of("--scenario", "burst").scenarios
+    assert steady.seconds == 7
+    assert burst == burst_alone
+
+
+def test_all_scenarios_are_listed() -> None:
+    """So that one finds them: a line each, with what it is about."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    lines = scenarios_listed(parser.parse_args([]))
+    assert [line.split()[0] for line in lines] == [
+        "steady",
+        "ramp",
+        "burst",
+        "soak",
+        "duplicates",
+        "signatures",
+        "health",
+    ]
+    with pytest.raises(UsageError, match=r"missing\.toml: cannot be read"):
+        scenarios_listed(parser.parse_args(["--scenarios-file", "missing.toml"]))
+
+
+def test_options_can_be_told_to_workers() -> None:
+    """Locust's master sends every argument to its workers: only plain values survive the way."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = ["--report", "a", "--series", "b", "--scenario", "burst", "--rate", "5", "--baseline", "http://x"]
+    values = vars(parser.parse_args(given))
+    assert msgpack.loads(msgpack.dumps(values)) == values

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import pytest
 
 from loadtests.address import Address
-from loadtests.webhooks import NoAnswerError, Webhooks
+from loadtests.webhooks import NoAnswerError, Wire
 
 
 @contextmanager
-def answering(raw: bytes) -> Iterator[Webhooks]:
+def answering(raw: bytes) -> Iterator[Wire]:
     """A sender to a target that answers one request with *raw* and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -23,7 +23,7 @@ def answering(raw: bytes) -> Iterator[Webhooks]:
         thread = threading.Thread(target=answer)
         thread.start()
         address = Address(False, "127.0.0.1", listener.getsockname()[1], "")
-        yield Webhooks(address, "secret", at_once=1, timeout_s=5)
+        yield Wire(address, at_once=1, timeout_s=5)
         thread.join(10)
 
 
@@ -43,12 +43,12 @@ def answering(raw: bytes) -> Iterator[Webhooks]:
 )
 def test_broken_answer_is_no_answer(raw: bytes) -> None:
     """An answer that is not whole HTTP is none, even where its first line says 202."""
-    with answering(raw) as webhooks, pytest.raises(NoAnswerError, match="closed or not HTTP"):
-        webhooks.post(b"{}", within_s=5)
+    with answering(raw) as wire, pytest.raises(NoAnswerError, match="closed or not HTTP"):
+        wire.post("/", b"{}", {}, within_s=5)
 
 
 @pytest.mark.parametrize("status", [202, 302, 429, 500])
 def test_status_is_returned_as_it_came(status: int) -> None:
     """Every status is the answer's own: no redirect is followed and no request repeated."""
-    with answering(b"HTTP/1.1 %d X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n" % status) as webhooks:
-        assert webhooks.post(b"{}", within_s=5) == status
+    with answering(b"HTTP/1.1 %d X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n" % status) as wire:
+        assert wire.post("/", b"{}", {}, within_s=5) == status
