@@ -64,7 +64,7 @@ def bar(value: float | str | None, limit: float | str | None) -> Bar | None:
     if not (isinstance(value, int | float) and isinstance(limit, int | float)):
         return None
     whole = max(value, limit)
-    if not (math.isfinite(whole) and min(value, limit) >= 0 and whole > 0):
+    if not (whole > 0 and all(math.isfinite(amount) and amount >= 0 for amount in (value, limit))):
         return None
     filled = value / whole
     return Bar(max(filled, _LEAST_SEEN) if value else 0.0, limit / whole, _of_limit(value, limit))
