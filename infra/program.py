@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -24,10 +25,10 @@ from infra.dynamic.route import Route
 from infra.dynamic.trial import Trial
 from infra.haproxy_config import RouteName
 from infra.history import History
-from infra.manifest import BUILD
 from infra.order import Order
 from infra.plan import Candidate, Plan, read_plan
 from infra.provenance import provenance
+from infra.release_report import release_folder
 from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY, StackConfig, read_stack_config
 
 
@@ -192,7 +193,7 @@ def _trial(stack: Stack, release: Release, *, after: pulumi.Resource) -> Trial:
         },
         entry=_entry(stack),
         depth=stack.order.depth,
-        reports=BUILD / "reports" / stack.config.stack / manifest.id,
+        reports=_reports(stack),
         opts=pulumi.ResourceOptions(depends_on=[after]),
     )
 
@@ -212,13 +213,19 @@ def _ledger(stack: Stack, trial: Trial, live: Route) -> Ledger:
             "traffic": live.traffic,
             "refusal": live.refusal,
         },
+        reports=_reports(stack),
         opts=pulumi.ResourceOptions(depends_on=[live]),
     )
 
 
 def _entry(stack: Stack) -> dict[str, Any]:
     """Who asks for this update, from which sources, how and why."""
-    return {"order": stack.order.as_entry(), **provenance()}
+    what = {"stack": stack.config.stack, "image": stack.plan.release.manifest.image}
+    return {"order": stack.order.as_entry(), **what, **provenance()}
+
+
+def _reports(stack: Stack) -> Path:
+    return release_folder(stack.config.stack, stack.plan.release.manifest.id, stack.order.as_entry())
 
 
 def _loopback(port: int) -> str:

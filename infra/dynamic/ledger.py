@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from infra import release_report
 
 KEPT_ENTRIES = 50
 
@@ -36,9 +40,10 @@ class Ledger(Resource):
         *,
         release: str,
         entry: dict[str, pulumi.Input[Any]],
+        reports: Path,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        inputs = {"release": release, "entry": entry, "entries": None}
+        inputs = {"release": release, "entry": entry, "reports": str(reports), "entries": None}
         super().__init__(LedgerProvider(), "ledger", inputs, opts)
 
 
@@ -46,4 +51,15 @@ def _appended(props: dict[str, Any], live: str | None, entries: list[dict[str, A
     """`release` is the live one: it stays what it was where the new one did not keep the traffic."""
     entry = {**props["entry"], "replaced": live}
     release = live if entry.get("refusal") else props["release"]
+    if props.get("reports"):
+        _tell(Path(props["reports"]), entry)
     return {**props, "release": release, "entries": [*entries, entry][-KEPT_ENTRIES:]}
+
+
+def _tell(reports: Path, entry: dict[str, Any]) -> None:
+    """Add to the release's page how it did with live traffic."""
+    if entry.get("traffic"):
+        (reports / "traffic.json").write_text(json.dumps(entry["traffic"]), encoding="utf-8")
+    refusal = entry.get("refusal")
+    outcome = {"outcome": "refused", "refusal": refusal} if refusal else {"outcome": "live"}
+    release_report.write(reports, outcome)

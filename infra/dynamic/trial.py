@@ -6,6 +6,7 @@ It does not raise for a release that is bad: then its evidence would be lost. Th
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from contracts.targets import read_targets
 from contracts.verdict import Report, Verdict
+from infra import release_report
 from infra.baseline import baseline
 from infra.container_watch import ContainerWatch
 from infra.haproxy_config import Backend, backend_in
@@ -93,8 +95,13 @@ def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any
     live = backend_in(ProxyControl(subject.proxy).route("live") or "")
     if live is not None and live.release == subject.release:
         return {**props, "figures": [], "refusal": [], "refused": refused}
-    reports.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(reports, ignore_errors=True)  # an earlier trial's evidence is not this one's
+    reports.mkdir(parents=True)
+    before = {"release": subject.release, "live_before": live.release if live else None}
+    release_report.write(reports, {**release_report.facts_of(props["entry"]), **before, "outcome": "testing"})
     figures, refusal = _try(subject, depth, live, reports)
+    outcome = {"outcome": "refused" if refusal else "testing", "refusal": refusal}
+    release_report.write(reports, {**outcome, "verdict": "fail" if refusal else "pass"})
     if refusal:
         entry = {**props["entry"], "release": subject.release, "gate": figures, "refusal": refusal}
         refused = [*refused, entry][-KEPT_REFUSALS:]

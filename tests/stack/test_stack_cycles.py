@@ -53,7 +53,7 @@ class Times:
 
 
 def test_releases_and_rollbacks_in_a_row_lose_nothing(live: Project) -> None:
-    """Under 200 requests/s: none fails, every message is answered, none twice; a rollback moves within 2 s."""
+    """Under 200 requests/s none fails, every message is answered once; a rollback moves within 2 s."""
     ups, rollbacks = Times(), Times()
     sender = Sender(live.webhook_secret(), twice_each=5)
     with SentAccount(live.outputs()["sandbox_url"]) as account:
