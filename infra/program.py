@@ -59,8 +59,8 @@ def deploy() -> None:
     if plan.sandbox_context:
         before.append(Sandbox(SandboxArgs(place, plan.sandbox_context, packages)))
     migrations = _migrations(stack, before)
-    before.append(_gate(stack, "migrated", migrations.refusal, after=migrations))
-    release = _release(stack, plan.release, packages, before)
+    migrated = _gate(stack, "migrated", migrations.refusal, after=migrations)
+    release = _release(stack, plan.release, packages, [*before, migrated])
     for kept in plan.kept:
         _release(stack, kept, packages, before)
 
