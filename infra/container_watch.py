@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ class Watched:
     """One container. `memory`: seconds since the watch began, and MB without the page cache."""
 
     name: str
+    role: str = "web"
     limit_mb: float = 0.0
     restarts_before: int | None = None
     restarts: int = 0
@@ -36,10 +37,10 @@ class Watched:
 
 
 class ContainerWatch:
-    """Watches *names* from a thread for the length of a block."""
+    """Watches containers (role by name) from a thread for the length of a block."""
 
-    def __init__(self, names: Sequence[str], engine: docker.DockerClient | None = None) -> None:
-        self.found = [Watched(name) for name in names]
+    def __init__(self, roles: Mapping[str, str], engine: docker.DockerClient | None = None) -> None:
+        self.found = [Watched(name, role) for name, role in roles.items()]
         self._engine = engine or docker.from_env()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="container watch", daemon=True)
@@ -80,6 +81,7 @@ class ContainerWatch:
         containers = [
             {
                 "name": watched.name,
+                "role": watched.role,
                 "limit_mb": watched.limit_mb,
                 "samples": [{"t": round(at_s, 2), "memory_mb": round(mb, 2)} for at_s, mb in watched.memory],
             }

@@ -113,7 +113,8 @@ def _try(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The reports as plain data, and the lines that refuse the release."""
     found: list[Found] = []
-    with ContainerWatch([*subject.web, *subject.workers]) as watch:
+    roles = dict.fromkeys(subject.web, "web") | dict.fromkeys(subject.workers, "worker")
+    with ContainerWatch(roles) as watch:
         for suite in depth.suites:
             found.append(_run(suite, subject, depth, live, reports))
             if found[-1].refusal:

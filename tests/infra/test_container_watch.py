@@ -97,7 +97,7 @@ def dying() -> Iterator[Container]:
 @pytest.mark.integration
 def test_a_real_container_that_dies_is_seen(dying: Container, tmp_path: Path) -> None:
     """With its exit code; its log and its memory over time are kept."""
-    watch = ContainerWatch([str(dying.name), "test-container-watch-missing"])
+    watch = ContainerWatch({str(dying.name): "web", "test-container-watch-missing": "worker"})
     with watch:
         deadline = time.monotonic() + 20
         while not watch.found[0].restarts and time.monotonic() < deadline:
