@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.targets import read_targets
+from infra.history import History
 from infra.order import Order
 from runbook.console import print_json, say
 from runbook.deployment import answering, deploy, deploying
@@ -16,7 +17,9 @@ from runbook.new_stack import ensure_stack
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
+from runbook.pruning import prune
 from runbook.recovery import recover
+from runbook.verbs.releases import refused_in
 from runbook.verbs.watch import watch_live
 from runbook.workspace import Workspace
 
@@ -44,6 +47,10 @@ def up(
     release, url = progress.outputs["release"], progress.outputs["url"]
     took = f"{time.monotonic() - began:.1f} s"
     say(f"{'' if progress.changed else 'nothing to do: '}release {release} is live at {url} ({took})")
+    if progress.changed:
+        refused = [str(entry["release"]) for entry in refused_in(workspace.export())]
+        if gone := prune(History.of(progress.outputs), refused):
+            say(f"images of old releases removed: {', '.join(gone)}")
     for_s = read_targets().watch.after_up_s
     if f"gate-{release}" in progress.changed and for_s and not no_watch:
         watch_live(workspace, for_s)

@@ -1,0 +1,57 @@
+"""Throws away what no release needs any more: images of old and of refused ones, old build contexts.
+
+Only what this stack's own history names: another stack on the engine may be able to roll back to what it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import docker
+from docker.errors import APIError
+
+from infra.history import History
+from infra.manifest import BUILD
+
+EARLIER = 10
+"""So many releases beside the live one keep their image, and can be brought back."""
+
+CONTEXTS = 3
+
+
+def prune(
+    history: History,
+    refused: Iterable[str],
+    engine: docker.DockerClient | None = None,
+    contexts: Path = BUILD / "context",
+) -> list[str]:
+    """Remove what is not needed; the releases whose image is gone now. *refused*: their ids."""
+    for folder in obsolete_contexts(contexts):
+        shutil.rmtree(folder, ignore_errors=True)
+    images = (engine or docker.from_env()).images
+    gone = []
+    for release in obsolete(history, refused):
+        # Not there any more, or a container of it still is: then it is kept.
+        with contextlib.suppress(APIError):
+            images.remove(f"runbook/service:{release}")
+            gone.append(release)
+    return gone
+
+
+def obsolete(history: History, refused: Iterable[str]) -> list[str]:
+    """The releases that cannot be brought back any more; never one that is live or kept."""
+    known = list(history.manifests)
+    needed = {history.live, *history.running, *known[: EARLIER + 1]}
+    return [release for release in dict.fromkeys([*known, *refused]) if release not in needed]
+
+
+def obsolete_contexts(folder: Path) -> list[Path]:
+    """All but the latest of each kind; each is made anew from the sources when it is needed."""
+    found = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    kinds: dict[str, list[Path]] = {}
+    for path in found:
+        kinds.setdefault(path.name.partition("-")[0], []).append(path)
+    return [path for paths in kinds.values() for path in paths[CONTEXTS:]]
