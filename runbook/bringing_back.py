@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import docker
@@ -13,9 +14,13 @@ from infra.migrations import unpassable
 from infra.order import Order
 from infra.stack_config import RELEASE_KEY
 from infra.suites import Depth
+from runbook.console import say
 from runbook.deployment import answering, deploy
 from runbook.errors import RunbookError
+from runbook.signed_with import Signer, signer
 from runbook.workspace import Workspace
+
+_WEBHOOK_SECRET = "WAHA_WEBHOOK_SECRET"  # noqa: S105 - its name
 
 
 def bring_back(
@@ -29,7 +34,7 @@ def bring_back(
 ) -> dict[str, Any]:
     """Bring back *release*, or the last good one, through a short gate; its manifest.
 
-    *force*: also past a migration that cannot be undone.
+    *force*: also past a migration that cannot be undone, or if it does not know the secret that WAHA uses.
 
     Raises:
         RunbookError: there is none, it is not whole, or it did not pass; the live release stays then.
@@ -38,6 +43,7 @@ def bring_back(
     check_whole(workspace, manifest)
     if not force:
         check_passable(history, manifest)
+        check_signed(workspace, history, manifest)
     order = Order(
         verb=verb, reason=reason, bring_back=manifest, depth=Depth.SHORT, in_steps=False, force=force
     )
@@ -109,6 +115,40 @@ def check_passable(history: History, manifest: dict[str, Any]) -> None:
             + "\n  ".join(lines),
             "mend the live release (`bin/runbook hotfix NAME`), or --force brings it back all the same",
         )
+
+
+def check_signed(
+    workspace: Workspace,
+    history: History,
+    manifest: dict[str, Any],
+    signed_with: Callable[[str, str], Signer] = signer,
+) -> None:
+    """See that a release from before a rotation knows the secret that WAHA signs with now.
+
+    Raises:
+        RunbookError: it does not: every webhook would get 401, and be lost after some retries.
+    """
+    live = history.manifests.get(history.live or "")
+    if live is None:
+        return
+    kept = workspace.secrets()
+    secrets = Secrets(kept["current"], kept["retired"], kept["current"].get(RELEASE_KEY, ""))
+    to, now = (_webhook_secrets(secrets.values(found["secrets"])) for found in (manifest, live))
+    if now[0] in to:
+        return
+    found = signed_with(workspace.stack, live["id"]) if to[0] in now else Signer.NEW
+    if found is Signer.NEW:
+        raise RunbookError(
+            f"release {manifest['id']} does not know the {_WEBHOOK_SECRET} that WAHA signs with now",
+            "give WAHA the old one again first, then --force; or mend the live release: `bin/runbook hotfix`",
+        )
+    if found is Signer.UNKNOWN:
+        say(f"warning: {manifest['id']} knows only the old {_WEBHOOK_SECRET}: does WAHA still sign with it?")
+
+
+def _webhook_secrets(values: dict[str, str]) -> list[str]:
+    """All that a release takes, the current one first."""
+    return [values[_WEBHOOK_SECRET], *values.get(f"{_WEBHOOK_SECRET}_PREVIOUS", "").splitlines()]
 
 
 def _described(release: str, history: History) -> str:

@@ -19,7 +19,7 @@ from runbook.workspace import open_workspace
 Release = Annotated[
     str | None, typer.Argument(help="A release from `bin/runbook releases`; without it the last good one.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Also past a migration that cannot be undone.")]
+Force = Annotated[bool, typer.Option("--force", help="Also past what says that it should not.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words; shown by `releases`.")]
 
 

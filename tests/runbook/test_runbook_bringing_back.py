@@ -11,8 +11,9 @@ from releases_kit import entry, history, outputs_of
 from infra.history import History
 from infra.manifest import Manifest, Secrets, Shape
 from infra.stack_config import RELEASE_KEY
-from runbook.bringing_back import check_passable, check_whole, choose
+from runbook.bringing_back import check_passable, check_signed, check_whole, choose
 from runbook.errors import RunbookError
+from runbook.signed_with import Signer
 
 ROLLED_BACK = [entry("r-1"), entry("r-2"), entry("r-3"), entry("r-2", "rollback", "slow")]
 
@@ -83,6 +84,62 @@ def test_a_release_from_before_what_cannot_be_undone_stays_where_it_is() -> None
     with pytest.raises(RunbookError, match="0002-drop-names@abc: the names are gone") as refusal:
         check_passable(History.of(outputs), manifests["r-1"])
     assert "--force" in refusal.value.hint
+
+
+def rotating(to: dict[str, str], now: dict[str, str]) -> tuple[FakeWorkspace, History, dict[str, Any]]:
+    """A stack whose live release r-2 takes the secrets *now*, and its release r-1 those of *to*."""
+    made = workspace()
+    everything = {**to, **now}
+    secrets = Secrets({}, {}, KEY)
+    retired = {secrets.digest(value): value for value in {*to.values(), *everything.values()}}
+    made.keep_secrets({"current": {RELEASE_KEY: KEY, **now}, "retired": retired})
+    outputs = history("r-1", "r-2")
+    for entry_of, values in zip(outputs["releases"], (to, now), strict=True):
+        digests = {name: secrets.digest(value) for name, value in values.items()}
+        entry_of["manifest"]["secrets"] = digests
+    found = History.of(outputs)
+    return made, found, found.manifests["r-1"]
+
+
+OLD = {"WAHA_WEBHOOK_SECRET": "old"}
+BOTH = {"WAHA_WEBHOOK_SECRET": "new", "WAHA_WEBHOOK_SECRET_PREVIOUS": "old\nolder"}
+NEW = {"WAHA_WEBHOOK_SECRET": "new"}
+
+
+@pytest.mark.parametrize(
+    ("to", "now", "signs_with"),
+    [
+        (OLD, OLD, None),
+        (BOTH, NEW, None),
+        (NEW, BOTH, None),
+        (OLD, BOTH, Signer.OLD),
+        (OLD, BOTH, Signer.UNKNOWN),
+    ],
+    ids=["no rotation", "after it", "back into it", "WAHA has the old one", "nothing comes"],
+)
+def test_a_release_that_knows_the_secret_in_use_may_come_back(
+    to: dict[str, str], now: dict[str, str], signs_with: Signer | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """WAHA is only asked after where there is doubt, and doubt that stays is said."""
+
+    def asked(_stack: str, _release: str) -> Signer:
+        assert signs_with is not None
+        return signs_with
+
+    check_signed(*rotating(to, now), asked)
+    assert ("does WAHA still sign with it?" in capsys.readouterr().err) is (signs_with is Signer.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("now", "signs_with"), [(BOTH, Signer.NEW), (NEW, Signer.UNKNOWN), (NEW, Signer.OLD)]
+)
+def test_a_release_that_would_refuse_every_webhook_stays_where_it_is(
+    now: dict[str, str], signs_with: Signer
+) -> None:
+    """WAHA signs with the new secret, or the live release takes no other: the old one knows neither."""
+    with pytest.raises(RunbookError, match="r-1 does not know the WAHA_WEBHOOK_SECRET") as refusal:
+        check_signed(*rotating(OLD, now), lambda _stack, _release: signs_with)
+    assert "old\n" not in refusal.value.hint
 
 
 class Engine:
