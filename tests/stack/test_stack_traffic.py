@@ -1,0 +1,74 @@
+"""What no gate can see is seen in live traffic: at its first step, or by the watch after the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from project import Project
+from sender import Sender
+from steady_client import SteadyClient
+
+pytestmark = pytest.mark.stack
+
+FILE = "service/webhooks/webhook.py"
+FAILS = """
+
+_good, _first = Webhook.take, []
+
+def _broken(self, delivery, answer):
+    if lane_name(delivery.headers) is LaneName.LIVE:
+        _first.append(time.monotonic())
+        if time.monotonic() - _first[0] >= {after_s}:
+            answer(Answer(500, b"{{}}"))
+            return
+        del _first[1:]
+    _good(self, delivery, answer)
+
+Webhook.take = _broken
+"""
+
+
+@pytest.fixture
+def client(live: Project) -> Iterator[SteadyClient]:
+    """WAHA, with 100 webhooks a second."""
+    with SteadyClient(live.ports["port"], Sender(live.webhook_secret()), per_s=100) as client:
+        yield client
+
+
+def test_a_release_that_fails_in_live_traffic_loses_it_at_once(live: Project, client: SteadyClient) -> None:
+    """Its gate lane was well; a share of some seconds' webhooks has failed, then the one before has all."""
+    before = live.outputs()["release"]
+    with live.broken(FILE, FAILS.format(after_s=0)):
+        refused = live.runbook("up")
+        assert refused.returncode == 1
+        assert "did not keep the traffic (fail); the one before has it again" in refused.stderr
+        assert "error rate at 5 %: fail: 1, limit 0.01, samples" in refused.stderr
+        assert live.outputs()["release"] == before
+        failed = len(client.failures)
+        client.wait_for_more(200)
+        assert len(client.failures) == failed
+    assert 0 < failed < 0.02 * client.sent
+    assert "error rate at 5 %" in live.runbook("releases").stdout.splitlines()[1]
+    assert live.deploy() == before
+
+
+def test_a_release_that_fails_later_is_taken_out_by_the_watch(live: Project, client: SteadyClient) -> None:
+    """By itself, with the reason; it is not deployed again."""
+    before = live.outputs()["release"]
+    with live.broken(FILE, FAILS.format(after_s=25)):
+        bad = live.runbook("up", "--no-watch")
+        assert bad.returncode == 0, bad.stderr
+        watched = live.runbook("watch", "--minutes", "2")
+        assert watched.returncode == 1
+        assert "failed and was taken out of traffic: error rate: fail" in watched.stderr
+        assert live.outputs()["release"] == before
+        failed = len(client.failures)
+        client.wait_for_more(200)
+        assert len(client.failures) == failed
+        again = live.runbook("up")
+        assert again.returncode == 1
+        assert "was rolled back at" in again.stderr
+        assert "error rate: fail" in again.stderr
+    assert "rolled back" in live.runbook("releases").stdout
+    assert live.deploy() == before
