@@ -44,11 +44,14 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
 def facts_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of who deployed what, how and why; *entry* as the state keeps it."""
     order = entry["order"]
-    same = {
-        name: entry.get(name)
-        for name in ("stack", "image", "at", "by", "commit", "branch", "dirty", "behind")
+    names = ("stack", "image", "at", "by", "commit", "branch", "behind")
+    known = {name: entry.get(name) for name in names}
+    return {
+        **known,
+        "dirty": bool(entry.get("dirty")),
+        "gate": order["gate"],
+        "reason": order["reason"] or None,
     }
-    return {**same, "gate": order["gate"], "reason": order["reason"] or None}
 
 
 def _known(file: Path) -> dict[str, Any]:

@@ -97,8 +97,13 @@ def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any
         return {**props, "figures": [], "refusal": [], "refused": refused}
     shutil.rmtree(reports, ignore_errors=True)  # an earlier trial's evidence is not this one's
     reports.mkdir(parents=True)
-    before = {"release": subject.release, "live_before": live.release if live else None}
-    release_report.write(reports, {**release_report.facts_of(props["entry"]), **before, "outcome": "testing"})
+    before = {
+        "release": subject.release,
+        "live_before": live.release if live else None,
+        "outcome": "testing",
+        "verdict": Verdict.NO_EVIDENCE,
+    }
+    release_report.write(reports, {**release_report.facts_of(props["entry"]), **before})
     figures, refusal = _try(subject, depth, live, reports)
     outcome = {"outcome": "refused" if refusal else "testing", "refusal": refusal}
     release_report.write(reports, {**outcome, "verdict": "fail" if refusal else "pass"})

@@ -46,7 +46,7 @@ def test_a_release_that_fails_in_live_traffic_loses_it_at_once(live: Project, cl
         assert "error rate at 5 %: fail: 1, limit 0.01, samples" in refused.stderr
         assert live.outputs()["release"] == before
         failed = len(client.failures)
-        client.wait_for_more(200)
+        client.wait_for_sent(client.sent + 200)
         assert len(client.failures) == failed
     assert 0 < failed < 0.02 * client.sent
     assert "error rate at 5 %" in live.runbook("releases").stdout.splitlines()[1]
@@ -64,7 +64,7 @@ def test_a_release_that_fails_later_is_taken_out_by_the_watch(live: Project, cli
         assert "failed and was taken out of traffic: error rate: fail" in watched.stderr
         assert live.outputs()["release"] == before
         failed = len(client.failures)
-        client.wait_for_more(200)
+        client.wait_for_sent(client.sent + 200)
         assert len(client.failures) == failed
         again = live.runbook("up")
         assert again.returncode == 1

@@ -63,13 +63,6 @@ class SteadyClient:
             assert time.monotonic() < deadline, f"{self.sent} requests ended: {self.failures[-3:]}"
             self._stop.wait(0.02)
 
-    def wait_for_more(self, requests: int, within_s: float = 20) -> None:
-        """Until so many more have ended, well or not."""
-        deadline, wanted = time.monotonic() + within_s, self.sent + requests
-        while self.sent < wanted:
-            assert time.monotonic() < deadline, f"{self.sent} of {wanted} have ended"
-            self._stop.wait(0.05)
-
     def _run(self, number: int) -> None:
         """Send at fixed times, spread over the connections; one that is late is sent at once."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

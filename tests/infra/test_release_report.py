@@ -1,0 +1,75 @@
+"""What is known of a release lies in its folder, and its page is made anew with each news."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.dynamic.ledger import LedgerProvider
+from infra.manifest import BUILD
+from infra.order import Order
+from infra.release_report import facts_of, release_folder, write
+from infra.suites import Depth
+
+ENTRY: dict[str, Any] = {
+    "order": Order(reason="a reason").as_entry(),
+    "stack": "prod",
+    "image": "runbook/service:r-1",
+    "at": "2026-11-25T13:49:34+00:00",
+    "by": "kim@host",
+    "commit": "921b999b670c",
+    "branch": "main",
+    "dirty": False,
+}
+
+
+def test_the_page_grows_with_what_is_known(tmp_path: Path) -> None:
+    """First who and what, then how it ended; nothing that was known is lost."""
+    write(tmp_path, {**facts_of(ENTRY), "release": "r-1", "verdict": "no evidence"})
+    assert "r-1" in (tmp_path / "index.html").read_text()
+    write(
+        tmp_path,
+        {"outcome": "refused", "refusal": ["gate: load refused release r-1 (fail):", "  lost: fail: 1"]},
+    )
+    page = (tmp_path / "index.html").read_text()
+    assert "kim@host" in page
+    assert "a reason" in page
+    assert "lost: fail: 1" in page
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"release": '])
+def test_damaged_facts_are_begun_anew(tmp_path: Path, damaged: str) -> None:
+    """A killed update may have left half of them."""
+    (tmp_path / "release.json").write_text(damaged)
+    write(tmp_path, {"release": "r-1"})
+    assert json.loads((tmp_path / "release.json").read_text()) == {"release": "r-1"}
+
+
+def test_a_page_that_cannot_be_written_stops_no_release(tmp_path: Path) -> None:
+    """A file stands where its folder should be."""
+    (tmp_path / "r-1").write_text("")
+    write(tmp_path / "r-1", {"release": "r-1"})
+    assert (tmp_path / "r-1").read_text() == ""
+
+
+def test_the_evidence_of_a_full_gate_outlives_a_rollback() -> None:
+    """A second of smoke has a folder of its own within it."""
+    full, short = Order().as_entry(), Order(verb="rollback", depth=Depth.SHORT).as_entry()
+    assert release_folder("prod", "r-1", full) == BUILD / "reports/prod/r-1"
+    assert release_folder("prod", "r-1", short) == BUILD / "reports/prod/r-1/rollback"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "outcome"), [([], "live"), (["traffic: r-1 did not keep the traffic (fail)"], "refused")]
+)
+def test_the_ledger_tells_the_page_how_it_ended(tmp_path: Path, refusal: list[str], outcome: str) -> None:
+    """With what the steps of the traffic showed."""
+    traffic = {"suite": "traffic", "verdict": "pass", "checks": [], "duration_s": 7.0}
+    entry = {**ENTRY, "traffic": traffic, "refusal": refusal}
+    LedgerProvider().create({"release": "r-1", "entry": entry, "reports": str(tmp_path)})
+    assert json.loads((tmp_path / "release.json").read_text())["outcome"] == outcome
+    assert json.loads((tmp_path / "traffic.json").read_text()) == traffic
+    assert (tmp_path / "index.html").exists()
