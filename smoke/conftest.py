@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the reasons to the suite's own summary, unless tracebacks are asked for with `--tb`."""
-    config.addinivalue_line("markers", f"{SHORT.name}: belongs to the short form too")
+    config.addinivalue_line("markers", f"{SHORT}: belongs to the short form too")
     if config.option.tbstyle == "auto":
         config.option.tbstyle = "no"
     config.option.reportchars = ""

@@ -8,14 +8,14 @@ import pytest
 
 from smoke.options import Options
 
-SHORT = pytest.mark.short
-"""Marks what `--short` runs: is it up, does it answer a message, once, and nobody but who has the secret?"""
+SHORT = "short"
+"""The marker of what `--short` runs: is it up, is a message answered once, is a forged one refused?"""
 
 
 def left_out(item: pytest.Item, options: Options) -> str | None:
     """What *item* belongs to, and why it is not run; None if it is."""
     if options.is_short:
-        return None if item.get_closest_marker(SHORT.name) else "all but the short form's checks, --short"
+        return None if item.get_closest_marker(SHORT) else "all but the short form's checks, --short"
     reasons = _reasons(options)
     return reasons.get(item.path.stem) or reasons.get(item.name)
 

@@ -8,7 +8,6 @@ from contracts.health import SERVICES, allowed_states
 from contracts.targets import Targets
 from smoke.evidence import Measured
 from smoke.health import HealthAnswer
-from smoke.selection import SHORT
 from smoke.target import Target, described
 
 ANSWERS = 3
@@ -20,7 +19,7 @@ def answers(target: Target, targets: Targets) -> list[HealthAnswer]:
     return [HealthAnswer.ask(target, targets.health.answer_s + 1) for _ in range(ANSWERS)]
 
 
-@SHORT
+@pytest.mark.short
 def test_health_is_healthy(measured: Measured, answers: list[HealthAnswer]) -> None:
     """`/api/health` is 200 and says `healthy`, each time."""
     wanted = "200 healthy"

@@ -11,7 +11,6 @@ import pytest
 from contracts.webhook import encode, signed_headers
 from smoke.chat import Conversations
 from smoke.evidence import Measured
-from smoke.selection import SHORT
 from smoke.target import AnyAlgorithm, NoAnswerError, Target, Webhook, described
 
 SIGNATURE = "X-Webhook-Hmac"
@@ -70,7 +69,8 @@ MALFORMED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize(
-    "forgery", [pytest.param(it, marks=SHORT) if it == "of another secret" else it for it in FORGERIES]
+    "forgery",
+    [pytest.param(it, marks=pytest.mark.short) if it == "of another secret" else it for it in FORGERIES],
 )
 def test_forged_signature_is_refused(
     measured: Measured, target: Target, conversations: Conversations, forgery: str

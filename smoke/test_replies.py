@@ -13,13 +13,12 @@ from contracts.webhook import Algorithm, new_ulid
 from smoke.chat import Conversations, Event, bare_id, message_id
 from smoke.dialogue import Dialogue
 from smoke.evidence import Measured
-from smoke.selection import SHORT
 from smoke.target import Target, Webhook, described
 
 AT_ONCE = 8
 
 
-@pytest.mark.parametrize("algorithm", [pytest.param("sha512", marks=SHORT), "sha256"])
+@pytest.mark.parametrize("algorithm", [pytest.param("sha512", marks=pytest.mark.short), "sha256"])
 def test_signed_message_is_answered_once(
     measured: Measured,
     dialogue: Dialogue,
@@ -51,7 +50,7 @@ DUPLICATES: dict[str, Callable[[Event], Event]] = {
 }
 
 
-@SHORT
+@pytest.mark.short
 def test_retried_webhook_is_not_answered_again(
     measured: Measured, dialogue: Dialogue, conversations: Conversations
 ) -> None:
