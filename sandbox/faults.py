@@ -3,6 +3,10 @@
 A fault acts before the service does anything, so that a request it hits has no effect. With `after` it acts
 on the answer only: the message is sent (and recorded), but the caller waits, gets an error, or hears nothing.
 A caller that gives up during a `latency_ms` without `after` has caused nothing either.
+
+With `hosts` a fault hits only requests that come from one of these names, or addresses: for the others
+nothing is wrong. The names are looked up as the requests come (`sandbox.hosts`); one that cannot be resolved
+matches nobody. A service has one fault at a time: a new one replaces the old, whichever hosts each is for.
 """
 
 from __future__ import annotations
@@ -10,16 +14,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sandbox.hosts import Hosts
+
 CLOSE_EXTENSION = "sandbox.close"
 """The ASGI extension through which the server lets a fault close the connection (see `sandbox.server`)."""
 
 MAX_LATENCY_MS = 600_000
+MAX_HOSTS = 100
 
 
 class FaultError(Exception):
@@ -28,16 +35,20 @@ class FaultError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one service: `latency_ms`, at most one of `status`, `hang` and `down`, or both."""
+    """What is wrong with one service: `latency_ms`, at most one of `status`, `hang` and `down`, or both.
+
+    `hosts`: for whom; empty for everybody.
+    """
 
     latency_ms: int = 0
     status: int | None = None
     hang: bool = False
     down: bool = False
     after: bool = False
+    hosts: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, raw: object) -> Fault:
+    def parse(cls, raw: object) -> Self:
         """A fault from its JSON object.
 
         Raises:
@@ -47,7 +58,7 @@ class Fault:
             raise FaultError(f"a fault should be a JSON object, got {raw!r}")
         for name, value in raw.items():
             _check(name, value)
-        fault = cls(**raw)
+        fault = cls(**{**raw, "hosts": tuple(raw.get("hosts", ()))})
         effects = [name for name in ("status", "hang", "down") if raw.get(name)]
         if len(effects) > 1:
             raise FaultError(f"{' and '.join(effects)} exclude each other: set one")
@@ -72,6 +83,14 @@ def _whole(low: int, high: int) -> tuple[str, Any]:
     return f"a whole number from {low} to {high}", lambda value: type(value) is int and low <= value <= high
 
 
+def _are_hosts(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= MAX_HOSTS
+        and all(isinstance(name, str) and 0 < len(name) <= 253 for name in value)
+    )
+
+
 _FLAG = ("true or false", lambda value: isinstance(value, bool))
 _EXPECTED: dict[str, tuple[str, Any]] = {
     "latency_ms": _whole(0, MAX_LATENCY_MS),
@@ -79,14 +98,16 @@ _EXPECTED: dict[str, tuple[str, Any]] = {
     "hang": _FLAG,
     "down": _FLAG,
     "after": _FLAG,
+    "hosts": (f"a list of 1 to {MAX_HOSTS} host names or addresses", _are_hosts),
 }
 
 
 class Faults:
     """The faults of a fixed set of services."""
 
-    def __init__(self, services: list[str]) -> None:
+    def __init__(self, services: list[str], hosts: Hosts | None = None) -> None:
         self._services = services
+        self._hosts = hosts or Hosts()
         self._faults: dict[str, Fault] = {}
 
     def set(self, service: str, fault: Fault) -> None:
@@ -105,9 +126,12 @@ class Faults:
         """
         self._faults.pop(self._known(service), None)
 
-    def of(self, service: str) -> Fault | None:
-        """The fault of *service* now."""
-        return self._faults.get(service)
+    async def of(self, service: str, address: str) -> Fault | None:
+        """The fault that *service* has now for a request from *address*."""
+        fault = self._faults.get(service)
+        if fault and fault.hosts and not await self._hosts.include(fault.hosts, address):
+            return None
+        return fault
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Service to fault, only those that have one."""
@@ -130,7 +154,7 @@ class Faulty:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or what the fault makes of it."""
         with contextlib.suppress(ClientDisconnect):
-            fault = self._faults.of(self._service)
+            fault = await self._faults.of(self._service, scope["client"][0] if scope.get("client") else "")
             if fault is None:
                 await self._app(scope, receive, send)
             else:

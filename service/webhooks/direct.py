@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.webhooks.caller import request_id
-from service.webhooks.middleware import Stopwatch
+from service.webhooks.middleware import SECURITY_HEADERS, Stopwatch
+from service.webhooks.rejected import Malformed
 from service.webhooks.signature import headers_of
 from service.webhooks.webhook import PATH, Answer, Delivery, Webhook
 
 _URL = PATH.encode()
-_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+_SECURITY = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS)
+_HEAD = _SECURITY + b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
 
 LONGEST_BODY = 64 * 1024
 """A longer body hardly comes in one read, and is worth an ASGI task."""
@@ -130,6 +132,10 @@ class WebhookProtocol(HttpToolsProtocol):
         self._webhook.take(delivery, answer)
 
     def _answer(self, answer: Answer, its_id: str, *, closes: bool) -> None:
+        self._write(answer, its_id, closes=closes)
+        self.on_response_complete()
+
+    def _write(self, answer: Answer, its_id: str, *, closes: bool) -> None:
         parts = [STATUS_LINE[answer.status]]
         parts += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
         parts.append(_HEAD % (len(answer.content), its_id.encode()))
@@ -141,7 +147,10 @@ class WebhookProtocol(HttpToolsProtocol):
         self.transport.write(b"".join(parts))
         if closes:
             self.transport.close()
-        self.on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell a client whose request is no HTTP, as every other refused one is told."""
+        self._write(Answer.to(Malformed(msg)), request_id({}), closes=True)
 
     def on_response_complete(self) -> None:
         """Go on with what waits on this connection, or let it rest."""

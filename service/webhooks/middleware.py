@@ -20,6 +20,9 @@ ALARMING_S = 3.0
 UNHURRIED = frozenset({"/api/inngest"})
 """Paths whose requests take as long as an answer to a message does: nobody waits for them."""
 
+SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+"""On every answer: nobody takes it for anything but what it says it is, and nobody keeps it."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -75,7 +78,11 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", its_id.encode())]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *SECURITY_HEADERS,
+                    (b"x-request-id", its_id.encode()),
+                ]
             await send(message)
 
         try:

@@ -6,6 +6,9 @@ import time
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+
+from sandbox.app import create_app
 
 TEXT = {"session": "default", "chatId": "491@c.us", "text": "Hello"}
 
@@ -55,6 +58,11 @@ async def test_faults_of_one_service_leave_the_others_and_the_controls(client: h
         ("waha", {"hang": 1}, "hang"),
         ("waha", {"hang": True, "down": True}, "hang and down"),
         ("waha", {}, "at least one"),
+        ("waha", {"hosts": ["web-1"]}, "at least one"),
+        ("waha", {"down": True, "hosts": "web-1"}, "hosts"),
+        ("waha", {"down": True, "hosts": []}, "hosts"),
+        ("waha", {"down": True, "hosts": ["web-1", ""]}, "hosts"),
+        ("waha", {"down": True, "hosts": [7]}, "hosts"),
         ("waha", [], "object"),
     ],
 )
@@ -72,3 +80,31 @@ async def test_ending_the_fault_of_an_unknown_service_is_400(client: httpx.Async
     """A mistyped service name does not pass for an ended fault; ending no fault is fine."""
     assert (await client.delete("/faults/wahaa")).status_code == 400
     assert (await client.delete("/faults/waha")).status_code == 204
+
+
+def client_at(address: str, app: Starlette) -> httpx.AsyncClient:
+    """A client of *app* whose requests come from *address*."""
+    transport = httpx.ASGITransport(app, client=(address, 1234))
+    return httpx.AsyncClient(transport=transport, base_url="http://sandbox")
+
+
+async def test_a_fault_for_hosts_hits_them_and_nobody_else() -> None:
+    """Whoever asks from an address of a named host has the fault; for all others the service is well."""
+    app = create_app()
+    async with client_at("127.0.0.1", app) as named, client_at("192.0.2.9", app) as another:
+        fault = {"status": 503, "hosts": ["localhost"]}
+        assert (await another.put("/faults/convex", json=fault)).json() == fault
+        assert (await another.get("/faults")).json() == {"convex": fault}
+        paths = ("/convex/version", "/ai/v1")
+        assert [(await named.get(path)).status_code for path in paths] == [503, 404]
+        assert (await another.get("/convex/version")).status_code == 200
+        await another.delete("/faults/convex")
+        assert (await named.get("/convex/version")).status_code == 200
+
+
+async def test_a_host_that_cannot_be_resolved_is_nobody() -> None:
+    """A mistyped name hits no request, and no request fails by it."""
+    app = create_app()
+    async with client_at("127.0.0.1", app) as client:
+        await client.put("/faults/convex", json={"down": True, "hosts": ["no-such-host.invalid"]})
+        assert (await client.get("/convex/version")).status_code == 200

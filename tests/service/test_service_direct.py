@@ -84,6 +84,14 @@ def went_by_asgi(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+def header_lines(head: bytes) -> set[bytes]:
+    """The lines of an answer's head, as they were sent."""
+    return set(head.split(b"\r\n"))
+
+
+NEVER_KEPT = {b"x-content-type-options: nosniff", b"cache-control: no-store"}
+
+
 async def test_whole_webhook_goes_directly(server: Server, web: Fixture, went_by_asgi: list[int]) -> None:
     """It is answered with all headers, on a connection that stays open for the next."""
     async with connection(server) as (reader, writer):
@@ -92,6 +100,7 @@ async def test_whole_webhook_goes_directly(server: Server, web: Fixture, went_by
             writer.write(request(body))
             status, head, content = await answer(reader)
             assert (status, b"x-request-id" in head, b"accepted" in content) == (202, True, True)
+            assert header_lines(head) >= NEVER_KEPT
     assert [taken.body for _, taken in web.admission.taken][-1] == body
     assert (len(web.admission.taken), went_by_asgi) == (2, [])
 
@@ -161,6 +170,7 @@ async def test_refusal_is_the_same_by_either_way(server: Server, went_by_asgi: l
         by_asgi = await answer(reader)
     assert (directly[0], directly[2]) == (by_asgi[0], by_asgi[2])
     assert (directly[0], len(went_by_asgi)) == (401, 1)
+    assert all(header_lines(head) >= NEVER_KEPT for _, head, _ in (directly, by_asgi))
 
 
 async def test_idle_connection_is_closed(server: Server) -> None:
@@ -209,8 +219,10 @@ async def test_body_that_nobody_read_does_not_stall_its_connection(server: Serve
 
 
 async def test_no_http_is_400(server: Server) -> None:
-    """What is no HTTP is told so, and the connection closed."""
+    """What is no HTTP is told so as every other error is, and the connection closed."""
     async with connection(server) as (reader, writer):
         writer.write(b"\x16\x03\x01hello\r\n\r\n")
-        assert (await answer(reader))[0] == 400
+        status, head, content = await answer(reader)
+        assert (status, b"x-request-id" in head, b'"code":"malformed"' in content) == (400, True, True)
+        assert header_lines(head) >= NEVER_KEPT
         assert await asyncio.wait_for(reader.read(1), 5) == b""

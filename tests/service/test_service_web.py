@@ -44,6 +44,31 @@ async def test_unknown_path_or_method_is_a_json_error(
     assert answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/health/live", 200),
+        ("GET", "/api/health", 200),
+        ("GET", "/api/health/ready", 503),
+        ("GET", "/metrics", 200),
+        ("POST", "/api/webhooks/whatsapp", 401),
+        ("GET", "/nowhere", 404),
+    ],
+)
+async def test_no_answer_is_kept_or_taken_for_another_thing(
+    web: Fixture, method: str, path: str, status: int
+) -> None:
+    """Good ones and errors alike say nosniff and no-store."""
+    answer = await call(web.app, method, path)
+    assert answer
+    headers = answer.headers
+    assert (answer.status, headers["x-content-type-options"], headers["cache-control"]) == (
+        status,
+        "nosniff",
+        "no-store",
+    )
+
+
 async def test_live_touches_no_dependency(web: Fixture) -> None:
     """The process lives although its Redis is away."""
     answer = await call(web.app, "GET", "/api/health/live")
