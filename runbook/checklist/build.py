@@ -25,13 +25,13 @@ def build(stack: str, engine: docker.DockerClient | None = None) -> str:
         Skipped: the image that it is built on is not there; making that takes minutes, which `up` spends.
         Failed: it does not build, or does not import.
     """
-    engine = engine or docker.from_env()
     if not any(BUILD.glob("site-*")):
         raise Skipped(
             "the packages of service/requirements.lock are not fetched yet: `bin/runbook up` does it"
         )
     site = ensure_site(REPOSITORY / "service/requirements.lock")
     base = Packages.of(resolve(Role.PYTHON, image_mode(stack)), packages_context(site)).name
+    engine = engine or docker.from_env()
     try:
         engine.images.get(base)
     except ImageNotFound:

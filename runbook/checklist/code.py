@@ -52,7 +52,8 @@ def run_step(commands: Sequence[Sequence[str]], log: Path) -> str:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = said[-1].strip("= ")[-_LAST_CHARACTERS:] if said else "nothing was said"
         if code != 0:
-            raise Failed(f"`python -m {' '.join(command)}` ended with {code}: {last} (all of it: {log})")
+            where = log.relative_to(REPOSITORY) if log.is_relative_to(REPOSITORY) else log
+            raise Failed(f"`python -m {' '.join(command)}` ended with {code}: {last} (all of it: {where})")
     return f"{last} ({time.monotonic() - began:.0f} s)"
 
 
