@@ -82,7 +82,8 @@ def answering(
     if problem := problem_of(_expected(workspace, progress)):
         say(f"not as it should be ({problem}): comparing the state with the engine")
         _run(workspace.refresh, workspace.stack)
-        progress = deploy(workspace, order)
+        before, progress = progress, deploy(workspace, order)
+        progress.changed = [*before.changed, *progress.changed]
         if problem := problem_of(_expected(workspace, progress)):
             raise RunbookError(
                 f"the live release is not as it should be: {problem}",

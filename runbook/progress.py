@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +26,9 @@ _PLANNED = {
     OpType.DELETE: "would delete",
     OpType.REPLACE: "would replace",
 }
+_LEAVES = {OpType.SAME, OpType.CREATE, OpType.UPDATE, OpType.CREATE_REPLACEMENT, OpType.REFRESH}
+"""The steps after which the resource that they tell of is there; others tell of one that goes."""
+
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
 _NOISE = re.compile(r"(update|preview|refresh|destroy) failed")
 _FRAME = re.compile(r"^(creating|updating|deleting|reading|replacing) urn:\S+ ")
@@ -97,7 +100,7 @@ class Progress:
             self._tell(step.urn, f"{self._words[step.op]} {_name(step.urn)} ({self._clock() - since:.1f} s)")
         if step.type == "pulumi:pulumi:Stack" and step.new:
             self.outputs = dict(step.new.outputs or {})
-        if step.type == "docker:index/container:Container" and step.new and _must_run(step.new.inputs):
+        if _leaves_running(step) and step.new:
             self.must_run.add(step.new.id)
         self._show_running()
 
@@ -120,9 +123,11 @@ class Progress:
             self._status.update(escape(running))
 
 
-def _must_run(inputs: Mapping[str, Any] | None) -> bool:
-    """Whether a container is one that runs; seeds are only there to put files into volumes."""
-    return bool((inputs or {}).get("mustRun", True))
+def _leaves_running(step: StepEventMetadata) -> bool:
+    """Whether after *step* a container runs; seeds do not, they are only there to put files into volumes."""
+    if step.type != "docker:index/container:Container" or step.op not in _LEAVES or step.new is None:
+        return False
+    return bool((step.new.inputs or {}).get("mustRun", True))
 
 
 def _is_component(urn: str) -> bool:

@@ -6,7 +6,9 @@ It does not raise for a release that is bad: then its evidence would be lost. Th
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,18 +140,23 @@ def _run(suite: Suite, subject: Subject, depth: Depth, live: Backend | None, rep
     report = reports / f"{suite}.json"
     env = {"WAHA_WEBHOOK_SECRET": subject.webhook_secret}
     if suite == "smoke":
-        command = suite_command(suite, subject.candidate_url, report, *_smoke_options(subject, depth))
+        command = suite_command(
+            suite, subject.candidate_url, report, *_smoke_options(subject, depth, reports)
+        )
         return run_suite(suite, subject.release, command, report, env)
     with baseline(ProxyControl(subject.proxy), live, subject.baseline_url) as url:
         command = suite_command(suite, subject.candidate_url, report, *_load_options(url, reports))
         return run_suite(suite, subject.release, command, report, env)
 
 
-def _smoke_options(subject: Subject, depth: Depth) -> list[str]:
+def _smoke_options(subject: Subject, depth: Depth, reports: Path) -> list[str]:
     if depth is Depth.SHORT:
         return ["--short"]
-    hosts = ",".join([*subject.web, *subject.workers])
-    return ["--faults-url", subject.faults_url, "--fault-hosts", hosts] if subject.faults_url else []
+    containers = [*subject.web, *subject.workers]
+    logs = shlex.join([sys.executable, "-m", "infra.container_logs", *containers])
+    faults = ["--faults-url", subject.faults_url, "--fault-hosts", ",".join(containers)]
+    junit = str(reports / "smoke.xml")
+    return ["--logs-command", logs, "--junitxml", junit, *(faults if subject.faults_url else [])]
 
 
 def _load_options(baseline_url: str | None, reports: Path) -> list[str]:

@@ -91,6 +91,16 @@ def test_containers_that_should_run_are_known_by_id() -> None:
     assert tell(Progress(), *here, done("delete", "old")).must_run == {"new", "kept"}
 
 
+def test_of_a_replaced_container_the_new_one_should_run() -> None:
+    """Its steps tell of the old one too."""
+    steps = [
+        done("delete-replaced", "sandbox", id="before"),
+        done("replace", "sandbox", id="before"),
+        done("create-replacement", "sandbox", id="after"),
+    ]
+    assert tell(Progress(), *steps).must_run == {"after"}
+
+
 CONTAINERS = [
     ("create", "new", {}),
     ("same", "kept", {"mustRun": True}),
