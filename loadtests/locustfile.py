@@ -133,6 +133,8 @@ def _judge_at_the_end(environment: Environment, options: Options, gate: Gate) ->
     lines: list[str] = []
 
     def give_verdict(**_: Any) -> None:
+        if lines:
+            return  # Locust may begin to quit a second time, when workers have gone already
         told, environment.process_exit_code = _verdict(options, gate)
         lines.extend(told)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RESAMPLES = 5000
+RESAMPLES = 2000
 _SEED = 1
 _MOST_AT_ONCE = 4_000_000
 _LEAST_S = 1e-4
