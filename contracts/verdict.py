@@ -76,6 +76,18 @@ class Report(BaseModel):
             left_out=list(left_out),
         )
 
+    def counted(self) -> Self:
+        """The same in short: the checks that did not pass, and of the others how many there are."""
+        passed = len(self.checks) - len(self.not_passed)
+        number = Check(
+            name="checks passed",
+            verdict=self.verdict,
+            value=passed,
+            limit=len(self.checks),
+            samples=len(self.checks),
+        )
+        return self.model_copy(update={"checks": [number, *self.not_passed]})
+
     @property
     def not_passed(self) -> list[Check]:
         """The checks that stop a release."""

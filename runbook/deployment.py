@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 
 from contracts.targets import read_targets
-from contracts.verdict import Report
+from contracts.verdict import Report, Verdict
 from infra.order import Order
 from infra.stack_config import Layout
 from runbook.console import say
@@ -98,7 +98,7 @@ def _expected(workspace: Workspace, progress: Progress) -> Expected:
 
 
 def evidence_lines(progress: Progress) -> list[str]:
-    """What each suite found, and the figures of load; nothing where no gate ran in this update."""
+    """What each suite found; nothing where no gate ran in this update."""
     release = progress.outputs.get("release")
     entries = progress.outputs.get("releases") or []
     if f"gate-{release}" not in progress.changed or not entries:
@@ -108,11 +108,14 @@ def evidence_lines(progress: Progress) -> list[str]:
         for report in [*entries[-1]["gate"], entries[-1].get("traffic")]
         if report
     ]
-    lines = []
-    for report in found:
-        lines.append(f"{report.suite}: {report.verdict}, {len(report.checks)} checks")
-        lines += [f"  {check}" for check in report.checks if report.suite in ("load", "containers")]
-    return lines
+    return [line for report in found for line in _told(report)]
+
+
+def _told(report: Report) -> list[str]:
+    """A suite's verdict and its checks; not each one that had nothing to go by."""
+    if report.verdict is Verdict.NO_EVIDENCE:
+        return [f"{report.suite}: {report.verdict}: {report.not_passed[0].detail}"]
+    return [f"{report.suite}: {report.verdict}", *(f"  {check}" for check in report.checks)]
 
 
 def _run(operation: Callable[[OnEvent], None], stack: str) -> Progress:

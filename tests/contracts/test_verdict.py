@@ -43,3 +43,15 @@ def test_what_was_left_out_stands_in_the_report() -> None:
     kept = report.model_dump(mode="json")
     del kept["left_out"]
     assert Report.model_validate(kept).left_out == []
+
+
+def test_a_report_in_short_counts_what_passed() -> None:
+    """And has the others whole."""
+    good = [Check(name=f"{n}", verdict=Verdict.PASS, value=0, limit=1, samples=5) for n in range(3)]
+    bad = Check(name="lost", verdict=Verdict.FAIL, value=2, limit=0, samples=100)
+    short = Report.of("smoke", [*good, bad], 2.0).counted()
+    assert [str(check) for check in short.checks] == [
+        "checks passed: fail: 3, limit 4, samples 4",
+        "lost: fail: 2, limit 0, samples 100",
+    ]
+    assert short.verdict is Verdict.FAIL

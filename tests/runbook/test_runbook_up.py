@@ -19,8 +19,9 @@ def test_the_gates_figures_are_lines(capsys: pytest.CaptureFixture[str]) -> None
     """When it has passed, each check with value, limit and samples."""
     deploy(FakeWorkspace(events=[*GATED, outputs(history("r-1", "r-2"))]), UP)
     assert capsys.readouterr().err.splitlines()[1:] == [
-        "  smoke: pass, 1 checks",
-        "  load: pass, 3 checks",
+        "  smoke: pass",
+        "    webhook answers in time: pass: 12.5 ms, limit 3000 ms, samples 20",
+        "  load: pass",
         "    error rate: pass: 0.0012, limit 0.01, samples 1100",
         "    webhook p95: pass: 12.345 ms, limit 500 ms, samples 1100",
         "    reply p95: pass: 87.6 ms, limit 3000 ms, samples 1100",
