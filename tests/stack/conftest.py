@@ -13,6 +13,7 @@ CHANGED = {
     "within_s = 45": "within_s = 20",
     "after_up_s = 30": "after_up_s = 0",
     "min_blocks = 15": "min_blocks = 8",
+    "after_hotfix_s = 900": "after_hotfix_s = 10",
     # Other tests run beside, on the same two cores.
     "webhook_p95_ms = 500": "webhook_p95_ms = 2000",
     "reply_p95_ms = 3000": "reply_p95_ms = 12000",

@@ -1,0 +1,129 @@
+"""The procedures around a release on a live stack: migrations and what cannot be undone, a hotfix, a freeze."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from project import Project, environment
+
+pytestmark = pytest.mark.stack
+
+FILE = "service/webhooks/webhook.py"
+DROPPED = """
+[[migration]]
+name = "0001-drop-names"
+command = ["sh", "-c", "echo dropped with $RESEND_API_KEY; echo once >> .build/ran"]
+secrets = ["RESEND_API_KEY"]
+irreversible = "the names are gone"
+"""
+FAILING = """
+[[migration]]
+name = "0002-fails"
+command = ["sh", "-c", "echo no such table; exit 3"]
+"""
+
+
+@pytest.fixture
+def migrations(live: Project) -> Iterator[Project]:
+    """The project with an irreversible migration; without any file of them, and its release live, after it."""
+    (live.root / "migrations.toml").write_text(DROPPED)
+    (live.root / ".build/ran").unlink(missing_ok=True)
+    yield live
+    (live.root / "migrations.toml").unlink()
+    live.append(FILE, "\n# after the migrations\n")
+    assert live.runbook("up", "--force").returncode == 0
+
+
+def test_a_migration_runs_once_and_cannot_be_passed_back(migrations: Project) -> None:
+    """Before the candidate, recorded without its secret; a rollback past it is refused with its reason."""
+    project, before = migrations, migrations.outputs()["release"]
+    after = project.deploy()
+    assert after != before
+    (ran,) = project.outputs()["migrations"]
+    assert ran["key"].startswith("0001-drop-names@")
+    assert ran["output"] == "dropped with [RESEND_API_KEY]\n"
+    assert ran["release"] == after
+    project.append(FILE, "\n# a release more\n")
+    project.deploy()
+    assert (project.root / ".build/ran").read_text() == "once\n"
+
+    refused = project.runbook("rollback", before)
+    assert refused.returncode == 1
+    assert "the names are gone" in refused.stderr
+    assert project.outputs()["release"] not in (before, after)
+    assert project.runbook("rollback").returncode == 0
+    assert project.outputs()["release"] == after
+    forced = project.runbook("rollback", before, "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert project.outputs()["release"] == before
+
+
+def test_a_migration_that_fails_ends_the_update(migrations: Project) -> None:
+    """With what it said; the live release stays, and one that is mended runs."""
+    project, before = migrations, migrations.deploy()
+    file = project.root / "migrations.toml"
+    file.write_text(DROPPED + FAILING)
+    failed = project.runbook("up")
+    assert failed.returncode == 1
+    assert "0002-fails@" in failed.stderr
+    assert "it ended with exit code 3" in failed.stderr
+    assert "no such table" in failed.stderr
+    assert project.outputs()["release"] == before
+    file.write_text(DROPPED + FAILING.replace("exit 3", "exit 0"))
+    project.deploy()
+    assert [ran["key"].partition("@")[0] for ran in project.outputs()["migrations"]][-1] == "0002-fails"
+
+
+def git(project: Project, *arguments: str) -> str:
+    """What git says in the project."""
+    identity = ["-c", "user.name=Kim", "-c", "user.email=kim@example.org"]
+    done = subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=project.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
+    """Not what was written since; through smoke alone, watched, with the commands that merge it back."""
+    git(live, "init", "--quiet", "--initial-branch=main")
+    live.append(FILE, "\n# committed\n")
+    git(live, "add", "--all")
+    git(live, "commit", "--quiet", "-m", "live")
+    live.deploy()
+    live.append(FILE, "\n# not to be deployed yet\n")
+    git(live, "commit", "--quiet", "-a", "-m", "newer")
+
+    begun = live.runbook("hotfix", "mend-it")
+    assert begun.returncode == 0, begun.stderr
+    assert git(live, "branch", "--show-current") == "hotfix/mend-it"
+    assert "there is no fix on it yet" in live.runbook("hotfix", "mend-it").stderr
+    live.append(FILE, "\n# the fix\n")
+    git(live, "commit", "--quiet", "-a", "-m", "fix")
+    done = live.runbook("hotfix", "mend-it")
+    assert done.returncode == 0, done.stderr
+    assert "gate: smoke on" in done.stderr
+    assert "gate: load on" not in done.stderr
+    assert "git merge --no-ff hotfix/mend-it" in done.stderr
+    assert "has done well" in done.stderr
+    entry = live.outputs()["releases"][-1]
+    assert entry["order"] == {"verb": "hotfix", "reason": "mend-it", "gate": "smoke"}
+    assert (entry["branch"], entry["dirty"]) == ("hotfix/mend-it", False)
+    git(live, "switch", "--quiet", "main")
+    live.deploy()
+
+
+def test_a_frozen_stack_is_not_deployed(live: Project) -> None:
+    """With who froze it, and why."""
+    assert live.runbook("lock", "acquire", "-m", "incident 42").returncode == 0
+    frozen = live.runbook("up")
+    assert frozen.returncode == 1
+    assert "incident 42" in frozen.stderr
+    assert live.runbook("lock", "release").returncode == 0
+    assert live.runbook("up").returncode == 0
