@@ -1,4 +1,4 @@
-"""The procedures around a release on a live stack: migrations and what cannot be undone, a hotfix, a freeze."""
+"""The procedures around a release, on a live stack: migrations, a hotfix, a freeze."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ command = ["sh", "-c", "echo no such table; exit 3"]
 
 @pytest.fixture
 def migrations(live: Project) -> Iterator[Project]:
-    """The project with an irreversible migration; without any file of them, and its release live, after it."""
+    """The project with an irreversible migration; after it without one, and its release live."""
     (live.root / "migrations.toml").write_text(DROPPED)
     (live.root / ".build/ran").unlink(missing_ok=True)
     yield live
