@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -30,7 +29,7 @@ def _in_utc(time: datetime.datetime) -> datetime.datetime:
 
 def plottable(value: float | None) -> float | None:
     """*value*, or None for what has no place on an axis: endless, not a number, below zero."""
-    return value if value is not None and math.isfinite(value) and 0 <= value <= _HIGHEST else None
+    return value if value is not None and 0 <= value <= _HIGHEST else None
 
 
 Moment = Annotated[datetime.datetime, AfterValidator(_in_utc)]

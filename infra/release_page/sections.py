@@ -75,7 +75,7 @@ def _section(suite: str, found: Evidence) -> Section:
         subject=_SUBJECTS[suite],
         state=state,
         note=note,
-        tally=_tally(report) if report else "",
+        tally=_tally(suite, report) if report else "",
         duration=span(report.duration_s) if report else "",
         not_passed=[line for line in lines if line.verdict is not Verdict.PASS],
         passed=[line for line in lines if line.verdict is Verdict.PASS],
@@ -95,9 +95,11 @@ def _state(suite: str, found: Evidence) -> tuple[State, str]:
     return "not run", f"Not run: there is no {suite}.json."
 
 
-def _tally(report: SuiteReport) -> str:
+def _tally(suite: str, report: SuiteReport) -> str:
+    """How many passed, and of which form of the suite, if it has a name of its own: `smoke, short`."""
     passed = len(report.checks) - len(report.not_passed)
-    return f"{passed:,} of {count(len(report.checks), 'check')} passed"
+    form = "" if report.suite == suite else f"{report.suite}: "
+    return f"{form}{passed:,} of {count(len(report.checks), 'check')} passed"
 
 
 def _failed(suite: str, found: Evidence) -> bool:

@@ -33,7 +33,7 @@ def everything_named(folder: Path, text: str) -> Path:
         "containers.series.json": memory,
     }
     for suite in ("smoke", "load", "containers", "traffic"):
-        files[f"{suite}.json"] = report(suite, checks, 3, left_out=[text])
+        files[f"{suite}.json"] = report(text, checks, 3, left_out=[text])
         files[f"{suite}.log"] = f"begin\n{text}\nend"
     return written(folder, files)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from release_page_hostile import HOSTILE, everything_named
 from release_page_kit import check, report, written
@@ -37,7 +37,8 @@ def test_text_from_files_is_never_markup(tmp_path: Path) -> None:
 )
 def test_no_text_is_markup(tmp_path: Path, text: str) -> None:
     """Generated ones neither; and none of it is invisible or turns the text around."""
-    html = page(everything_named(tmp_path, text))
+    assume("against live" not in text)  # a name that means something
+    html = page(everything_named(tmp_path, f"~{text}"))
     assert Outline.of(html).shape == Outline.of(page(everything_named(tmp_path, "plain"))).shape
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", html)
 

@@ -205,3 +205,9 @@ def test_what_is_not_looked_at_stands_in_the_section(tmp_path: Path) -> None:
     written(tmp_path, {"smoke.json": report("smoke", smoke_checks(), 9, left_out=left_out)})
     assert suites(tmp_path)["smoke"].left_out == left_out
     assert json.loads((tmp_path / "smoke.json").read_text())["left_out"] == left_out
+
+
+def test_a_short_suite_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    """The name that it gave itself stands with its figures."""
+    written(tmp_path, {"smoke.json": report("smoke, short", smoke_checks()[:5], 1)})
+    assert suites(tmp_path)["smoke"].tally == "smoke, short: 5 of 5 checks passed"

@@ -42,6 +42,7 @@ def test_only_the_end_of_a_long_log_is_shown(tmp_path: Path) -> None:
     """Lines are cut too, and what is far before the end is not even read."""
     lines = tail_of(tmp_path, "".join(f"line {n} {'x' * 3000}\n" for n in range(1000)))
     assert 100 < len(lines) <= SHOWN_LINES
+    assert all(line.startswith("line ") for line in lines)
     assert lines[-1].startswith("line 999 xxx")
     assert {len(line) for line in lines} == {SHOWN_COLUMNS + 2}
     assert len(tail_of(tmp_path, "x\n" * 1000)) == SHOWN_LINES

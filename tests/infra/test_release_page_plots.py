@@ -60,6 +60,13 @@ def test_the_frame_is_filled_from_corner_to_corner() -> None:
     assert TOP < last[1] < TOP + INNER_HEIGHT / 2
 
 
+def test_lines_of_different_length_share_one_axis() -> None:
+    """It is as long as the longest: a container that ended early has a line that ends early."""
+    lines = [Line("a", "a", [(0, 1.0), (30, 1.0)]), Line("b", "b", [(0, 1.0), (60, 1.0)])]
+    ends = [coordinates(path.data)[-1][0] for path in drawn(Chart("Memory", "MB", lines, [])).paths]
+    assert ends == [LEFT + INNER_WIDTH / 2, LEFT + INNER_WIDTH]
+
+
 def test_a_gap_is_not_bridged() -> None:
     """Where nothing was measured, no line is drawn; one point alone is a dot."""
     data = drawn(chart((0, 1.0), (1, 2.0), (2, None), (3, 5.0), (4, None), (5, 1.0), (6, 1.0))).paths[0].data
