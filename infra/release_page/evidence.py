@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from contracts.verdict import Report
 from infra.release_page.log_tail import log_tail
-from infra.release_page.records import ContainersSeries, LoadSeries, Release, SuiteReport
+from infra.release_page.records import ContainersSeries, LoadSeries, Release
 
 SUITES = ("smoke", "load", "containers", "traffic")
 """In the order in which a deployment runs them."""
@@ -34,7 +35,7 @@ class Evidence:
 
     folder: str
     release: Release | None = None
-    reports: dict[str, SuiteReport] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
     load: LoadSeries | None = None
     containers: ContainersSeries | None = None
@@ -50,7 +51,7 @@ def read_evidence(folder: Path) -> Evidence:
     found = Evidence(folder.resolve().name)
     found.release = _record(found, folder / "release.json", Release)
     for suite in SUITES:
-        if report := _record(found, folder / f"{suite}.json", SuiteReport):
+        if report := _record(found, folder / f"{suite}.json", Report):
             found.reports[suite] = report
         if log := _read(found, folder / f"{suite}.log", log_tail):
             found.logs[suite] = log

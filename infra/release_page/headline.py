@@ -71,5 +71,7 @@ def _oddities(found: Evidence) -> Iterator[str]:
         yield "There is no release.json: who deployed this, and what became of it, is not known here."
     if found.release and found.release.verdict is Verdict.PASS:
         for suite, report in found.reports.items():
-            if report.verdict is not Verdict.PASS:
+            if suite == "traffic" and report.verdict is Verdict.NO_EVIDENCE:
+                yield "Few live requests came while the traffic moved: its steps are no evidence."
+            elif report.verdict is not Verdict.PASS:
                 yield f"release.json says pass, {suite}.json says {report.verdict}."

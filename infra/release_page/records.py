@@ -1,7 +1,6 @@
 """What lies in a release's folder, file by file. Written by suites of any release, so read leniently.
 
 `Release`           release.json: who deployed what, and what became of it
-`SuiteReport`       smoke.json, load.json, containers.json, traffic.json
 `LoadSeries`        load.series.json: each scenario, second by second of intended send time
 `ContainersSeries`  containers.series.json: each container's memory over time
 """
@@ -13,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from contracts.verdict import Report, Verdict
+from contracts.verdict import Verdict
 
 _LONGEST_S = 1e8  # three years; a time beyond it is no time of a run
 _HIGHEST = 1e12
@@ -59,12 +58,6 @@ class Release(_Record):
     refusal: list[str] = Field(default_factory=list)
     live_before: str | None = None
     reason: str | None = None
-
-
-class SuiteReport(Report):
-    """A suite's report with the reasons for what it did not look at."""
-
-    left_out: list[str] = Field(default_factory=list)
 
 
 class Second(_Record):

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from contracts.verdict import Verdict
+from contracts.verdict import Report, Verdict
 from infra.release_page.check_rows import Row, rows
 from infra.release_page.evidence import SUITES, Evidence
 from infra.release_page.figures import count, moment, span
 from infra.release_page.load_charts import charts, is_alone
 from infra.release_page.memory_charts import memory_charts
 from infra.release_page.plot import Chart, Plot, laid_out
-from infra.release_page.records import Scenario, SuiteReport
+from infra.release_page.records import Scenario
 from infra.release_page.second_table import Table, second_table
 
 State = Literal["pass", "fail", "no evidence", "not run", "damaged"]
@@ -95,7 +95,7 @@ def _state(suite: str, found: Evidence) -> tuple[State, str]:
     return "not run", f"Not run: there is no {suite}.json."
 
 
-def _tally(suite: str, report: SuiteReport) -> str:
+def _tally(suite: str, report: Report) -> str:
     """How many passed, and of which form of the suite, if it has a name of its own: `smoke, short`."""
     passed = len(report.checks) - len(report.not_passed)
     form = "" if report.suite == suite else f"{report.suite}: "

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from release_page_kit import check
 
+from contracts.verdict import Report
 from infra.release_page.check_rows import bar, row, rows
 from infra.release_page.key_figures import key_figures
-from infra.release_page.records import SuiteReport
 
 
 def test_failed_checks_come_first() -> None:
@@ -82,6 +82,6 @@ def test_key_figures_are_those_that_were_measured() -> None:
         check("error rate", 0, 0.01),
         check("burst: lost", 0, 0),
     ]
-    report = SuiteReport.of("load", checks, 20)
+    report = Report.of("load", checks, 20)
     assert [figure.name for figure in key_figures(report)] == ["error rate", "reply p95"]
     assert key_figures(None) == []

@@ -8,16 +8,17 @@ import pytest
 from release_page_kit import check, load_checks
 from release_page_series import containers_series, load_series
 
+from contracts.verdict import Report
 from infra.release_page.against_live import comparison
 from infra.release_page.load_charts import charts, is_alone
 from infra.release_page.memory_charts import memory_charts
 from infra.release_page.plot import Chart
-from infra.release_page.records import ContainersSeries, LoadSeries, Scenario, SuiteReport
+from infra.release_page.records import ContainersSeries, LoadSeries, Scenario
 from infra.release_page.second_table import second_table
 
 SERIES = LoadSeries.model_validate(load_series())
 STEADY, BURST, _ = SERIES.scenarios
-REPORT = SuiteReport.of("load", load_checks(load_series()), 180)
+REPORT = Report.of("load", load_checks(load_series()), 180)
 
 
 def scenario(*seconds: dict[str, Any], name: str = "steady") -> Scenario:
@@ -40,7 +41,7 @@ def test_a_scenario_is_held_against_its_own_limits() -> None:
 
 def test_the_only_scenario_of_a_run_may_have_checks_without_its_name() -> None:
     """But beside others, checks without a name are those of `steady`."""
-    unnamed = SuiteReport.of("load", [check("webhook p95", 7, 500, unit="ms")], 20)
+    unnamed = Report.of("load", [check("webhook p95", 7, 500, unit="ms")], 20)
     assert limits(charts(BURST, unnamed, alone=True)[0]) == [500]
     assert limits(charts(BURST, unnamed, alone=False)[0]) == []
     assert is_alone(LoadSeries(scenarios=[BURST]))
@@ -50,7 +51,7 @@ def test_the_only_scenario_of_a_run_may_have_checks_without_its_name() -> None:
 @pytest.mark.parametrize("limit", [None, "500", 0, float("inf"), float("nan"), -5])
 def test_a_limit_that_is_no_amount_is_not_drawn(limit: float | str | None) -> None:
     """Nor one of a run without a report."""
-    odd = SuiteReport.of("load", [check("webhook p95", 7, limit, unit="ms")], 20)
+    odd = Report.of("load", [check("webhook p95", 7, limit, unit="ms")], 20)
     assert limits(charts(STEADY, odd, alone=True)[0]) == []
     assert limits(charts(STEADY, None, alone=True)[0]) == []
 
@@ -139,13 +140,11 @@ def test_checks_against_live_are_shown_whatever_they_compare() -> None:
         check("cost against live", 3, 2, verdict="fail"),
         check("lost", 0, 0),
     ]
-    found = comparison(SuiteReport.of("load", checks, 20), None)
+    found = comparison(Report.of("load", checks, 20), None)
     assert found
     assert [each.name for each in found.checks] == ["cost against live", "webhook against live"]
 
 
 def test_without_a_live_release_there_is_no_comparison() -> None:
     """The page has no such section then."""
-    assert (
-        comparison(SuiteReport.of("load", [check("lost", 0, 0)], 20), LoadSeries(scenarios=[BURST])) is None
-    )
+    assert comparison(Report.of("load", [check("lost", 0, 0)], 20), LoadSeries(scenarios=[BURST])) is None
