@@ -46,12 +46,11 @@ class DeployLock:
 
     def take(self, holder: Holder) -> Holder:
         """Give it to *holder* if it is free; who holds it now."""
-        while True:
-            # Not `runbook.stack`: that label is for what an update makes and recovery may remove.
-            labels = {"runbook.lock": self.stack, **holder.as_labels()}
+        # Not `runbook.stack`: that label is for what an update makes and recovery may remove.
+        labels = {"runbook.lock": self.stack, **holder.as_labels()}
+        while (found := self.read()) is None:
             self._engine.volumes.create(name=self._name, labels=labels)
-            if found := self.read():
-                return found
+        return found
 
     def remove(self, holder: Holder) -> bool:
         """End the lock if *holder* still has it; whether it did.

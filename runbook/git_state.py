@@ -14,7 +14,7 @@ from runbook.toolchain.environment import is_dev
 _NAMED = 5
 
 
-def refuse_dirty(stack: str, *, force: bool = False, folder: Path = REPOSITORY) -> None:
+def refuse_dirty(stack: str, force: bool = False, *, folder: Path = REPOSITORY) -> None:
     """See that a production stack is deployed from a commit; warn where the checkout is behind its upstream.
 
     Dev stacks may be deployed from any tree. *force* turns the refusal into a warning.

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Callable
 
 import pytest
+from checklist_kit import LONG, publishable
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook.checklist import keys
 from runbook.checklist.line import Failed
-
-LONG = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6"
-
-
-def publishable(host: str, kind: str = "live", end: str = "$") -> str:
-    """A publishable key as Clerk makes it: the host in base64, without padding."""
-    return f"pk_{kind}_{base64.b64encode(f'{host}{end}'.encode()).decode().rstrip('=')}"
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from checklist_kit import LONG, publishable
 from debian_programs import need
 from project import free_ports
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route
-from test_runbook_checklist_keys import LONG, publishable
 
 from runbook.checklist.asking import Http
 from runbook.checklist.given import Given

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checklist_kit import LONG, publishable
 from fake_workspace import FakeWorkspace
 from hypothesis import given as anything
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from test_runbook_checklist_keys import LONG, publishable
 
 from infra.components.sandbox_app import ENVIRONMENT
 from infra.stack_config import GENERATED
