@@ -69,5 +69,5 @@ def _problem(client: httpx.Client, url: str) -> str | None:
     try:
         status = client.get(url).status_code
     except httpx.HTTPError as error:
-        return f"GET {url}: {error or type(error).__name__}"
+        return f"GET {url}: {str(error) or type(error).__name__}"
     return None if status == httpx.codes.OK else f"GET {url} answered {status}"
