@@ -51,7 +51,7 @@ def test_answers_and_replies_are_compared_each_for_itself() -> None:
     checks = compared(book_of(reply_s=0.2), book_of())
     assert (checks["webhook"].verdict, checks["reply"].verdict) == ("pass", "fail")
     assert str(checks["reply"]) == (
-        "reply against live: fail: 2, limit 1.25, samples 1000: p25 200.0 against 100.0 ms, 2.00 times "
+        "reply against live: fail: 2, limit 1.25, samples 1000: p10 200.0 against 100.0 ms, 2.00 times "
         "(2.00 to 2.00); p50 200.0 against 100.0 ms, 2.00 times (2.00 to 2.00); p95 200.0 against 100.0 ms, "
         "2.00 times (2.00 to 2.00)"
     )
