@@ -65,16 +65,16 @@ class ContainerWatch:
         checks = [restarts_check(self.found, limits), memory_check(self.found, limits)]
         return Report.of("containers", checks, round(time.monotonic() - self._began, 3))
 
-    def logs(self) -> str:
-        """The last lines of each container."""
-        parts = []
-        for watched in self.found:
-            try:
-                lines = self._engine.containers.get(watched.name).logs(tail=_LOG_LINES)
-            except (APIError, NotFound) as error:
-                lines = str(error).encode()
-            parts.append(f"== {watched.name}\n{lines.decode(errors='replace')}")
-        return "\n".join(parts)
+    def logs(self) -> dict[str, str]:
+        """The last lines of each container, by name; empty of one that is gone."""
+        return {watched.name: self._log(watched.name) for watched in self.found}
+
+    def _log(self, name: str) -> str:
+        try:
+            lines: bytes = self._engine.containers.get(name).logs(tail=_LOG_LINES)
+        except (APIError, NotFound):
+            return ""
+        return lines.decode(errors="replace")
 
     def write_series(self, file: Path) -> None:
         """The memory of each container over time, as JSON."""
@@ -114,7 +114,7 @@ class ContainerWatch:
             watched.restarts_before = count
         watched.restarts = count - watched.restarts_before
         ended = how_it_ended(state, watched.restarts)
-        watched.ended = max(watched.ended, ended, key=len)  # one that runs again does not tell how it ended
+        watched.ended = max(ended, watched.ended, key=len)  # one that runs again does not tell how it ended
         return container if state["Running"] else None
 
 

@@ -20,6 +20,7 @@ from contracts.targets import read_targets
 from contracts.verdict import Report, Verdict
 from infra import release_report
 from infra.baseline import baseline
+from infra.complaints import complaints
 from infra.container_watch import ContainerWatch
 from infra.haproxy_config import Backend, backend_in
 from infra.proxy_control import ProxyControl
@@ -127,11 +128,13 @@ def _try(
             if found[-1].refusal:
                 break
     containers = watch.report(read_targets().containers)
-    _keep(watch, containers, reports)
+    logs = watch.logs()
+    _keep(watch, containers, logs, reports)
     lines = [line for each in found for line in each.refusal]
     if containers.verdict is Verdict.FAIL or (containers.not_passed and depth is Depth.FULL and not lines):
         # First: a container that ended is why a suite found no answer.
         lines = [*refusal_lines(containers, subject.release), *lines]
+    lines += [f"  {complaint}" for complaint in complaints(logs)] if lines else []
     return [_data(report) for report in [*(each.report for each in found), containers] if report], lines
 
 
@@ -165,9 +168,10 @@ def _load_options(baseline_url: str | None, reports: Path) -> list[str]:
     return [*scenarios, "--series", str(reports / "load.series.json"), *against]
 
 
-def _keep(watch: ContainerWatch, report: Report, reports: Path) -> None:
+def _keep(watch: ContainerWatch, report: Report, logs: dict[str, str], reports: Path) -> None:
     (reports / "containers.json").write_text(report.model_dump_json(indent=2) + "\n")
-    (reports / "containers.log").write_text(watch.logs())
+    parts = [f"== {name}\n{text}" for name, text in logs.items()]
+    (reports / "containers.log").write_text("\n".join(parts), encoding="utf-8")
     watch.write_series(reports / "containers.series.json")
 
 

@@ -106,6 +106,7 @@ def test_a_real_container_that_dies_is_seen(dying: Container, tmp_path: Path) ->
     assert check.verdict is Verdict.FAIL
     assert "test-container-watch: restarted" in check.detail
     assert "test-container-watch-missing: it is gone" in check.detail
-    assert "dying" in watch.logs()
+    assert "dying" in watch.logs()[str(dying.name)]
+    assert watch.logs()["test-container-watch-missing"] == ""
     watch.write_series(tmp_path / "series.json")
     assert '"memory_mb"' in (tmp_path / "series.json").read_text()

@@ -74,7 +74,7 @@ def test_a_broken_release_is_refused_by_the_check_meant_for_it(live: Project, fl
     line = next((line for line in said.splitlines() if line.strip().startswith(broken.check)), "")
     note(flaw, time.monotonic() - began, line.strip() or f"NOT BY {broken.check}: {said.splitlines()[:4]}")
     assert refused.returncode == 1, refused.stderr
-    assert re.search(broken.says, line), said
+    assert re.search(broken.says, said), said
     assert "limit" in line
     assert "samples" in line
     assert "Traceback" not in refused.stderr + refused.stdout

@@ -120,7 +120,7 @@ BROKEN: dict[str, Broken] = {
         "    changed = settings.model_copy(update={'redis_url': SecretStr(wrong)})\n"
         "    return _good(changed, *rest)\n",
         "ready: fail",
-        "redis",
+        "Redis is away",
     ),
     "1.5 times slower than live": Broken(
         _TAKE,
