@@ -57,10 +57,9 @@ BROKEN: dict[str, Broken] = {
     ),
     "a 4 s stall once": Broken(
         _TAKE,
-        "import time as _time\n"
-        + _taking(
-            f"    if next(_count) == {2 * _OF_LOAD}:\n        _time.sleep(4)\n"
-            "    _good(self, delivery, answer)\n"
+        _taking(
+            f"    wait_s = 4 if next(_count) == {2 * _OF_LOAD} else 0\n"
+            "    asyncio.get_running_loop().call_later(wait_s, _good, self, delivery, answer)\n"
         ),
         "slowest webhook: fail",
         "limit 3000 ms",
