@@ -28,6 +28,7 @@ class Health(_Section):
     """Limits of `GET /api/health`."""
 
     answer_s: float = Field(gt=0)
+    tells_within_s: float = Field(gt=0)
 
 
 class Smoke(_Section):

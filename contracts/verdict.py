@@ -51,7 +51,10 @@ class Check(BaseModel):
 
 
 class Report(BaseModel):
-    """The checks of one suite's run and what they amount to."""
+    """The checks of one suite's run and what they amount to.
+
+    `left_out` names what the run was not asked to check, or could not check where it ran, each with why.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,15 +62,17 @@ class Report(BaseModel):
     verdict: Verdict
     checks: list[Check]
     duration_s: float
+    left_out: list[str] = []
 
     @classmethod
-    def of(cls, suite: str, checks: list[Check], duration_s: float) -> Self:
+    def of(cls, suite: str, checks: list[Check], duration_s: float, left_out: Iterable[str] = ()) -> Self:
         """A report whose verdict follows from its checks."""
         return cls(
             suite=suite,
             verdict=Verdict.worst(check.verdict for check in checks),
             checks=checks,
             duration_s=duration_s,
+            left_out=list(left_out),
         )
 
     @property

@@ -12,6 +12,8 @@ from smoke.replies import Replies, Reply
 
 POLL_S = 0.05
 
+Event = dict[str, Any]
+
 
 @dataclass
 class Conversations:
@@ -26,11 +28,17 @@ class Conversations:
 
     def open(self, domain: str = "c.us") -> Chat:
         """A chat nobody has written to; *domain* `lid` is WhatsApp's form that hides the number."""
-        chat = Chat(f"999{secrets.randbelow(10**12):012d}@{domain}", self.replies)
+        return self._opened(Chat(f"999{secrets.randbelow(10**12):012d}@{domain}", self.replies))
+
+    def join(self, chat_id: str) -> Chat:
+        """A chat that is not the run's own: only the replies from now on count."""
+        return self._opened(Chat(chat_id, self.replies, len(self.replies.of_chat(chat_id))))
+
+    def _opened(self, chat: Chat) -> Chat:
         self.chats.append(chat)
         return chat
 
-    def forbid_answer(self, event: dict[str, Any]) -> dict[str, Any]:
+    def forbid_answer(self, event: Event) -> Event:
         """Note that *event* must stay unanswered, and give it back."""
         self.unanswerable.add(message_id(event))
         return event
@@ -42,24 +50,29 @@ class Conversations:
 
 @dataclass(frozen=True)
 class Chat:
-    """One chat: builds the messages that come from it and reads the replies that go to it."""
+    """One chat: builds the messages that come from it and reads the replies that go to it.
+
+    `earlier`: how many replies were there before the run.
+    """
 
     id: str
     source: Replies
+    earlier: int = 0
 
-    def message(self, text: str, **overrides: Any) -> dict[str, Any]:
+    def message(self, text: str, **overrides: Any) -> Event:
         """A `message` event from this chat; *overrides* as `contracts.webhook.message_event` takes them."""
         return message_event(text, chat_id=self.id, **overrides)
 
     def replies(self) -> list[Reply]:
-        """The replies recorded so far."""
-        return self.source.of_chat(self.id)
+        """The run's replies recorded so far."""
+        return self.source.of_chat(self.id)[self.earlier :]
 
-    def replies_except_to(self, event: dict[str, Any]) -> list[Reply]:
-        """The replies recorded so far to anything but *event*."""
-        return [reply for reply in self.replies() if reply.reply_to != message_id(event)]
+    def replies_except_to(self, *events: Event) -> list[Reply]:
+        """The replies recorded so far to anything but *events*."""
+        ids = {message_id(event) for event in events}
+        return [reply for reply in self.replies() if reply.reply_to not in ids]
 
-    def wait_for_reply(self, event: dict[str, Any], within_s: float) -> float | None:
+    def wait_for_reply(self, event: Event, within_s: float) -> float | None:
         """The seconds until *event* is answered, or None if it is not within the time."""
         started = time.monotonic()
         while True:
@@ -70,7 +83,7 @@ class Chat:
             time.sleep(POLL_S)
 
 
-def message_id(event: dict[str, Any]) -> str:
+def message_id(event: Event) -> str:
     """The full id of the message that *event* carries."""
     return str(event["payload"]["id"])
 

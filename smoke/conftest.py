@@ -9,10 +9,12 @@ import pytest
 
 from contracts.targets import Targets
 from smoke.chat import Conversations
+from smoke.dialogue import Dialogue
 from smoke.evidence import Measured
 from smoke.options import Options, OptionsError
 from smoke.recorder import MEASURED, Recorder
 from smoke.replies import GateReplies, SentReplies
+from smoke.selection import SHORT
 from smoke.target import Target, open_client
 
 OPTIONS = pytest.StashKey[Options]()
@@ -25,12 +27,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--base-url", help="the release: normally the proxy's candidate frontend")
     group.addoption("--replies-url", help="where sent texts are listed, instead of the release's gate lane")
-    group.addoption("--report", help="write the checks to this file, as JSON")
+    group.addoption("--report", action="append", help="write the checks to this file, as JSON")
     group.addoption("--targets", help="the limits (default: the project's targets.toml)")
+    group.addoption("--short", action="store_true", help="the shortest run that still proves something")
+    group.addoption("--logs-command", help="prints the release's recent logs; without it they are left out")
+    group.addoption(
+        "--faults-url", help="where the database's fault is set (the sandbox's /faults); without it left out"
+    )
+    group.addoption(
+        "--fault-hosts", help="a,b: the hosts under test, whose database alone is to be down; without it all"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the reasons to the suite's own summary, unless tracebacks are asked for with `--tb`."""
+    config.addinivalue_line("markers", f"{SHORT}: belongs to the short form too")
     if config.option.tbstyle == "auto":
         config.option.tbstyle = "no"
     config.option.reportchars = ""
@@ -42,6 +53,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     try:
         config.stash[OPTIONS] = Options.read(config.getoption, os.environ)
+        config.stash[OPTIONS].forget_earlier_reports()
     except OptionsError as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(Recorder(config.stash[OPTIONS]))
@@ -71,6 +83,12 @@ def conversations(options: Options, target: Target) -> Conversations:
     """The run's chats, with the replies read from where the options say."""
     url = options.replies_url
     return Conversations(SentReplies(target, url) if url else GateReplies(target))
+
+
+@pytest.fixture
+def dialogue(measured: Measured, target: Target, targets: Targets) -> Dialogue:
+    """A dialogue that waits for each reply as long as the limit allows."""
+    return Dialogue(measured, target, targets.smoke.reply_within_s)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +24,18 @@ class Options:
     """One run's settings.
 
     `replies_url` lists what was really sent (the sandbox's `/waha/sent`); without it the replies are read
-    from the release's gate lane. `secret` signs the webhooks.
+    from the release's gate lane. `logs_command` prints the release's recent log lines. `faults_url` is where
+    faults are set (the sandbox's `/faults`), for requests from `fault_hosts` only if there are any. `reports`
+    are files to write. `secret` signs the webhooks.
     """
 
     base_url: str
     replies_url: str | None
-    report: Path | None
+    is_short: bool
+    logs_command: tuple[str, ...] | None
+    faults_url: str | None
+    fault_hosts: tuple[str, ...]
+    reports: tuple[Path, ...]
     targets: Targets
     secret: str = field(repr=False)
 
@@ -38,14 +46,47 @@ class Options:
         Raises:
             OptionsError: something is missing, malformed or unreadable.
         """
-        replies_url = option("--replies-url")
+        faults_url = _optional_url("--faults-url", option)
         return cls(
             base_url=_url("--base-url", option("--base-url")),
-            replies_url=_url("--replies-url", replies_url) if replies_url else None,
-            report=_report_file(option("--report")),
+            replies_url=_optional_url("--replies-url", option),
+            is_short=bool(option("--short")),
+            logs_command=_command("--logs-command", option("--logs-command")),
+            faults_url=faults_url,
+            fault_hosts=_fault_hosts(option("--fault-hosts"), faults_url),
+            reports=tuple(Path(value) for value in option("--report") or ()),
             targets=_targets(option("--targets")),
             secret=_secret(env),
         )
+
+    def forget_earlier_reports(self) -> None:
+        """Take away what an earlier run wrote, lest it be taken for this one's.
+
+        Raises:
+            OptionsError: nothing can be written there.
+        """
+        for file in self.reports:
+            try:
+                file.unlink(missing_ok=True)
+                file.touch()
+                file.unlink()
+            except OSError as error:
+                raise OptionsError(f"--report: {str(file)!r} cannot be written: {error.strerror}") from error
+
+    @property
+    def suite(self) -> str:
+        """The suite's name in its report."""
+        return "smoke, short" if self.is_short else "smoke"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the release is asked through TLS."""
+        return httpx.URL(self.base_url).scheme == "https"
+
+
+def _optional_url(name: str, option: Callable[[str], Any]) -> str | None:
+    value = option(name)
+    return _url(name, value) if value else None
 
 
 def _url(name: str, value: str | None) -> str:
@@ -62,12 +103,30 @@ def _url(name: str, value: str | None) -> str:
     return value.rstrip("/")
 
 
-def _report_file(value: str | None) -> Path | None:
+def _command(name: str, value: str | None) -> tuple[str, ...] | None:
     if not value:
         return None
-    if not Path(value).resolve().parent.is_dir():
-        raise OptionsError(f"--report: the folder of {value!r} does not exist: create it first")
-    return Path(value)
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise OptionsError(f"{name}: {value!r} cannot be split into words: {error}") from error
+    if not words or shutil.which(words[0]) is None:
+        raise OptionsError(
+            f"{name}: should begin with a program, got {value!r}: give what prints the logs, "
+            f"such as {name} 'docker logs web-1'"
+        )
+    return tuple(words)
+
+
+def _fault_hosts(value: str | None, faults_url: str | None) -> tuple[str, ...]:
+    if not value:
+        return ()
+    hosts = tuple(name.strip() for name in value.split(","))
+    if not all(hosts):
+        raise OptionsError(f"--fault-hosts: should be names with commas between, such as a,b, got {value!r}")
+    if faults_url is None:
+        raise OptionsError("--fault-hosts is given without --faults-url: say where faults are set")
+    return hosts
 
 
 def _targets(value: str | None) -> Targets:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import httpx
 
-from contracts.webhook import WEBHOOK_PATH, Algorithm, encode, signed_headers
+from contracts.webhook import WEBHOOK_PATH, Algorithm, encode, message_event, signed_headers
 
 SHOWN_CHARS = 200
+
+AnyAlgorithm = Algorithm | Literal["md5", "sha1"]
+"""Those that sign a webhook, and weak ones that must not."""
 
 
 class NoAnswerError(Exception):
@@ -51,10 +56,11 @@ class Target:
             "POST", WEBHOOK_PATH, self._timeout_s, content=content, headers=list(webhook.headers.items())
         )
 
-    def signed(self, event: dict[str, Any] | bytes, algorithm: Algorithm = "sha512") -> Webhook:
+    def signed(self, event: dict[str, Any] | bytes, algorithm: AnyAlgorithm = "sha512") -> Webhook:
         """A correctly signed webhook with *event*, or with these bytes, as its body."""
         body = event if isinstance(event, bytes) else encode(event)
-        return Webhook(body, {**signed_headers(body, self._secret, algorithm)})
+        headers = signed_headers(body, self._secret, algorithm)  # type: ignore[arg-type]  # or a weak one
+        return Webhook(body, {**headers})
 
     def _request(self, method: str, url: str, timeout_s: float, **request: Any) -> httpx.Response:
         try:
@@ -65,6 +71,12 @@ class Target:
             raise NoAnswerError(f"{method} {url}: no answer {reason}", timed_out=timed_out) from error
 
 
+@cache
+def strict_context() -> ssl.SSLContext:
+    """Certificates are verified, by those in SSL_CERT_FILE where it is set; reading them takes a moment."""
+    return httpx.create_ssl_context()
+
+
 def open_client(base_url: str) -> httpx.Client:
     """A client for *base_url*.
 
@@ -73,9 +85,16 @@ def open_client(base_url: str) -> httpx.Client:
     """
     return httpx.Client(
         base_url=base_url,
+        verify=strict_context(),
         limits=httpx.Limits(max_keepalive_connections=0),
         mounts={"all://127.0.0.1": None, "all://localhost": None},
     )
+
+
+def status_event() -> dict[str, Any]:
+    """An event that is accepted and asks for no reply: a session is working."""
+    event = message_event("", chat_id="status@broadcast", event="session.status")
+    return {**event, "payload": {"name": event["session"], "status": "WORKING"}}
 
 
 def described(response: httpx.Response) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+
+import pytest
 
 from contracts.targets import Targets
-from contracts.webhook import message_event
 from smoke.evidence import Measured
-from smoke.target import NoAnswerError, Target, described
+from smoke.target import NoAnswerError, Target, described, status_event
 
 PROBE_TIMEOUT_S = 2.0
 WEBHOOKS = 3
 BETWEEN_PROBES_S = 0.25
 
 
+@pytest.mark.short
 def test_ready(measured: Measured, target: Target, targets: Targets, stop_run: Callable[[str], None]) -> None:
     """The release answers 200 on its readiness within the limit; otherwise nothing else is worth running."""
     limit_s = targets.ready.within_s
@@ -43,19 +44,13 @@ def test_webhook_answers_in_time(
     limit_s, took_s = targets.smoke.answer_s, []
     for _ in range(WEBHOOKS):
         started = time.monotonic()
-        target.post(target.signed(_status_event()))
+        target.post(target.signed(status_event()))
         took_s.append(time.monotonic() - started)
     ok = min(took_s) <= limit_s
     if not ok:
         stop_run("webhooks are answered too late")
     detail = "the fastest of them"
     measured(round(min(took_s), 3), limit_s, unit="s", samples=WEBHOOKS, ok=ok, detail=detail)
-
-
-def _status_event() -> dict[str, Any]:
-    """An event that asks for no reply: a session is working."""
-    event = message_event("", chat_id="status@broadcast", event="session.status")
-    return {**event, "payload": {"name": event["session"], "status": "WORKING"}}
 
 
 def _probe(target: Target) -> tuple[bool, str]:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from reference_target import Flaws, ReferenceTarget, serving
+from reference_flaws import Flaws
+from reference_server import serving
+from reference_target import ReferenceTarget
 
 from sandbox.app import create_app
 from smoke.replies import GateReplies, RepliesError, SentReplies
