@@ -28,7 +28,8 @@ RouteName = Literal["live", "candidate", "baseline"]
 """
 
 # Where no server takes a webhook, WAHA learns when to come again, as it does from the service itself.
-_UNAVAILABLE = """hdr Retry-After 2 string '{"error":{"code":"unavailable","message":"no server is up"}}'"""
+_HEADERS = "hdr Retry-After 2 hdr X-Content-Type-Options nosniff hdr Cache-Control no-store"
+_UNAVAILABLE = f"""{_HEADERS} string '{{"error":{{"code":"unavailable","message":"no server is up"}}}}'"""
 
 _BASE = f"""\
 global

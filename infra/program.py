@@ -16,7 +16,8 @@ from infra.components.place import Place
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.components.redis_store import RedisArgs, RedisStore
 from infra.components.release import Release, ReleaseArgs
-from infra.components.sandbox_app import Sandbox, SandboxArgs
+from infra.components.sandbox_app import DATABASE, Sandbox, SandboxArgs
+from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
 from infra.dynamic.base_image import MadeImage
 from infra.dynamic.gate import Gate
 from infra.dynamic.ledger import Ledger
@@ -185,7 +186,7 @@ def _trial(stack: Stack, release: Release, *, after: pulumi.Resource) -> Trial:
         subject={
             "candidate_url": _loopback(layout.candidate_port),
             "baseline_url": _loopback(layout.baseline_port),
-            "faults_url": f"{_loopback(layout.sandbox_port)}/faults" if layout.sandbox else "",
+            "faults_url": _faults_url(stack),
             "webhook_secret": pulumi.Output.secret(stack.plan.release.secrets["WAHA_WEBHOOK_SECRET"]),
             "proxy": stack.proxy.container.name,
             "web": release.web_names,
@@ -196,6 +197,14 @@ def _trial(stack: Stack, release: Release, *, after: pulumi.Resource) -> Trial:
         reports=_reports(stack),
         opts=pulumi.ResourceOptions(depends_on=[after]),
     )
+
+
+def _faults_url(stack: Stack) -> str:
+    """Where the sandbox's database can be taken from a release; empty if the release has another one."""
+    database = stack.plan.release.manifest.env.get(DATABASE)
+    if not stack.config.layout.sandbox or database != SANDBOX_ENVIRONMENT[DATABASE]:
+        return ""
+    return f"{_loopback(stack.config.layout.sandbox_port)}/faults"
 
 
 def _gate(stack: Stack, of: str, refusal: pulumi.Output[list[str]], *, after: pulumi.Resource) -> Gate:

@@ -12,9 +12,10 @@ from infra.components.hardening import hardened
 from infra.components.place import Place
 
 _URL = "http://sandbox:9000"
+DATABASE = "NEXT_PUBLIC_CONVEX_URL"
 ENVIRONMENT = {
     "WAHA_API_URL": f"{_URL}/waha",
-    "NEXT_PUBLIC_CONVEX_URL": f"{_URL}/convex",
+    DATABASE: f"{_URL}/convex",
     "AI_API_URL": f"{_URL}/ai",
     "AI_MODEL": "sandbox",
     "RESEND_API_URL": f"{_URL}/resend",

@@ -11,6 +11,7 @@ TARGETS = """
 within_s = 1
 [health]
 answer_s = 1
+tells_within_s = 5
 [smoke]
 answer_s = 3
 reply_within_s = 1

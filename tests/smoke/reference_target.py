@@ -6,11 +6,9 @@ It is written on its own, not with the service's code: the suite is proved again
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +16,10 @@ from typing import Any
 
 from reference_flaws import Flaws
 from reference_headers import Headers
+from reference_health import health_answer
 from reference_metrics import Processes
 from reference_server import serving
+from reference_signature import is_signed
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -30,8 +30,6 @@ SECRET = "smoke-secret"
 MAX_BODY_BYTES = 1_048_576
 TOLERANCE_MS = 48 * 3600 * 1000
 LATE_S = 0.15
-SERVICES = ("database", "redis", "inngest", "sentry", "email", "waha")
-CRITICAL = ("database", "redis", "waha")
 
 
 @dataclass
@@ -75,7 +73,7 @@ class ReferenceTarget:
         body = await self._bounded_body(request)
         if body is None:
             return _error(413, "too large")
-        if not self._is_signed(body, request.headers):
+        if not is_signed(body, request.headers, SECRET, self.flaws):
             return _error(401, "Invalid webhook signature")
         event = self._parsed(body)
         if event is None:
@@ -159,23 +157,6 @@ class ReferenceTarget:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    def _is_signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        flaws, given = self.flaws, headers.get("X-Webhook-Hmac", "")
-        if flaws.accepts_any_signature:
-            return True
-        if flaws.fails_on_odd_signatures:
-            bytes.fromhex(given)
-        algorithm = headers.get("X-Webhook-Hmac-Algorithm", "")
-        if flaws.ignores_the_algorithm:
-            algorithm = "sha256" if len(given) == 64 else "sha512"
-        allowed = ("sha512",) if flaws.takes_only_sha512 else ("sha512", "sha256")
-        if algorithm not in (("md5", "sha1", *allowed) if flaws.accepts_weak_algorithms else allowed):
-            return False
-        expected = hmac.new(SECRET.encode(), body, getattr(hashlib, algorithm)).hexdigest()
-        if flaws.accepts_truncated_signatures and given:
-            expected = expected[: len(given)]
-        return hmac.compare_digest(expected.encode(), given.encode())
-
     def _parsed(self, body: bytes) -> dict[str, Any] | None:
         try:
             event = json.loads(body.decode(errors="replace" if self.flaws.replaces_bad_utf8 else "strict"))
@@ -185,24 +166,9 @@ class ReferenceTarget:
 
     async def health(self, request: Request) -> Response:
         """The runbook's health answer."""
-        flaws = self.flaws
-        await asyncio.sleep(flaws.health_takes_s)
-        services: dict[str, dict[str, Any]] = {name: {"status": "configured"} for name in SERVICES}
-        services |= {name: {"status": "up", "responseTime": 1} for name in CRITICAL}
-        if flaws.lacks_a_service:
-            del services["email"]
-        if flaws.has_another_shape:
-            services["email"]["provider"] = "resend"
-        if flaws.is_degraded:
-            services["sentry"] = {"status": "down"}
-        if flaws.only_configures_its_database:
-            services["database"] = {"status": "configured"}
-        status, http_status = "degraded" if flaws.is_degraded else "healthy", 200
-        if self.is_down and not flaws.lies_about_the_database:
-            services["database"] = {"status": "down"}
-            status, http_status = "unhealthy", 200 if flaws.answers_200_when_unhealthy else 503
-        body = {"status": status, "timestamp": "2026-10-01T12:00:00.000Z", "services": services}
-        return JSONResponse(body, status_code=http_status)
+        await asyncio.sleep(self.flaws.health_takes_s)
+        status, body = health_answer(self.flaws, is_down=self.is_down)
+        return JSONResponse(body, status_code=status)
 
     async def ready(self, request: Request) -> Response:
         """Ready at once, after some probes, or never."""
