@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contracts.targets import Compare, Load
 from contracts.verdict import Check, Verdict
 from loadtests.book import Book, Timed
-from loadtests.checks import CLOCK_TOLERANCE_S, proves_nothing
+from loadtests.checks import proves_nothing
 from loadtests.evidence import Evidence, Live
+from loadtests.reply_checks import CLOCK_TOLERANCE_S
 from loadtests.slowdown import Slowdown, blocks_in, slowdown
 
 QUANTILES = (0.1, 0.5, 0.95)

@@ -1,4 +1,4 @@
-"""The single checks, on generator, answers and replies: each with value, limit and sample size."""
+"""The single checks on generator and answers, each with value, limit and sample size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from loadtests.generator_use import busiest
 from loadtests.percentile import percentile
 
 P95 = 0.95
-CLOCK_TOLERANCE_S = 0.05
 _REASONS_NAMED = 3
 
 
@@ -63,7 +62,7 @@ def error_rate(book: Book, load: Load) -> Check:
 def webhook_p95(book: Book, load: Load) -> Check:
     """From the intended time to the right answer."""
     samples = book.answer_times_s()
-    return _p95("webhook p95", samples, load.webhook_p95_ms, load, never="more than 5 % were not accepted")
+    return p95("webhook p95", samples, load.webhook_p95_ms, load, never="more than 5 % were not accepted")
 
 
 def slowest_webhook(book: Book, load: Load) -> Check:
@@ -117,51 +116,6 @@ def health(probes: Book) -> Check:
     )
 
 
-def reply_p95(evidence: Evidence, load: Load) -> Check:
-    """From a webhook's intended time to its reply."""
-    samples = evidence.book.reply_times_s()
-    if (unknown := evidence.replies_unknown) is not None:
-        # What has no reply yet may have one: a percentile of the rest would be no percentile.
-        return _unknown("reply p95", load.reply_p95_ms, "ms", len(samples), unknown)
-    check = _p95("reply p95", samples, load.reply_p95_ms, load, never="more than 5 % had no reply")
-    if (gap_s := evidence.book.clock_gap_s) > CLOCK_TOLERANCE_S:
-        gap = f"the clocks of target and generator differ by {gap_s:.3f} s or more"
-        return proves_nothing(check, gap)
-    return check
-
-
-def lost(evidence: Evidence, load: Load) -> Check:
-    """Messages that were accepted and never answered."""
-    book = evidence.book
-    if (unknown := evidence.replies_unknown) is not None:
-        return _unknown("lost", 0, "messages", book.accepted_total, unknown)
-    missing = book.unreplied
-    return Check(
-        name="lost",
-        verdict=believed(missing > 0, book.accepted_total, load),
-        value=missing,
-        limit=0,
-        unit="messages",
-        samples=book.accepted_total,
-        detail=f"accepted, and no reply within {load.reply_within_s:g} s" if missing else "",
-    )
-
-
-def doubled(evidence: Evidence, load: Load) -> Check:
-    """Messages that were answered more than once."""
-    book, unknown = evidence.book, evidence.replies_unknown
-    check = Check(
-        name="doubled",
-        verdict=believed(book.doubled > 0, book.accepted_total, load),
-        value=book.doubled,
-        limit=0,
-        unit="messages",
-        samples=book.accepted_total,
-    )
-    # A second reply that was seen stays seen, even where reading could not go on to the end.
-    return check if book.doubled or unknown is None else proves_nothing(check, unknown)
-
-
 def believed(failed: bool, samples: int, load: Load) -> Verdict:
     """Over the limit is a failure however few the samples: only a good result must first be believed."""
     if failed:
@@ -175,7 +129,8 @@ def proves_nothing(check: Check, why: str) -> Check:
     return check.model_copy(update={"verdict": Verdict.NO_EVIDENCE, "detail": detail})
 
 
-def _p95(name: str, samples: list[float], limit_ms: float, load: Load, *, never: str) -> Check:
+def p95(name: str, samples: list[float], limit_ms: float, load: Load, *, never: str) -> Check:
+    """The p95 of *samples* in seconds; *never*: what it means that it is endless."""
     value_s = percentile(samples, P95)
     endless = value_s == NEVER
     return Check(
@@ -186,18 +141,6 @@ def _p95(name: str, samples: list[float], limit_ms: float, load: Load, *, never:
         unit="ms",
         samples=len(samples),
         detail=never if endless else "",
-    )
-
-
-def _unknown(name: str, limit: float, unit: str, samples: int, why: str) -> Check:
-    return Check(
-        name=name,
-        verdict=Verdict.NO_EVIDENCE,
-        value=None,
-        limit=limit,
-        unit=unit,
-        samples=samples,
-        detail=why,
     )
 
 

@@ -12,18 +12,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
-from locust.runners import STATE_MISSING, MasterRunner
 
 from loadtests.book import Outcome
 from loadtests.generator_use import ProcessUse
 from loadtests.order import Order, Stream
 from loadtests.sending import Settle, measured_use
 
+if TYPE_CHECKING:
+    from locust.runners import MasterRunner
+
 ORDER, STOP, SETTLED, DONE = "load order", "load stop", "load settled", "load done"
 _LOOK_EACH_S = 0.05
+_MISSING = "missing"
+"""`locust.runners.STATE_MISSING`, not imported: it would patch whatever process this is read in."""
 _SPARE_S = 5.0
 
 
@@ -89,7 +93,7 @@ class Crew:
 
     def _is_gone(self, worker: str) -> bool:
         node = self._runner.clients.get(worker)
-        return node is None or node.state == STATE_MISSING
+        return node is None or node.state == _MISSING
 
     def _tell(self, worker: str, what: str, words: dict[str, Any]) -> None:
         if not self._is_gone(worker):

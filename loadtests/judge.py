@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.targets import Compare, Load
 from contracts.verdict import Check, Verdict
-from loadtests import checks
+from loadtests import checks, reply_checks
 from loadtests.arrivals import BAD_SIGNATURES
 from loadtests.beside_live import beside_live
 from loadtests.book import BAD_SIGNATURE_ACCEPTED, Book
@@ -52,7 +52,7 @@ def _measured(evidence: Evidence, load: Load, compare: Compare) -> list[Check]:
     if evidence.probes is not None:
         found.append(checks.health(evidence.probes))
     if evidence.replies_asked:
-        found.append(checks.reply_p95(evidence, load))
+        found.append(reply_checks.reply_p95(evidence, load))
     if evidence.live is not None:
         found += beside_live(evidence, evidence.live, load, compare)
     return found
@@ -60,7 +60,11 @@ def _measured(evidence: Evidence, load: Load, compare: Compare) -> list[Check]:
 
 def _absolute(evidence: Evidence, load: Load) -> list[Check]:
     """What is wrong however late it was sent."""
-    found = [checks.lost(evidence, load), checks.doubled(evidence, load)] if evidence.replies_asked else []
+    found = (
+        [reply_checks.lost(evidence, load), reply_checks.doubled(evidence, load)]
+        if evidence.replies_asked
+        else []
+    )
     if evidence.book.plan.count(BAD_SIGNATURES):
         found.append(checks.bad_signatures(evidence.book, load))
     return found

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
-from locust.runners import WorkerRunner
 
 from loadtests.book import Outcome
 from loadtests.crew import DONE, ORDER, SETTLED, STOP
 from loadtests.order import Order, Stream
 from loadtests.senders import Send
 from loadtests.sending import Sending, Settle
+
+if TYPE_CHECKING:
+    from locust.runners import WorkerRunner
 
 _TELL_EACH_S = 0.5
 

@@ -19,9 +19,11 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
 
 
 def test_the_projects_own_targets_are_valid() -> None:
-    """The runbook's defaults hold: 1 % errors, 500 ms to the answer, 3 s to the reply."""
-    load = read_targets().load
+    """The runbook's defaults hold: 1 % errors, 500 ms to the answer, 3 s to the reply and for any answer."""
+    load, compare = read_targets().load, read_targets().compare
     assert (load.error_rate, load.webhook_p95_ms, load.reply_p95_ms) == (0.01, 500, 3000)
+    assert (load.slowest_ms, load.max_generator_cpu) == (3000, 0.85)
+    assert (compare.max_slowdown, compare.confidence) == (1.25, 0.99)
 
 
 def test_every_problem_is_named_with_key_and_value(tmp_path: Path) -> None:

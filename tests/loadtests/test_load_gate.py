@@ -7,13 +7,12 @@ import signal
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import pytest
 from load_run import failed, finish, run_gate, start
-from load_target import Behaviour, serving
+from load_target import Behaviour, TellsOfTheFirst, serving
 from load_targets import write_targets
 
 from contracts.verdict import Verdict
@@ -273,18 +272,6 @@ def test_host_names_are_verified(tmp_path: Path) -> None:
         run = run_gate(tmp_path, url, SSL_CERT_FILE=str(certificate))
     assert run.code == 1, run.output
     assert "certificate not accepted" in run.check("error rate").detail
-
-
-class TellsOfTheFirst(Behaviour):
-    """Does all right, and tells when the first webhook came."""
-
-    def __init__(self) -> None:
-        self.came = threading.Event()
-
-    async def answer(self, number: int) -> int:
-        """At once."""
-        self.came.set()
-        return 202
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from load_run import CHECKOUT, LOCUST, failed, run_gate
-from load_target import Behaviour, serving
+from load_run import CHECKOUT, LOCUST, failed, finish, run_gate, start
+from load_target import Behaviour, TellsOfTheFirst, serving
 from load_targets import write_scenarios
 
 from contracts.verdict import Verdict
@@ -68,6 +69,21 @@ def test_single_scenario_has_plain_names(tmp_path: Path) -> None:
         run = run_gate(tmp_path, url, *shaped(tmp_path, "burst"))
     assert run.code == 0, run.output
     assert run.check("error rate").samples == 120
+
+
+def test_scenarios_that_were_not_begun_are_no_evidence(tmp_path: Path) -> None:
+    """An interruption in the first leaves those after it in the report, without any figure."""
+    behaviour, series = TellsOfTheFirst(), tmp_path / "series.json"
+    with serving(behaviour) as url:
+        arguments = [*shaped(tmp_path, "steady", "burst"), "--duration", "30", "--series", str(series)]
+        process, report = start(tmp_path, url, *arguments)
+        assert behaviour.came.wait(20)
+        process.send_signal(signal.SIGTERM)
+        run = finish(process, report)
+    assert (run.code, failed(run)) == (3, set())
+    assert "interrupted (after 0 of 120 webhooks)" in run.check("burst: sent on time").detail
+    assert run.check("burst: generator CPU").value is None
+    assert [scenario["name"] for scenario in json.loads(series.read_text())["scenarios"]] == ["steady"]
 
 
 class Crowded(Behaviour):

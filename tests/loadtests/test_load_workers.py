@@ -6,13 +6,12 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 from pathlib import Path
 
 import psutil
 import pytest
 from load_run import CHECKOUT, LOCUST, failed, finish, run_gate, start
-from load_target import SECRET, Behaviour, serving
+from load_target import SECRET, Behaviour, TellsOfTheFirst, serving
 from load_targets import write_scenarios
 
 from contracts.verdict import Verdict
@@ -73,18 +72,6 @@ def test_workers_are_stopped_when_the_run_cannot_pass(tmp_path: Path) -> None:
     assert check.detail.startswith("status 500: ")
     assert "stopped early" in run.check("sent on time").detail
     assert check.samples < 500
-
-
-class TellsOfTheFirst(Behaviour):
-    """Does all right, and tells when the first webhook came."""
-
-    def __init__(self) -> None:
-        self.came = threading.Event()
-
-    async def answer(self, number: int) -> int:
-        """At once."""
-        self.came.set()
-        return 202
 
 
 def test_dead_worker_is_never_a_pass(tmp_path: Path) -> None:

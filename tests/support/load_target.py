@@ -38,6 +38,18 @@ class Behaviour:
         return 200
 
 
+class TellsOfTheFirst(Behaviour):
+    """Does all right, and tells when the first webhook came."""
+
+    def __init__(self) -> None:
+        self.came = threading.Event()
+
+    async def answer(self, number: int) -> int:
+        """At once."""
+        self.came.set()
+        return 202
+
+
 class Target:
     """The service: verifies each signature by itself, and records replies as the gate lane does."""
 
