@@ -94,8 +94,8 @@ BROKEN: dict[str, Broken] = {
     "accepts a wrong signature": Broken(
         "service/webhooks/signature.py",
         "Secrets.verify = lambda self, body, headers: 0\n",
-        "refus",
-        "sign",
+        "forged signature is refused",
+        r"forged signature is refused \[of another secret\]: fail: 202, limit 401",
     ),
     "leaks 20 MB/s": Broken(
         "service/webhooks/web.py",
