@@ -128,7 +128,7 @@ BROKEN: dict[str, Broken] = {
             "    began = _time.perf_counter()\n"
             "    def later(it):\n"
             "        took_s = _time.perf_counter() - began\n"
-            "        asyncio.get_running_loop().call_later(0.002 + took_s / 2, answer, it)\n"
+            "        asyncio.get_running_loop().call_later(0.0007 + took_s / 2, answer, it)\n"
             "    _good(self, delivery, later)\n"
         ),
         "webhook against live",
