@@ -44,5 +44,5 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 @pytest.fixture
 def live(project: Project) -> Project:
     """The project with its sources as they are there now, deployed."""
-    project.deploy()
+    project.deploy("--force")  # a test that failed may have left what was rolled back
     return project

@@ -86,9 +86,9 @@ class Project:
         outputs: dict[str, Any] = json.loads(done.stdout)
         return outputs
 
-    def deploy(self) -> str:
-        """Run `up`, which must succeed; the id of the release that is live now."""
-        done = self.runbook("up", "--json")
+    def deploy(self, *options: str) -> str:
+        """Run `up` with *options*, which must succeed; the id of the release that is live now."""
+        done = self.runbook("up", "--json", *options)
         assert done.returncode == 0, done.stderr
         return str(json.loads(done.stdout)["release"])
 
