@@ -9,13 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
-from itertools import accumulate, cycle
+from itertools import accumulate, cycle, pairwise
+from operator import add
 from typing import Self
 
 from loadtests.scenarios import Phase
 
 MOST_ARRIVALS = 5_000_000
 _ROUNDING = 1e-9
+_TOLD_TO_S = 0.001
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Its multiples' fractions fill the interval from 0 to 1 most evenly."""
 
 
 class PlanError(Exception):
@@ -92,6 +96,17 @@ class Plan:
     def later(self, by_s: float) -> Self:
         """The same arrivals, each *by_s* later."""
         return replace(self, due_s=array("d", (due + by_s for due in self.due_s)))
+
+    def dithered(self) -> Self:
+        """The same arrivals, each by another part of a millisecond later, in unchanged order.
+
+        Replies are told to the millisecond. The times of webhooks that are whole ones apart would be on one
+        grid, and two releases that differ by nearly nothing could be on different steps of it.
+        """
+        closest_s = min((later - earlier for earlier, later in pairwise(self.due_s)), default=0.0)
+        at_most_s = min(_TOLD_TO_S, closest_s)
+        dither_s = (index * _GOLDEN % 1 * at_most_s for index in range(self.total))
+        return replace(self, due_s=array("d", map(add, self.due_s, dither_s)))
 
     @property
     def total(self) -> int:

@@ -10,6 +10,8 @@ from loadtests.arrivals import Kind
 
 _INDEX_DIGITS = 8
 _CHATS = 500
+_RUNS = 19_997
+"""That many have chats of their own, within seven digits."""
 _ULID_LENGTH = 26
 
 
@@ -22,7 +24,7 @@ class Messages:
     """The messages of one run, numbered. Whoever knows the run makes the same bytes of a message.
 
     Args:
-        run: as `new_run` gives it.
+        run: as `new_run` gives it: hexadecimal digits.
         start_s: when the run starts, in seconds since the epoch.
     """
 
@@ -59,10 +61,14 @@ class Messages:
         return index if payload_id in self.payload_ids(index) else None
 
     def _chat(self, index: int) -> str:
-        return f"1555{index % _CHATS:07d}@c.us"
+        return f"1555{self._number(index):07d}@c.us"
 
     def _lid(self, index: int) -> str:
-        return f"2777{index % _CHATS:011d}@lid"
+        return f"2777{self._number(index):011d}@lid"
+
+    def _number(self, index: int) -> int:
+        """The chat's: of the run's own ones, since a chat's messages wait for each other."""
+        return int(self._run, 16) % _RUNS * _CHATS + index % _CHATS
 
     def _bare_id(self, index: int) -> str:
         return f"{self._run}{index:0{_INDEX_DIGITS}X}"

@@ -68,10 +68,10 @@ def plans_of(scenario: Scenario, *, compared: bool) -> dict[Stream, Plan]:
         duplicates=scenario.duplicates,
         bad_signatures=scenario.bad_signatures,
     )
-    plans = {Stream.CANDIDATE: plan}
+    plans = {Stream.CANDIDATE: plan.dithered() if compared else plan}
     if compared:
         # By turns: half a period later, so that whatever else happens on the machine hits both alike.
-        plans[Stream.BASELINE] = plan.later(0.5 / scenario.load.rate_per_s)
+        plans[Stream.BASELINE] = plan.later(0.5 / scenario.load.rate_per_s).dithered()
     if scenario.health_per_s:
         probes = Phase(seconds=scenario.seconds, rate_per_s=scenario.health_per_s)
         plans[Stream.HEALTH] = Plan.of([probes], 0)

@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import pytest
@@ -102,3 +103,27 @@ def test_bad_signatures_do_not_count_in_percentiles() -> None:
     """They are refused before any work is done, and would make every percentile look good."""
     plan = Plan.of([Phase(at_once=100)], 0, bad_signatures=0.5)
     assert plan.counted == plan.count([Kind.MESSAGE])
+
+
+@given(st.floats(1, 5000))
+def test_dither_fills_the_millisecond_and_keeps_the_order(rate: float) -> None:
+    """By less than a millisecond and than the gap to the next, and evenly over it."""
+    plan = Plan.steady(rate, 0, max(300 / rate, 1))
+    dithered = plan.dithered().due_s
+    later_s = [after - before for before, after in zip(plan.due_s, dithered, strict=True)]
+    gap_s = min(0.001, 1 / rate)
+    assert list(dithered) == sorted(dithered)
+    assert all(-1e-9 <= later < gap_s + 1e-9 for later in later_s)
+    quarters = [sum(later * 4 // gap_s == quarter for later in later_s[:300]) for quarter in range(4)]
+    assert rate < 100 or min(quarters) > 60
+
+
+def test_dithered_times_are_on_no_grid() -> None:
+    """Two releases whose replies take 3.9 and 4.1 ms differ by that, though replies are told to the ms."""
+
+    def told_s(took_s: float) -> float:
+        due_s = Plan.steady(50, 0, 20).dithered().due_s
+        times = sorted(math.floor((due + took_s) * 1000) / 1000 - due for due in due_s)
+        return times[len(times) // 2]
+
+    assert told_s(0.0041) / told_s(0.0039) == pytest.approx(1.06, abs=0.02)

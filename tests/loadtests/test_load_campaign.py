@@ -97,7 +97,7 @@ def test_baseline_gets_as_many_by_turns() -> None:
     assert live is not None
     assert [index for index, _ in sent] == [index for index in range(10) for _ in range(2)]
     plans = campaign.evidence().book.plan, live.book.plan
-    assert list(plans[1].due_s) == pytest.approx([due_s + 0.005 for due_s in plans[0].due_s])
+    assert list(plans[1].due_s) == pytest.approx([due_s + 0.005 for due_s in plans[0].due_s], abs=1e-6)
 
 
 def test_failing_baseline_does_not_end_the_run() -> None:

@@ -30,6 +30,16 @@ def test_other_runs_messages_are_not_ours(index: int) -> None:
     assert [messages().index_of(payload_id) for payload_id in messages().payload_ids(index)] == [None, None]
 
 
+def test_runs_have_chats_of_their_own() -> None:
+    """A chat's messages are answered one by one: two runs side by side must not wait for each other."""
+    chats = [
+        {own.event(index, 0)["payload"]["from"] for index in range(2000)}
+        for own in (Messages("00000000000A"), Messages("00000000000B"))
+    ]
+    assert [len(own) for own in chats] == [500, 500]
+    assert not chats[0] & chats[1]
+
+
 @given(st.text(max_size=60))
 def test_foreign_ids_are_not_ours(payload_id: str) -> None:
     """Whatever else a reply may name is nobody's message, and no error."""
