@@ -35,7 +35,7 @@ def up(
 ) -> None:
     """Deploy the sources as they are.
 
-    Provision, gate, move the traffic, remove the old release, see that all runs, watch it for a while.
+    Provision, gate, move the traffic, see that all runs, watch the release for a while.
     """
     began = time.monotonic()
     refuse_dirty(stack, force=force)
