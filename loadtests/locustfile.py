@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import gevent
 import locust.stats
+import psutil  # type: ignore[import-untyped]
 from gevent.event import Event
 from locust import User, events, task
 from locust.env import Environment
@@ -78,6 +79,8 @@ def start(environment: Environment, runner: Runner, **_: Any) -> None:
 
 def _refuse(error: Exception) -> NoReturn:
     print("\n".join(f"error: {line}" for line in str(error).splitlines()), file=sys.stderr)
+    for worker in psutil.Process().children():  # `--processes` made them before the options were read
+        worker.terminate()
     sys.exit(USAGE_EXIT_CODE)
 
 

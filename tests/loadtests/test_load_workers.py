@@ -55,6 +55,13 @@ def test_workers_share_the_plan_and_the_master_judges_it(tmp_path: Path) -> None
     assert "Traceback" not in run.output
 
 
+def test_wrong_call_leaves_no_worker_behind(tmp_path: Path) -> None:
+    """They are there before the options are read; the output ends only when all of them have."""
+    run = run_gate(tmp_path, "http://127.0.0.1:9", *processes(2), "--rate", "-1")
+    assert run.code == 2
+    assert "error: --rate" in run.output
+
+
 class Refuses(Behaviour):
     """Answers each fifth webhook with 500."""
 
