@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos_programs import Program
 from chaos_waiting import free_port
 
-from infra.haproxy_config import LIVE_PORT, WEB_PORT, base_config, route_config
+from infra.haproxy_config import LIVE_PORT, WEB_PORT, Backend, base_config, route_config
 
 HEALTH_PORT = 8404
 
@@ -39,7 +39,9 @@ def _base(stats: int, folder: Path) -> str:
 
 def _live(port: int, web_ports: Sequence[int]) -> str:
     names = [f"web-{number}" for number, _ in enumerate(web_ports)]
-    text = _put(route_config("live", "r-chaos", names), f"bind :{LIVE_PORT}", f"bind 127.0.0.1:{port}")
+    text = _put(
+        route_config("live", Backend("r-chaos", tuple(names))), f"bind :{LIVE_PORT}", f"bind 127.0.0.1:{port}"
+    )
     for name, web_port in zip(names, web_ports, strict=True):
         text = _put(text, f"{name}:{WEB_PORT}", f"127.0.0.1:{web_port}")
     return text

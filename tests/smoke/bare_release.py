@@ -12,7 +12,7 @@ from reference_target import SECRET
 
 from benchmarks.programs import Program, free_port, is_listening, python, running
 from benchmarks.servers import is_ready, redis_server, redis_url
-from infra.haproxy_config import CANDIDATE_PORT, WEB_PORT, base_config, route_config
+from infra.haproxy_config import CANDIDATE_PORT, WEB_PORT, Backend, base_config, route_config
 
 HEALTH_PORT = 8404
 
@@ -89,7 +89,7 @@ def _proxy(folder: Path, web_ports: list[int]) -> Iterator[Program]:
         f"bind :{CANDIDATE_PORT}": f"bind 127.0.0.1:{port}",
         **{f"{name}:{WEB_PORT}": f"127.0.0.1:{at}" for name, at in zip(names, web_ports, strict=True)},
     }
-    config = base_config(sandbox=False) + route_config("candidate", "r-bare", names)
+    config = base_config(sandbox=False) + route_config("candidate", Backend("r-bare", tuple(names)))
     for old, new in replaced.items():
         assert old in config, f"the proxy's configuration has no {old!r} any more"
         config = config.replace(old, new)
