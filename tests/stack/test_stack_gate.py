@@ -80,18 +80,8 @@ def test_a_broken_release_is_refused_by_the_check_meant_for_it(live: Project, fl
     assert "Traceback" not in refused.stderr + refused.stdout
     assert client.failures == []
     assert live.outputs()["release"] == before
+    assert live.runbook("releases").stdout.splitlines()[1].split()[1] == "refused"
     assert live.deploy() == before
-
-
-def test_a_refused_release_is_listed_with_its_reason(live: Project) -> None:
-    """Its evidence stays in the state, and its page on this machine."""
-    broken = BROKEN["never healthy"]
-    with live.broken(broken.file, f"\n\n{broken.code}\n# to be listed\n"):
-        assert live.runbook("up").returncode == 1
-    listed = live.runbook("releases").stdout.splitlines()
-    assert "refused" in listed[1]
-    assert "ready: fail" in listed[1]
-    live.deploy()
 
 
 @pytest.mark.usefixtures("busy")

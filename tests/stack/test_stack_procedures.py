@@ -1,4 +1,4 @@
-"""The procedures around a release, on a live stack: migrations, a hotfix, a freeze."""
+"""The procedures around a release, on a live stack: migrations, a hotfix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ def migrations(live: Project) -> Iterator[Project]:
     yield live
     (live.root / "migrations.toml").unlink()
     live.append(FILE, "\n# after the migrations\n")
-    assert live.runbook("up", "--force").returncode == 0
 
 
 def test_a_migration_runs_once_and_cannot_be_passed_back(migrations: Project) -> None:
@@ -117,13 +116,3 @@ def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
     assert (entry["branch"], entry["dirty"]) == ("hotfix/mend-it", False)
     git(live, "switch", "--quiet", "main")
     live.deploy()
-
-
-def test_a_frozen_stack_is_not_deployed(live: Project) -> None:
-    """With who froze it, and why."""
-    assert live.runbook("lock", "acquire", "-m", "incident 42").returncode == 0
-    frozen = live.runbook("up")
-    assert frozen.returncode == 1
-    assert "incident 42" in frozen.stderr
-    assert live.runbook("lock", "release").returncode == 0
-    assert live.runbook("up").returncode == 0
