@@ -139,7 +139,7 @@ def row(entry: dict[str, Any]) -> tuple[str, ...]:
 
 def figure(check: dict[str, Any] | None) -> str:
     """A measured value in short: a share in per cent, a time in its unit."""
-    value = None if check is None else check["value"]
+    value = None if check is None else check.get("value")  # the state does not keep what is null
     if check is None or not isinstance(value, int | float):
         return "-" if value is None else str(value)
     return f"{value:.0f} {check['unit']}" if check["unit"] else f"{value:.2%}"

@@ -83,6 +83,7 @@ def test_a_figure_is_short(value: float | str | None, unit: str, shown: str) -> 
 def test_a_check_that_was_not_made_is_a_dash() -> None:
     """An older release may have been gated by other checks."""
     assert figure(None) == "-"
+    assert figure({"unit": "ms", "verdict": "no evidence"}) == "-"  # nor does the state keep what is null
     outputs = outputs_of([entry("r-1", gate=[])])
     assert row(told(History.of(outputs), [])[0])[3:6] == ("-", "-", "-")
 
