@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
+from on_demand import FULL
 from project import Project
 
 STACK = "dev-test"
-FULL = os.environ.get("RUNBOOK_GATE") == "full"
-"""Whether the gate is as it is in `targets.toml`, and its own test whole; by default both are shorter."""
-
 CHANGED = {"after_up_s = 30": "after_up_s = 0", "after_hotfix_s = 900": "after_hotfix_s = 10"}
 SHORTER = {
     'scenarios = ["steady", "burst"]': 'scenarios = ["steady"]',

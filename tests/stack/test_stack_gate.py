@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 import time
 from collections.abc import Iterator
 
 import pytest
 from broken_releases import BROKEN
+from on_demand import FULL
 from project import Project
 from sender import Sender
 from steady_client import SteadyClient
@@ -21,7 +21,6 @@ from infra.manifest import BUILD
 
 pytestmark = pytest.mark.stack
 
-FULL = os.environ.get("RUNBOOK_GATE") == "full"
 SHORT_FORM = (
     "crashes after 10 s",
     "replies twice",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from on_demand import on_demand
 from project import Project
 
 pytestmark = pytest.mark.stack
@@ -68,6 +69,7 @@ def test_a_killed_deployment_converges(live: Project, moment_s: float) -> None:
     assert_converged(live, after)
 
 
+@on_demand
 @pytest.mark.parametrize("moment_s", MOMENTS[1:-1])
 def test_a_killed_first_deployment_converges(live: Project, moment_s: float) -> None:
     """The same from nothing, when network, Redis and proxy are only being made."""

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from on_demand import on_demand
 from project import Project, environment
 
 pytestmark = pytest.mark.stack
@@ -59,6 +60,7 @@ def test_a_migration_runs_once_and_cannot_be_passed_back(migrations: Project) ->
     assert project.outputs()["release"] == before
 
 
+@on_demand
 def test_a_migration_that_fails_ends_the_update(migrations: Project) -> None:
     """With what it said; the live release stays, and one that is mended runs."""
     project, before = migrations, migrations.deploy()

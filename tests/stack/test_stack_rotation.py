@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from on_demand import on_demand
 from project import Project
 from sender import Sender, SentAccount
 from steady_client import SteadyClient
@@ -28,6 +29,7 @@ def state_of(live: Project) -> dict[str, object]:
     return found
 
 
+@on_demand
 def test_a_rotation_loses_nothing(live: Project) -> None:
     """Under 200 webhooks/s signed with the old secret while `up` deploys, then with the new one: no 401.
 

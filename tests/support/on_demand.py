@@ -1,0 +1,12 @@
+"""Tests of whole stacks that take minutes and have a shorter relative: run when they are asked for."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+FULL = os.environ.get("RUNBOOK_GATE") == "full"
+"""Whether the gate is as in `targets.toml`, and the stacks' tests are whole; by default both are shorter."""
+
+on_demand = pytest.mark.skipif(not FULL, reason="takes minutes: RUNBOOK_GATE=full runs it")
