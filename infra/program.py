@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 import pulumi_docker as docker
+import stamina
 
 from contracts.targets import Targets, read_targets
 from infra.base_images import BaseImage
@@ -75,6 +76,8 @@ def deploy() -> None:
     pulumi.export("migrations", migrations.ran)
 
 
+# A file backend writes the state in place: just then, at the start of this very update, it cannot be read.
+@stamina.retry(on=Exception, attempts=None, timeout=15, wait_initial=0.1, wait_max=0.5)
 def _outputs_before() -> dict[str, Any]:
     """The stack's own outputs, as its last update that ended well left them."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
