@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from infra.containers import ContainerGone, Inside
 from infra.errors import Refused
+from infra.haproxy_config import Backend, backend_in
 
 ROUTES = "/routes"
 _TAKEN_WITHIN_S = 10.0
@@ -88,6 +89,10 @@ class ProxyControl:
         except ContainerGone:
             return None
         return output if code == 0 else None
+
+    def leads_to(self, name: str) -> Backend | None:
+        """The release that the route *name* leads to, without its canary; None where it leads nowhere."""
+        return backend_in(self.route(name) or "")
 
     def counters(self, backend: str) -> Counters | None:
         """What the serving process has counted on *backend* since the last reload; None if it has no such."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -76,8 +75,3 @@ def plans_of(scenario: Scenario, *, compared: bool) -> dict[Stream, Plan]:
         probes = Phase(seconds=scenario.seconds, rate_per_s=scenario.health_per_s)
         plans[Stream.HEALTH] = Plan.of([probes], 0)
     return plans
-
-
-def total_of(plans: Mapping[Stream, Plan]) -> int:
-    """How many requests are due in all."""
-    return sum(plan.total for plan in plans.values())

@@ -40,10 +40,11 @@ def bring_back(
         RunbookError: there is none, it is not whole, or it did not pass; the live release stays then.
     """
     manifest = choose(history, release)
-    check_whole(workspace, manifest)
+    secrets = known_secrets(workspace)
+    check_whole(secrets, manifest)
     if not force:
         check_passable(history, manifest)
-        check_signed(workspace, history, manifest)
+        check_signed(workspace.stack, secrets, history, manifest)
     order = Order(
         verb=verb, reason=reason, bring_back=manifest, depth=Depth.SHORT, in_steps=False, force=force
     )
@@ -74,8 +75,14 @@ def choose(history: History, release: str | None) -> dict[str, Any]:
     return earlier[release]
 
 
+def known_secrets(workspace: Workspace) -> Secrets:
+    """The values in force, and those that were."""
+    kept = workspace.secrets()
+    return Secrets(kept["current"], kept["retired"], kept["current"].get(RELEASE_KEY, ""))
+
+
 def check_whole(
-    workspace: Workspace, manifest: dict[str, Any], engine: docker.DockerClient | None = None
+    secrets: Secrets, manifest: dict[str, Any], engine: docker.DockerClient | None = None
 ) -> None:
     """See that all of a release is still there, before anything moves.
 
@@ -90,10 +97,8 @@ def check_whole(
             f"release {found.id} cannot come back: its image {found.image} is gone from the engine",
             "choose another from `bin/runbook releases`, or check out its commit and `bin/runbook up`",
         ) from error
-    kept = workspace.secrets()
-    key = kept["current"].get(RELEASE_KEY, "")
     try:
-        Secrets(kept["current"], kept["retired"], key).values(found.secrets)
+        secrets.values(found.secrets)
     except KeyError as error:
         raise RunbookError(
             f"release {found.id} cannot come back: the {error.args[0]} that it had is not known any more",
@@ -118,7 +123,8 @@ def check_passable(history: History, manifest: dict[str, Any]) -> None:
 
 
 def check_signed(
-    workspace: Workspace,
+    stack: str,
+    secrets: Secrets,
     history: History,
     manifest: dict[str, Any],
     signed_with: Callable[[str, str], Signer] = signer,
@@ -131,12 +137,10 @@ def check_signed(
     live = history.manifests.get(history.live or "")
     if live is None:
         return
-    kept = workspace.secrets()
-    secrets = Secrets(kept["current"], kept["retired"], kept["current"].get(RELEASE_KEY, ""))
     to, now = (_webhook_secrets(secrets.values(found["secrets"])) for found in (manifest, live))
     if now[0] in to:
         return
-    found = signed_with(workspace.stack, live["id"]) if to[0] in now else Signer.NEW
+    found = signed_with(stack, live["id"]) if to[0] in now else Signer.NEW
     if found is Signer.NEW:
         raise RunbookError(
             f"release {manifest['id']} does not know the {_WEBHOOK_SECRET} that WAHA signs with now",

@@ -28,9 +28,14 @@ class Expected:
     containers: Set[str]
 
 
+def proxy_of(stack: str) -> ProxyControl:
+    """The proxy of *stack*."""
+    return ProxyControl(f"runbook-{bare_name(stack)}-proxy")
+
+
 def live_route(stack: str) -> str | None:
     """What the proxy of *stack* does with live traffic: its configuration; None where there is none."""
-    return ProxyControl(f"runbook-{bare_name(stack)}-proxy").route("live")
+    return proxy_of(stack).route("live")
 
 
 def why_not_live(

@@ -14,10 +14,9 @@ from docker.models.containers import Container
 
 from infra.container_memory import memory_of
 from infra.errors import Refused
-from infra.haproxy_config import backend_in
-from infra.proxy_control import ProxyControl
 from runbook.errors import RunbookError
 from runbook.live_service import live_service
+from runbook.liveness import proxy_of
 from runbook.watching import Look
 from runbook.workspace import bare_name
 
@@ -31,7 +30,7 @@ class Looker:
     def __init__(self, stack: str, url: str, engine: docker.DockerClient | None = None) -> None:
         self._stack, self._url = stack, url
         self._engine = engine or docker.from_env()
-        self._proxy = ProxyControl(f"runbook-{bare_name(stack)}-proxy")
+        self._proxy = proxy_of(stack)
 
     def __call__(self) -> Look:
         """Look once."""
@@ -51,7 +50,7 @@ class Looker:
         )
 
     def _live_release(self) -> str | None:
-        backend = backend_in(self._proxy.route("live") or "")
+        backend = self._proxy.leads_to("live")
         return backend.release if backend else None
 
     def _ready_problem(self) -> str | None:

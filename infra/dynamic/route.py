@@ -12,7 +12,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from contracts.targets import Switch
-from infra.haproxy_config import Backend, RouteName, backend_in, route_config
+from infra.haproxy_config import Backend, RouteName, route_config
 from infra.live_release import LiveRelease
 from infra.proxy_control import ProxyControl
 from infra.traffic import Mover, refusal
@@ -99,7 +99,7 @@ def _moved(props: dict[str, Any]) -> dict[str, Any]:
         return _outputs(props, wanted)
     limits = Switch.model_validate(props["limits"])
     mover = Mover(proxy, LiveRelease(props["redis"]).set, limits)
-    before = backend_in(proxy.route("live") or "")
+    before = proxy.leads_to("live")
     if before is None or before.release == wanted.release or not props["in_steps"]:
         mover.at_once(wanted)
         outputs = _outputs(props, wanted)

@@ -22,7 +22,7 @@ from infra import release_report
 from infra.baseline import baseline
 from infra.complaints import complaints
 from infra.container_watch import ContainerWatch
-from infra.haproxy_config import Backend, backend_in
+from infra.haproxy_config import Backend
 from infra.proxy_control import ProxyControl
 from infra.suite_run import Found, refusal_lines, run_suite
 from infra.suites import Depth, Suite, suite_command
@@ -95,7 +95,7 @@ class Subject:
 def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any]:
     """The resource's outputs after a trial. A release that has the traffic already is not tried again."""
     subject, depth, reports = Subject.of(props), Depth(props["depth"]), Path(props["reports"])
-    live = backend_in(ProxyControl(subject.proxy).route("live") or "")
+    live = ProxyControl(subject.proxy).leads_to("live")
     if live is not None and live.release == subject.release:
         return {**props, "figures": [], "refusal": [], "refused": refused}
     shutil.rmtree(reports, ignore_errors=True)  # an earlier trial's evidence is not this one's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,18 +48,20 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
         )
         return
     branch.check_ready()
-    _deploy(workspace, name)
+    outputs = _deploy(workspace, name)
     say("live; merge the fix back, or the next release is without it:")
     for command in branch.merge_back(main):
         say(f"  {command}")
-    watch_live(workspace, read_targets().watch.after_hotfix_s)
+    watch_live(workspace, outputs, read_targets().watch.after_hotfix_s)
 
 
-def _deploy(workspace: Workspace, name: str) -> None:
+def _deploy(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Deploy the fix; the stack's outputs."""
     order = Order(verb="hotfix", reason=name, depth=Depth.SMOKE)
     with deploying(workspace.stack, f"hotfix {name}"):
         progress = answering(workspace, order, deploy_sources(workspace, order))
     say(f"release {progress.outputs['release']} is live at {progress.outputs['url']}")
+    return progress.outputs
 
 
 def live_commit(history: History) -> tuple[str, str]:

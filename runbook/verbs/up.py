@@ -54,7 +54,7 @@ def up(
             say(f"images of old releases removed: {', '.join(gone)}")
     for_s = read_targets().watch.after_up_s
     if f"gate-{release}" in progress.changed and for_s and not no_watch:
-        watch_live(workspace, for_s)
+        watch_live(workspace, progress.outputs, for_s)
 
 
 def deploy_sources(workspace: Workspace, order: Order) -> Progress:

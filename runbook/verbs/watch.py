@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -31,16 +32,16 @@ def watch(minutes: Minutes = None, stack: Stack = DEFAULT_STACK) -> None:
     Errors and times of its answers, its containers, its queue. Ctrl-C ends the watch; the release stays.
     """
     for_s = 60 * minutes if minutes else read_targets().watch.after_hotfix_s
-    watch_live(open_workspace(stack), for_s)
+    workspace = open_workspace(stack)
+    watch_live(workspace, workspace.outputs(), for_s)
 
 
-def watch_live(workspace: Workspace, for_s: float) -> None:
-    """Watch what is live in the stack of *workspace* for so many seconds.
+def watch_live(workspace: Workspace, outputs: Mapping[str, Any], for_s: float) -> None:
+    """Watch what is live in the stack of *workspace*, whose *outputs* these are, for so many seconds.
 
     Raises:
         RunbookError: it failed; says by what, and what is live now.
     """
-    outputs = workspace.outputs()
     history = History.of(outputs)
     if history.live is None:
         raise RunbookError(f"no release of stack {workspace.stack} is live yet", "`bin/runbook up`")

@@ -2,24 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pulumi.runtime import rpc
+from repository import git
 
 from infra.provenance import GitState, git_state, provenance
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in *folder*, as somebody and with nobody's settings."""
-    env = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
-    person = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always"]
-    return subprocess.run(
-        ["git", "-C", str(folder), *person, *arguments], env=env, capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 def commit(folder: Path, name: str) -> None:

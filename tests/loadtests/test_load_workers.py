@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
-from load_run import CHECKOUT, LOCUST, failed, finish, run_gate, start
+from load_run import CHECKOUT, LOCUST, Run, failed, finish, run_gate, start
 from load_target import SECRET, Behaviour, TellsOfTheFirst, serving
 from load_targets import write_scenarios
+from project import free_ports
 
 from contracts.verdict import Verdict
 
 
-def free_port() -> int:
-    """A port for a master."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
 def processes(number: int) -> list[str]:
     """The arguments for so many workers on this machine."""
-    port = str(free_port())
+    port = str(free_ports(1)[0])
     bound = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     return ["--processes", str(number), *bound]
 
@@ -81,14 +73,19 @@ def test_workers_are_stopped_when_the_run_cannot_pass(tmp_path: Path) -> None:
     assert check.samples < 500
 
 
-def test_dead_worker_is_never_a_pass(tmp_path: Path) -> None:
-    """What a killed worker had to send is unsent, and there is no evidence; the others send all the same."""
+def run_and_kill_a_worker(folder: Path, *arguments: str) -> Run:
+    """A run of which one worker is killed as soon as the first webhook has come."""
     behaviour = TellsOfTheFirst()
     with serving(behaviour) as url:
-        process, report = start(tmp_path, url, *processes(2), "--duration", "4")
+        process, report = start(folder, url, *arguments)
         assert behaviour.came.wait(20)
         psutil.Process(process.pid).children()[0].kill()
-        run = finish(process, report)
+        return finish(process, report)
+
+
+def test_dead_worker_is_never_a_pass(tmp_path: Path) -> None:
+    """What a killed worker had to send is unsent, and there is no evidence; the others send all the same."""
+    run = run_and_kill_a_worker(tmp_path, *processes(2), "--duration", "4")
     assert (run.code, failed(run)) == (3, set())
     assert "workers were lost" in run.check("sent on time").detail
     assert "generator: 1 of 2 workers were lost: " in run.check("error rate").detail
@@ -97,12 +94,7 @@ def test_dead_worker_is_never_a_pass(tmp_path: Path) -> None:
 
 def test_last_worker_dead_is_never_a_pass(tmp_path: Path) -> None:
     """Where nobody is left to send, the run ends without evidence instead of waiting."""
-    behaviour = TellsOfTheFirst()
-    with serving(behaviour) as url:
-        process, report = start(tmp_path, url, *processes(1), "--duration", "60")
-        assert behaviour.came.wait(20)
-        psutil.Process(process.pid).children()[0].kill()
-        run = finish(process, report)
+    run = run_and_kill_a_worker(tmp_path, *processes(1), "--duration", "60")
     assert (run.code, failed(run)) == (3, set())
 
 
@@ -135,7 +127,7 @@ def start_worker(port: int, **env: str) -> subprocess.Popen[str]:
 
 def test_workers_elsewhere_are_told_all_they_need(tmp_path: Path) -> None:
     """A worker that knows only its master and the secret sends its part; it ends with its master."""
-    port = free_port()
+    (port,) = free_ports(1)
     workers = [start_worker(port) for _ in range(2)]
     with serving() as url:
         run = run_gate(tmp_path, url, "--master", "--master-bind-port", str(port), "--expect-workers", "2")
@@ -147,7 +139,7 @@ def test_workers_elsewhere_are_told_all_they_need(tmp_path: Path) -> None:
 
 def test_missing_worker_is_no_evidence(tmp_path: Path) -> None:
     """Where too few workers come, nothing is sent, and the report says so for every check."""
-    port = free_port()
+    (port,) = free_ports(1)
     worker = start_worker(port)
     arguments = ["--expect-workers", "2", "--expect-workers-max-wait", "3"]
     with serving() as url:
@@ -160,7 +152,7 @@ def test_missing_worker_is_no_evidence(tmp_path: Path) -> None:
 
 def test_worker_without_the_secret_says_so(tmp_path: Path) -> None:
     """The secret is never sent over the wire: each worker has it from its own environment."""
-    port = free_port()
+    (port,) = free_ports(1)
     workers = [start_worker(port, WAHA_WEBHOOK_SECRET="")]
     arguments = ["--expect-workers", "1", "--expect-workers-max-wait", "2"]
     with serving() as url:

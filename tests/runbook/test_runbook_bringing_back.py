@@ -11,7 +11,7 @@ from releases_kit import entry, history, outputs_of
 from infra.history import History
 from infra.manifest import Manifest, Secrets, Shape
 from infra.stack_config import RELEASE_KEY
-from runbook.bringing_back import check_passable, check_signed, check_whole, choose
+from runbook.bringing_back import check_passable, check_signed, check_whole, choose, known_secrets
 from runbook.errors import RunbookError
 from runbook.signed_with import Signer
 
@@ -86,19 +86,16 @@ def test_a_release_from_before_what_cannot_be_undone_stays_where_it_is() -> None
     assert "--force" in refusal.value.hint
 
 
-def rotating(to: dict[str, str], now: dict[str, str]) -> tuple[FakeWorkspace, History, dict[str, Any]]:
+def rotating(to: dict[str, str], now: dict[str, str]) -> tuple[str, Secrets, History, dict[str, Any]]:
     """A stack whose live release r-2 takes the secrets *now*, and its release r-1 those of *to*."""
-    made = workspace()
-    everything = {**to, **now}
-    secrets = Secrets({}, {}, KEY)
-    retired = {secrets.digest(value): value for value in {*to.values(), *everything.values()}}
-    made.keep_secrets({"current": {RELEASE_KEY: KEY, **now}, "retired": retired})
+    retired = {Secrets({}, {}, KEY).digest(value): value for value in {*to.values(), *now.values()}}
+    secrets = Secrets({RELEASE_KEY: KEY, **now}, retired, KEY)
     outputs = history("r-1", "r-2")
     for entry_of, values in zip(outputs["releases"], (to, now), strict=True):
         digests = {name: secrets.digest(value) for name, value in values.items()}
         entry_of["manifest"]["secrets"] = digests
     found = History.of(outputs)
-    return made, found, found.manifests["r-1"]
+    return "dev", secrets, found, found.manifests["r-1"]
 
 
 OLD = {"WAHA_WEBHOOK_SECRET": "old"}
@@ -163,29 +160,29 @@ def manifest(secret: str) -> dict[str, Any]:
     return asdict(Manifest("r-1", "runbook/service:r-1", {}, {"WAHA_API_KEY": digest}, Shape(1, 1, 256, 256)))
 
 
-def workspace(**retired: str) -> FakeWorkspace:
-    """A stack whose secret is `new` now, and that knows those *retired* (by digest)."""
+def known(**retired: str) -> Secrets:
+    """Those of a stack whose secret is `new` now, and that knows those *retired* (by digest)."""
     made = FakeWorkspace()
     made.keep_secrets({"current": {RELEASE_KEY: KEY, "WAHA_API_KEY": "new"}, "retired": retired})
-    return made
+    return known_secrets(made)
 
 
 def test_a_whole_release_may_come_back() -> None:
     """Its image is there, its secrets are known: the current ones, or those that were."""
-    check_whole(workspace(), manifest("new"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
+    check_whole(known(), manifest("new"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
     old = {Secrets({}, {}, KEY).digest("old"): "old"}
-    check_whole(workspace(**old), manifest("old"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
+    check_whole(known(**old), manifest("old"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
 
 
 def test_a_release_without_its_image_is_refused_before_anything_moves() -> None:
     """By the image's name, with what to do instead."""
     with pytest.raises(RunbookError, match="its image runbook/service:r-1 is gone"):
-        check_whole(workspace(), manifest("new"), Engine())  # type: ignore[arg-type]
+        check_whole(known(), manifest("new"), Engine())  # type: ignore[arg-type]
 
 
 def test_a_release_whose_secret_is_no_longer_known_is_refused() -> None:
     """By the secret's name, never a value."""
     with pytest.raises(RunbookError, match="the WAHA_API_KEY that it had is not known any more") as refusal:
-        check_whole(workspace(), manifest("old"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
+        check_whole(known(), manifest("old"), Engine("runbook/service:r-1"))  # type: ignore[arg-type]
     assert "secrets set WAHA_API_KEY" in refusal.value.hint
     assert "old" not in refusal.value.hint

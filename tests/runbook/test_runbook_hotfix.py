@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from releases_kit import entry, history, outputs_of
+from repository import git
 
 from infra.history import History
 from runbook.errors import RunbookError
 from runbook.hotfix_branch import HotfixBranch, checked_name
 from runbook.verbs.hotfix import live_commit
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """What git says."""
-    identity = ["-c", "user.name=Kim", "-c", "user.email=kim@example.org"]
-    done = subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
 
 
 def commit(folder: Path, text: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from on_demand import on_demand
-from project import Project, environment
+from project import Project
+from repository import git
 
 pytestmark = pytest.mark.stack
 
@@ -77,36 +77,22 @@ def test_a_migration_that_fails_ends_the_update(migrations: Project) -> None:
     assert [ran["key"].partition("@")[0] for ran in project.outputs()["migrations"]][-1] == "0002-fails"
 
 
-def git(project: Project, *arguments: str) -> str:
-    """What git says in the project."""
-    identity = ["-c", "user.name=Kim", "-c", "user.email=kim@example.org"]
-    done = subprocess.run(
-        ["git", *identity, *arguments],
-        cwd=project.root,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
-
-
 def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
     """Not what was written since; through smoke alone, watched, with the commands that merge it back."""
-    git(live, "init", "--quiet", "--initial-branch=main")
+    git(live.root, "init", "--quiet", "--initial-branch=main")
     live.append(FILE, "\n# committed\n")
-    git(live, "add", "--all")
-    git(live, "commit", "--quiet", "-m", "live")
+    git(live.root, "add", "--all")
+    git(live.root, "commit", "--quiet", "-m", "live")
     live.deploy()
     live.append(FILE, "\n# not to be deployed yet\n")
-    git(live, "commit", "--quiet", "-a", "-m", "newer")
+    git(live.root, "commit", "--quiet", "-a", "-m", "newer")
 
     begun = live.runbook("hotfix", "mend-it")
     assert begun.returncode == 0, begun.stderr
-    assert git(live, "branch", "--show-current") == "hotfix/mend-it"
+    assert git(live.root, "branch", "--show-current") == "hotfix/mend-it"
     assert "there is no fix on it yet" in live.runbook("hotfix", "mend-it").stderr
     live.append(FILE, "\n# the fix\n")
-    git(live, "commit", "--quiet", "-a", "-m", "fix")
+    git(live.root, "commit", "--quiet", "-a", "-m", "fix")
     done = live.runbook("hotfix", "mend-it")
     assert done.returncode == 0, done.stderr
     assert "gate: smoke on" in done.stderr
@@ -116,5 +102,5 @@ def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
     entry = live.outputs()["releases"][-1]
     assert entry["order"] == {"verb": "hotfix", "reason": "mend-it", "gate": "smoke"}
     assert (entry["branch"], entry["dirty"]) == ("hotfix/mend-it", False)
-    git(live, "switch", "--quiet", "main")
+    git(live.root, "switch", "--quiet", "main")
     live.deploy()

@@ -16,13 +16,6 @@ pytestmark = pytest.mark.stack
 NAME = "WAHA_WEBHOOK_SECRET"
 
 
-def value_of(live: Project, name: str) -> str:
-    """A secret's value in force."""
-    done = live.runbook("secrets", "get", name)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def state_of(live: Project) -> dict[str, object]:
     """What the list says of the webhook secret."""
     found: dict[str, object] = json.loads(live.runbook("secrets", "list", "--json").stdout)[NAME]
@@ -40,7 +33,7 @@ def test_a_rotation_loses_nothing(live: Project) -> None:
 
 
 def _rotate(live: Project, account: SentAccount) -> None:
-    before, secret = live.outputs()["release"], value_of(live, NAME)
+    before, secret = live.outputs()["release"], live.webhook_secret()
     old = Sender(secret)
     with SteadyClient(live.ports["port"], old) as client:
         rotated = live.runbook("secrets", "rotate", NAME, "--generate")
@@ -55,7 +48,7 @@ def _rotate(live: Project, account: SentAccount) -> None:
     assert client.failures == []
     assert state_of(live)["old_taken_until"]
 
-    new = Sender(value_of(live, NAME))
+    new = Sender(live.webhook_secret())
     with SteadyClient(live.ports["port"], new) as client:
         finished = live.runbook("secrets", "rotate", NAME, "--finish")
         assert finished.returncode == 0, finished.stderr

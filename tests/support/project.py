@@ -67,7 +67,9 @@ class Project:
 
     def webhook_secret(self) -> str:
         """The secret that the stack's webhooks are signed with."""
-        return self.runbook("secrets", "get", "WAHA_WEBHOOK_SECRET").stdout.strip()
+        done = self.runbook("secrets", "get", "WAHA_WEBHOOK_SECRET")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def leftovers(self) -> list[str]:
         """Names of the containers, networks and volumes of the stack that the engine has."""
