@@ -20,7 +20,8 @@ from runbook.progress import Progress
 from runbook.silence import Alertmanager, silenced
 from runbook.workspace import Workspace, bare_name, configuration
 
-_PORT_TAKEN = ("port is already allocated", "address already in use")  # Docker's words, and the system's
+_NAME_TAKEN = ("already exists", "already in use by container")  # Docker's words, as are the next
+_PORT_TAKEN = ("port is already allocated", "address already in use")  # and the system's
 
 ProblemOf = Callable[[Expected], str | None]
 
@@ -135,5 +136,11 @@ def _what_to_do(why: str, stack: str) -> str:
             f"{again}: end what has the port, or take another: "
             f"`bin/pulumi config set --path runbook:layout.port NUMBER --stack {stack}` "
             "(or candidate_port, baseline_port, sandbox_port)"
+        )
+    if any(words in why for words in _NAME_TAKEN):
+        shown = f"docker ps -a --filter label=runbook.stack={bare_name(stack)}"
+        return (
+            f"this engine has a stack {stack} that is not in this checkout's state (`{shown}`): "
+            "deploy it from the checkout that made it, or make another with --stack"
         )
     return again

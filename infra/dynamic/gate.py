@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from infra.errors import Refused
 
@@ -19,18 +19,19 @@ class GateProvider(ResourceProvider):
     """Lets through what nothing is said against."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Pass.
+        """Pass; see `_passed`."""
+        return CreateResult(f"{props['of']}-{props['release']}", _passed(props))
 
-        Raises:
-            Refused: the lines of the refusal.
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Pass again; see `_passed`."""
+        return UpdateResult(_passed(news))
+
+    def diff(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """A release that passed once and did not go live is tried again, and may be refused then.
+
+        In a preview the refusal may not be known yet: that is a change, too.
         """
-        if props["refusal"]:
-            raise Refused("\n".join(props["refusal"]))
-        return CreateResult(f"{props['of']}-{props['release']}", props)
-
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Never: what a release consists of is in its id, and each id has gates of its own."""
-        return DiffResult(changes=False)
+        return DiffResult(changes=bool(news["refusal"]))
 
 
 class Gate(Resource):
@@ -46,3 +47,14 @@ class Gate(Resource):
     ) -> None:
         inputs = {"of": of, "release": release, "refusal": refusal}
         super().__init__(GateProvider(), f"{of}-{release}", inputs, opts)
+
+
+def _passed(props: dict[str, Any]) -> dict[str, Any]:
+    """The gate's outputs.
+
+    Raises:
+        Refused: the lines of the refusal.
+    """
+    if props["refusal"]:
+        raise Refused("\n".join(props["refusal"]))
+    return props

@@ -32,9 +32,13 @@ class RouteProvider(ResourceProvider):
         return UpdateResult(_moved(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Compare with what the proxy has, as the last update or refresh saw it."""
+        """Compare with what the proxy has, as the last update or refresh saw it.
+
+        A refusal is of one release: the next update, of whichever release, does not go by it.
+        """
         wanted = {**news, "config": route_config(news["route"], _wanted(news))}
-        return DiffResult(changes=any(olds.get(key) != wanted.get(key) for key in _MOVES_WITH))
+        moves = any(olds.get(key) != wanted.get(key) for key in _MOVES_WITH)
+        return DiffResult(changes=moves or bool(olds.get("refusal")))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """See what the route's file says now, so that a change by hand shows as drift."""

@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
+from pulumi.output import Unknown
 
 from infra.dynamic.base_image import BaseImageProvider
 from infra.dynamic.gate import GateProvider
@@ -51,6 +52,11 @@ def test_a_route_moves_with_its_release_and_its_proxy(changed: dict[str, Any]) -
     assert moves(STATE, **changed)
 
 
+def test_a_refusal_does_not_outlive_its_release() -> None:
+    """The release that kept the traffic is asked for again: nothing is said against it then."""
+    assert moves({**STATE, "refusal": ["traffic: r-2 did not keep the traffic (fail)"]})
+
+
 @pytest.mark.parametrize("found", [None, "frontend live\n  bind :8080\n"])
 def test_a_route_changed_by_hand_is_put_right(found: str | None) -> None:
     """A refresh has seen another file, or none: the next update writes it again."""
@@ -93,7 +99,17 @@ def test_a_gate_lets_through_what_nothing_is_said_against() -> None:
     """And is passed once for a release."""
     props = {"of": "gate", "release": "r-1", "refusal": []}
     assert GateProvider().create(props).id == "gate-r-1"
-    assert GateProvider().diff("gate-r-1", {}, {"release": "r-1", "refusal": ["later"]}).changes is False
+    assert GateProvider().diff("gate-r-1", props, props).changes is False
+
+
+def test_a_gate_that_was_passed_stops_what_is_refused_later() -> None:
+    """A release passed, live traffic refused it, another was tried, then this one again: refused now."""
+    passed = {"of": "gate", "release": "r-1", "refusal": []}
+    refused = {**passed, "refusal": ["gate: load refused release r-1:"]}
+    assert GateProvider().diff("gate-r-1", passed, refused).changes
+    assert GateProvider().diff("gate-r-1", passed, {**passed, "refusal": Unknown()}).changes
+    with pytest.raises(Refused, match="load refused release r-1"):
+        GateProvider().update("gate-r-1", passed, refused)
 
 
 def test_a_gate_raises_all_that_is_said_against_a_release() -> None:

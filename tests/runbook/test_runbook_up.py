@@ -85,6 +85,21 @@ def test_a_port_that_is_taken_says_how_to_take_another(words: str) -> None:
     assert "bin/pulumi config set --path runbook:layout.port NUMBER --stack dev-2" in refusal.value.hint
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "network runbook-dev-2: cannot be created: network with name runbook-dev-2 already exists",
+        'The container name "/runbook-dev-2-redis" is already in use by container "4a1f"',
+    ],
+)
+def test_a_stack_of_another_checkout_is_told_as_such(words: str) -> None:
+    """What is in the way can be looked at; nothing is live that this checkout knows."""
+    with pytest.raises(RunbookError, match=words) as refusal:
+        deploy(FakeWorkspace("dev-2", events=[diagnostic("error", words)], failure=OperationFailed("")), UP)
+    assert "`docker ps -a --filter label=runbook.stack=dev-2`" in refusal.value.hint
+    assert "live release" not in refusal.value.hint
+
+
 def test_a_bare_stack_is_made_and_deployed() -> None:
     """One command from nothing."""
     workspace = FakeWorkspace(is_made=False, events=[outputs(history("r-1"))])

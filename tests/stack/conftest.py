@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from abandoned import OURS, remove_abandoned
 from on_demand import FULL
 from project import Project
 
-STACK = "dev-test"
 CHANGED = {"after_up_s = 30": "after_up_s = 0", "after_hotfix_s = 900": "after_hotfix_s = 10"}
 SHORTER = {
     'scenarios = ["steady", "burst"]': 'scenarios = ["steady"]',
@@ -29,7 +29,8 @@ SHORTER = {
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A copy whose gates take less time, yet have more samples than a verdict needs."""
-    project = Project.copy(tmp_path_factory.mktemp("project"), STACK)
+    remove_abandoned()
+    project = Project.copy(tmp_path_factory.mktemp("project"), OURS)
     targets = project.root / "targets.toml"
     text = targets.read_text()
     for old, new in {**CHANGED, **({} if FULL else SHORTER)}.items():

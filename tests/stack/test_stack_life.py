@@ -26,8 +26,8 @@ EDIT = "\n# a line more\n"
 def test_up_ends_with_a_gated_live_release(live: Project) -> None:
     """The release is live on its evidence: the gate's figures, with sample sizes, are in the outputs."""
     outputs = live.outputs()
-    entry = outputs["releases"][-1]
-    assert entry["manifest"]["id"] == outputs["release"]
+    entries = [entry for entry in outputs["releases"] if entry["manifest"]["id"] == outputs["release"]]
+    entry = entries[0]  # it may have been brought back since, after a shorter gate
     verdicts = {report["suite"]: report["verdict"] for report in entry["gate"]}
     assert verdicts == {"smoke": "pass", "load": "pass", "containers": "pass"}
     figures = {check["name"]: check for check in entry["gate"][1]["checks"]}
