@@ -109,7 +109,7 @@ def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any
     release_report.write(reports, {**release_report.facts_of(props["entry"]), **before})
     figures, refusal = _try(subject, depth, live, reports)
     outcome = {"outcome": "refused" if refusal else "testing", "refusal": refusal}
-    release_report.write(reports, {**outcome, "verdict": "fail" if refusal else "pass"})
+    release_report.write(reports, {**outcome, "verdict": verdict_of(figures, refusal)})
     if refusal:
         entry = {**props["entry"], "release": subject.release, "gate": figures, "refusal": refusal}
         refused = [*refused, entry][-KEPT_REFUSALS:]
@@ -130,12 +130,25 @@ def _try(
     containers = watch.report(read_targets().containers)
     logs = watch.logs()
     _keep(watch, containers, logs, reports)
+    lines = lines_against(subject.release, found, containers, depth)
+    lines += [f"  {complaint}" for complaint in complaints(logs)] if lines else []
+    return [_data(report) for report in [*(each.report for each in found), containers] if report], lines
+
+
+def lines_against(release: str, found: list[Found], containers: Report, depth: Depth) -> list[str]:
+    """Why *release* is refused, if it is. What a shorter gate sees of containers is seldom evidence."""
     lines = [line for each in found for line in each.refusal]
     if containers.verdict is Verdict.FAIL or (containers.not_passed and depth is Depth.FULL and not lines):
         # First: a container that ended is why a suite found no answer.
-        lines = [*refusal_lines(containers, subject.release), *lines]
-    lines += [f"  {complaint}" for complaint in complaints(logs)] if lines else []
-    return [_data(report) for report in [*(each.report for each in found), containers] if report], lines
+        return [*refusal_lines(containers, release), *lines]
+    return lines
+
+
+def verdict_of(figures: list[dict[str, Any]], refusal: list[str]) -> Verdict:
+    """Of the trial as a whole: a release may be refused for what could not be seen of it."""
+    if not refusal:
+        return Verdict.PASS
+    return Verdict.FAIL if any(each["verdict"] == Verdict.FAIL for each in figures) else Verdict.NO_EVIDENCE
 
 
 def _run(suite: Suite, subject: Subject, depth: Depth, live: Backend | None, reports: Path) -> Found:

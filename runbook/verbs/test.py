@@ -19,7 +19,8 @@ from runbook.preparation import prepare
 Fast = Annotated[bool, typer.Option("--fast", help="Leave out what needs containers or whole stacks.")]
 
 _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
-_STACKS = ["pytest", "-m", "stack"]
+_LONGEST = "--durations=15"
+_STACKS = ["pytest", "-m", "stack", _LONGEST]
 _ENV = {"TESTCONTAINERS_RYUK_DISABLED": "true"}
 
 
@@ -39,7 +40,7 @@ def test(fast: Fast = False) -> None:
         log.open("wb") as output,
         child_beside(_command(_STACKS), folder=REPOSITORY, env=_ENV, output=output) as stacks,
     ):
-        steps = {**_CHECKS, "tests": ["pytest", "-m", "not stack"], "stacks": _STACKS}
+        steps = {**_CHECKS, "tests": ["pytest", "-m", "not stack", _LONGEST], "stacks": _STACKS}
         run_steps(steps, lambda command: _await(stacks, log) if command is _STACKS else _run(command))
 
 

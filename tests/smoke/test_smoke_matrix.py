@@ -11,7 +11,7 @@ from reference_metrics import Processes
 from reference_server import serving
 from reference_target import ReferenceTarget, running
 from smoke_runs import Run, smoke
-from wrong_targets import ANSWERED, TRUTH, WRONG
+from wrong_targets import ANSWERED, TRUTH, TWICE, WRONG
 
 from contracts.verdict import Verdict
 
@@ -92,10 +92,18 @@ def test_a_wrong_target_is_refused_by_the_check_meant_for_it(
     assert "Traceback" not in run.output
 
 
+def test_a_second_reply_that_comes_late_is_waited_for(limits: Path, tmp_path: Path, log: Path) -> None:
+    """Long after each message's own checks, so that none of them sees it."""
+    patient = tmp_path / "targets.toml"
+    patient.write_text(limits.read_text().replace("settle_s = 0.3", "settle_s = 1.5"))
+    run = smoke_of(Flaws(answers_again_late=True), patient, tmp_path, log)
+    assert (run.exit_code, set(run.not_passed)) == (1, {TWICE}), run.output
+
+
 def test_every_flaw_is_tried() -> None:
     """No flaw that the reference target can have is without its proof."""
     elsewhere = {
-        *("answers_twice", "hangs_on_webhooks", "has_no_gate_lane", "lacks_hsts"),
+        *("answers_twice", "answers_again_late", "hangs_on_webhooks", "has_no_gate_lane", "lacks_hsts"),
         *("never_ready", "ready_after_probes"),
     }
     tried = {name for flaws, _ in WRONG.values() for name, value in asdict(flaws).items() if value}

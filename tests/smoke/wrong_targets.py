@@ -66,7 +66,6 @@ WRONG: dict[str, tuple[Flaws, set[str]]] = {
     "a body without bound": (Flaws(takes_any_size=True), OVERSIZED | {REFUSED}),
     "oversized gets a 500": (Flaws(drops_oversized_unanswered=True), OVERSIZED),
     "never answers": (Flaws(never_answers=True), named(ANSWERED, "sha512")),
-    "a late second reply": (Flaws(answers_again_late=True), {TWICE}),
     "a group twice": (Flaws(answers_groups_twice=True), named(KIND, "group") | {TWICE}),
     "no answer to what is not ASCII": (
         Flaws(drops_non_ascii=True),
