@@ -20,7 +20,8 @@ Fast = Annotated[bool, typer.Option("--fast", help="Leave out what needs contain
 
 _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
 _LONGEST = "--durations=15"
-_STACKS = ["pytest", "-m", "stack", _LONGEST]
+# Two stacks at a time: a deployment waits for more than half of its time.
+_STACKS = ["pytest", "-m", "stack", "-n", "2", "--dist", "loadfile", _LONGEST]
 _ENV = {"TESTCONTAINERS_RYUK_DISABLED": "true"}
 
 
