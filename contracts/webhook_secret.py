@@ -28,7 +28,8 @@ def read_webhook_secret(env: Mapping[str, str]) -> str | None:
     try:
         secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SecretError(f"{NAME}_FILE: {file!r} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"  # none of its bytes
+        raise SecretError(f"{NAME}_FILE: {file!r} cannot be read: {why}") from error
     if not secret:
         raise SecretError(f"{NAME}_FILE: {file!r} is empty: put the webhook secret into it")
     return secret

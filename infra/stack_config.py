@@ -101,11 +101,16 @@ def _layout(config: pulumi.Config, problems: list[str]) -> Layout:
     try:
         return Layout.model_validate(config.get_object("layout") or {})
     except ValidationError as error:
-        problems.extend(
-            f"layout{''.join(f'.{part}' for part in found['loc'])}: {found['msg']}, got {found['input']!r}"
-            for found in error.errors()
-        )
+        problems.extend(layout_problems(error))
         return Layout()
+
+
+def layout_problems(error: ValidationError) -> list[str]:
+    """A line for each thing that is wrong with a layout: its key, why, its value."""
+    return [
+        f"layout{''.join(f'.{part}' for part in found['loc'])}: {found['msg']}, got {found['input']!r}"
+        for found in error.errors()
+    ]
 
 
 def _strings(found: object, key: str, problems: list[str]) -> dict[str, str]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pydantic import ValidationError
-
 from contracts.targets import read_targets
 from contracts.verdict import Report, Verdict
 from infra.order import Order
-from infra.stack_config import Layout
 from runbook.console import say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
+from runbook.layout import layout_of
 from runbook.liveness import Expected, why_not_live, why_silent
 from runbook.operation import OnEvent, OperationFailed
 from runbook.progress import Progress
 from runbook.silence import Alertmanager, silenced
-from runbook.workspace import Workspace, bare_name, configuration
+from runbook.workspace import Workspace, bare_name
 
 _NAME_TAKEN = ("already exists", "already in use by container")  # Docker's words, as are the next
 _PORT_TAKEN = ("port is already allocated", "address already in use")  # and the system's
@@ -40,22 +38,6 @@ def deploying(stack: str, what: str) -> Iterator[None]:
     )
     with hold(stack, what), silence:
         yield
-
-
-def layout_of(stack: str) -> Layout:
-    """What the stack's configuration file says of its layout.
-
-    Raises:
-        RunbookError: it is wrong; a line for each problem.
-    """
-    try:
-        return Layout.model_validate(configuration(stack).get("runbook:layout") or {})
-    except ValidationError as error:
-        lines = [
-            f"layout.{'.'.join(map(str, found['loc']))}: {found['msg']}, got {found['input']!r}"
-            for found in error.errors()
-        ]
-        raise RunbookError("\n".join(lines), f"`bin/pulumi config set --path … --stack {stack}`") from error
 
 
 def deploy(workspace: Workspace, order: Order) -> Progress:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any
 
 from contracts.targets import read_targets
 from infra.base_images import Mode, Role, ensure_all, resolve
@@ -15,10 +14,9 @@ from infra.manifest import REPOSITORY
 from infra.python_site import ensure_site
 from runbook.child import stop_children
 from runbook.console import say
-from runbook.errors import RunbookError
+from runbook.layout import layout_of
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.pulumi_cli import ensure_cli
-from runbook.workspace import configuration
 
 _THREADS = "preparation"
 _LOOK_EACH_S = 0.2
@@ -32,7 +30,7 @@ def prepare(stack: str) -> None:
     """
     read_targets()  # a mistake there should show before anything is built
     ensure_engine(say)
-    mode = image_mode(stack)
+    mode = layout_of(stack).images
     # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
     side_by_side(
         partial(ensure_cli, say),
@@ -69,28 +67,3 @@ def _end_work() -> None:
 
 def _ensure_images(mode: Mode) -> None:
     ensure_all([resolve(role, mode) for role in Role], say)
-
-
-def image_mode(stack: str) -> Mode:
-    """How the stack's configuration file says that base images are chosen."""
-    return mode_in(configuration(stack))
-
-
-def mode_in(found: dict[str, Any]) -> Mode:
-    """What a stack's configuration says on base images.
-
-    Raises:
-        RunbookError: something that is no mode; names those that are.
-    """
-    layout = found.get("runbook:layout") or {}
-    if not isinstance(layout, dict):
-        raise RunbookError(
-            f"the stack's configuration layout is {layout!r}", "it should be a map, or not be there"
-        )
-    asked = layout.get("images", Mode.AUTO)
-    try:
-        return Mode(asked)
-    except ValueError as error:
-        raise RunbookError(
-            f"the stack's configuration layout.images is {asked!r}", f"one of {', '.join(Mode)}"
-        ) from error

@@ -11,14 +11,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contracts.verdict import Report, Verdict
+from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
 from infra.manifest import REPOSITORY
 from infra.suites import Suite, suite_command
 from runbook.child import run_child
 from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.workspace import Workspace, open_workspace
-
-_SECRET = "WAHA_WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 
 
 def target_of(stack: str, url: str | None) -> tuple[str, str]:
@@ -48,33 +47,22 @@ def candidate_url(workspace: Workspace) -> str:
 
 
 def given_secret(env: Mapping[str, str]) -> str | None:
-    """The secret that the environment names, as the suites read it; None where it names none.
+    """The secret that the environment names; None where it names none.
 
     Raises:
         RunbookError: it names a file that cannot be read or is empty.
     """
-    if secret := env.get(_SECRET):
-        return secret
-    file = env.get(f"{_SECRET}_FILE")
-    if not file:
-        return None
     try:
-        secret = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise RunbookError(f"{_SECRET}_FILE: {file}: {reason}", "name a readable file") from error
-    if not secret:
-        raise RunbookError(f"{_SECRET}_FILE: {file} is empty", "put the secret into it")
-    return secret
+        return read_webhook_secret(env)
+    except SecretError as error:
+        raise RunbookError(str(error), "name a file that holds the secret") from error
 
 
 def webhook_secret(workspace: Workspace) -> str:
     """The secret that the stack's webhooks are signed with."""
-    secret = workspace.secrets()["current"].get(_SECRET)
+    secret = workspace.secrets()["current"].get(NAME)
     if not secret:
-        raise RunbookError(
-            f"stack {workspace.stack} has no {_SECRET}", f"`bin/runbook secrets set {_SECRET}`"
-        )
+        raise RunbookError(f"stack {workspace.stack} has no {NAME}", f"`bin/runbook secrets set {NAME}`")
     return secret
 
 
@@ -89,7 +77,7 @@ def run(suite: Suite, url: str, secret: str, *more: str, as_json: bool) -> None:
         code = run_child(
             suite_command(suite, url, file, *more),
             folder=REPOSITORY,
-            env={_SECRET: secret},
+            env={NAME: secret},
             output=sys.stderr.fileno(),  # the suite's own words are progress; the report is the result
         )
         report = read_report(suite, file, code)

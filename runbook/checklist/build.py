@@ -12,7 +12,7 @@ from infra.manifest import BUILD, REPOSITORY, packages_context, snapshot
 from infra.plan import Packages
 from infra.python_site import ensure_site
 from runbook.checklist.line import Failed, Skipped
-from runbook.preparation import image_mode
+from runbook.layout import layout_of
 
 _IMPORTS = "import service.__main__, service.wiring.web, service.wiring.worker, service.wiring.operating"
 _LAST = 300
@@ -30,7 +30,7 @@ def build(stack: str, engine: docker.DockerClient | None = None) -> str:
             "the packages of service/requirements.lock are not fetched yet: `bin/runbook up` does it"
         )
     site = ensure_site(REPOSITORY / "service/requirements.lock")
-    base = Packages.of(resolve(Role.PYTHON, image_mode(stack)), packages_context(site)).name
+    base = Packages.of(resolve(Role.PYTHON, layout_of(stack).images), packages_context(site)).name
     engine = engine or docker.from_env()
     try:
         engine.images.get(base)
