@@ -89,7 +89,6 @@ def converse(talk: Conversation, count: int) -> None:
     @seed(SEED + talk.asked)
     @settings(
         max_examples=-(-count // TOGETHER),
-        deadline=None,
         database=None,
         phases=[Phase.generate],  # a request without an answer takes seconds: no time to make it small
         suppress_health_check=list(HealthCheck),

@@ -109,7 +109,5 @@ def convex() -> Iterator[ConvexBackend]:
 def test_databases_do_what_a_model_does(redis_url: str, convex: ConvexBackend) -> None:
     """Accounts and answers of both databases are the model's after every step."""
     Databases.redis_url, Databases.convex = redis_url, convex
-    bounds = settings(
-        max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    bounds = settings(max_examples=30, stateful_step_count=20, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Databases, settings=bounds)  # type: ignore[no-untyped-call]

@@ -296,7 +296,8 @@ class TestCredit:
         processes.worker(stub, **convex_settings(convex))
         ask(web)
         wait_until(lambda: store.xlen(LIVE.unsettled) == 1, "the database was not told")
-        assert (idle(store), used(convex)) == (True, 0)
+        wait_until(lambda: idle(store), "the message is done with")
+        assert used(convex) == 0
         convex.faults.end("convex")
         wait_until(lambda: store.xlen(LIVE.unsettled) == 0, "it is told")
         ask(web, "B")

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from service_kit import (
     CHAT,
@@ -293,7 +293,7 @@ def changed_events(draw: st.DrawFn) -> bytes:
     return json.dumps(whole).encode()
 
 
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=300)
 
 
 async def fuzz(body: bytes, headers: RawHeaders) -> int | None:

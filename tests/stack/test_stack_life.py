@@ -12,6 +12,7 @@ from collections import Counter
 
 import docker
 import pytest
+from on_demand import FULL
 from project import Project
 from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
@@ -82,10 +83,10 @@ def test_the_public_frontend_shows_no_gate_lane(live: Project) -> None:
 
 @pytest.mark.parametrize("command", ["bin/runbook up", "bin/pulumi up"])
 def test_a_new_release_takes_over_without_a_failed_request(live: Project, command: str) -> None:
-    """Under 200 webhooks/s: none fails, none is lost, none answered twice; the old release is kept beside."""
+    """Under 200 webhooks/s, some of them twice: none fails, none is lost or answered twice; one is kept beside."""
     before = live.outputs()
     live.append("service/webhooks/webhook.py", f"{EDIT}# {command}\n")
-    sender = Sender(live.webhook_secret())
+    sender = Sender(live.webhook_secret(), twice_each=5)
     with SteadyClient(live.ports["port"], sender) as client:
         if command == "bin/runbook up":
             done = live.runbook("up")
@@ -128,14 +129,15 @@ def test_rollback_brings_back_the_release_before(live: Project) -> None:
     live.runbook("secrets", "set", "RESEND_API_KEY", stdin="re_another_value")
     second = live.deploy()
     assert second != first
-    sender = Sender(live.webhook_secret())
+    sender = Sender(live.webhook_secret(), twice_each=5)
     with SteadyClient(live.ports["port"], sender) as client:
         done = live.runbook("rollback", "--reason", "just to see")
     assert done.returncode == 0, done.stderr
     assert client.failures == []
     moved_s = re.search(r"updated live \((.+) s\)", done.stderr)
     assert moved_s is not None
-    assert float(moved_s[1]) <= 2
+    if FULL:  # else other tests run beside, on the same two cores
+        assert float(moved_s[1]) <= 2
     assert live.outputs()["release"] == first
     assert max(wait_for_replies(live.outputs()["sandbox_url"], sender.accepted).values()) == 1
 
