@@ -83,7 +83,7 @@ def test_the_public_frontend_shows_no_gate_lane(live: Project) -> None:
 
 @pytest.mark.parametrize("command", ["bin/runbook up", "bin/pulumi up"])
 def test_a_new_release_takes_over_without_a_failed_request(live: Project, command: str) -> None:
-    """Under 200 webhooks/s, some of them twice: none fails, none is lost or answered twice; one is kept beside."""
+    """Under 200 webhooks/s, some twice: none fails, is lost or answered twice; the old release is kept."""
     before = live.outputs()
     live.append("service/webhooks/webhook.py", f"{EDIT}# {command}\n")
     sender = Sender(live.webhook_secret(), twice_each=5)
