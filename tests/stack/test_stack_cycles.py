@@ -1,6 +1,6 @@
 """Releases and rollbacks in a row, while webhooks keep coming, some of them twice.
 
-`RUNBOOK_CYCLES=25` makes fifty moves of the traffic, in half an hour; without it `test_stack_life.py` makes some.
+`RUNBOOK_CYCLES=25` makes fifty moves of the traffic in half an hour; `test_stack_life.py` always makes some.
 """
 
 from __future__ import annotations
