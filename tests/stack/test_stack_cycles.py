@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import statistics
@@ -57,6 +58,7 @@ class Times:
 
 def test_releases_and_rollbacks_in_a_row_lose_nothing(live: Project) -> None:
     """Under 200 requests/s none fails, every message is answered once; a rollback moves within 2 s."""
+    faulthandler.cancel_dump_traceback_later()  # half an hour is no hang here; each command has its limit
     ups, rollbacks = Times(), Times()
     sender = Sender(live.webhook_secret(), twice_each=5)
     with SentAccount(live.outputs()["sandbox_url"]) as account:
