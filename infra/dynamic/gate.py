@@ -1,8 +1,8 @@
 """`Gate`: the update goes no further than here if what stands before it says why not.
 
 What finds out (a `Trial`, the live `Route`) keeps its evidence in the state and does not raise; the gate
-behind it does. So a gate that raised is not in the state and is met again by the next update, while the
-evidence against the release stays.
+behind it does, at each update in which something is said against the release: one that raised when it was
+made is not in the state and is met again, one that was passed before is asked again.
 """
 
 from __future__ import annotations

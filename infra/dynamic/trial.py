@@ -148,7 +148,7 @@ def verdict_of(figures: list[dict[str, Any]], refusal: list[str]) -> Verdict:
     """Of the trial as a whole: a release may be refused for what could not be seen of it."""
     if not refusal:
         return Verdict.PASS
-    return Verdict.FAIL if any(each["verdict"] == Verdict.FAIL for each in figures) else Verdict.NO_EVIDENCE
+    return Verdict.worst([Verdict.NO_EVIDENCE, *(Verdict(each["verdict"]) for each in figures)])
 
 
 def _run(suite: Suite, subject: Subject, depth: Depth, live: Backend | None, reports: Path) -> Found:

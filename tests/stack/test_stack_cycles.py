@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import re
 import statistics
 import time
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
 import pytest
-from project import Project
+from project import Project, moved_s
 from sender import Sender, SentAccount
 from steady_client import SteadyClient
 
@@ -27,7 +26,6 @@ pytestmark = [
 ]
 
 TABLE = BUILD / "reports" / "cycles.md"
-MOVED = re.compile(r"updated live \((.+) s\)")
 
 
 class Times:
@@ -43,9 +41,7 @@ class Times:
         done = command()
         self.whole_s.append(time.monotonic() - began)
         assert done.returncode == 0, done.stderr
-        moved = MOVED.search(done.stderr)
-        assert moved is not None, done.stderr
-        self.moved_s.append(float(moved[1]))
+        self.moved_s.append(moved_s(done.stderr))
 
     def row(self, name: str) -> str:
         """Of the table."""

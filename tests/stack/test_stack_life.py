@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import subprocess
 import time
 import urllib.request
@@ -13,7 +12,7 @@ from collections import Counter
 import docker
 import pytest
 from on_demand import FULL
-from project import Project
+from project import Project, moved_s
 from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
 
@@ -134,10 +133,9 @@ def test_rollback_brings_back_the_release_before(live: Project) -> None:
         done = live.runbook("rollback", "--reason", "just to see")
     assert done.returncode == 0, done.stderr
     assert client.failures == []
-    moved_s = re.search(r"updated live \((.+) s\)", done.stderr)
-    assert moved_s is not None
+    took_s = moved_s(done.stderr)
     if FULL:  # else other tests run beside, on the same two cores
-        assert float(moved_s[1]) <= 2
+        assert took_s <= 2
     assert live.outputs()["release"] == first
     assert max(wait_for_replies(live.outputs()["sandbox_url"], sender.accepted).values()) == 1
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 import docker
 import psutil
+
+from infra.file_lock import held
 
 PREFIX = "dev-test-"
 OURS = f"{PREFIX}{os.getpid()}"
@@ -14,7 +18,11 @@ OURS = f"{PREFIX}{os.getpid()}"
 
 def remove_abandoned() -> None:
     """Remove the containers, networks, volumes and locks of stacks whose test run is gone."""
-    engine = docker.from_env()
+    with held(Path(tempfile.gettempdir()) / "runbook-abandoned.lock"):  # two stacks begin at the same time
+        _remove(docker.from_env())
+
+
+def _remove(engine: docker.DockerClient) -> None:
     for container in engine.containers.list(all=True, filters={"label": "runbook.stack"}):
         if _abandoned(container.labels["runbook.stack"]):
             container.remove(force=True, v=True)

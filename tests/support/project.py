@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -137,6 +138,13 @@ class Project:
             timeout=_TIMEOUT_S,
             check=False,
         )
+
+
+def moved_s(said: str) -> float:
+    """How long the live traffic took to move, in seconds, as a verb *said*."""
+    found = re.search(r"updated live \((.+) s\)", said)
+    assert found is not None, said
+    return float(found[1])
 
 
 def environment() -> dict[str, str]:
