@@ -12,11 +12,11 @@ from infra.history import History
 from infra.manifest import Manifest, Secrets
 from infra.migrations import unpassable
 from infra.order import Order
-from infra.stack_config import RELEASE_KEY
 from infra.suites import Depth
 from runbook.console import say
 from runbook.deployment import answering, deploy
 from runbook.errors import RunbookError
+from runbook.secret_values import known_secrets
 from runbook.signed_with import Signer, signer
 from runbook.workspace import Workspace
 
@@ -73,12 +73,6 @@ def choose(history: History, release: str | None) -> dict[str, Any]:
     if release not in earlier:
         raise RunbookError(f"release {release!r} is not known", f"can be brought back: {choices}")
     return earlier[release]
-
-
-def known_secrets(workspace: Workspace) -> Secrets:
-    """The values in force, and those that were."""
-    kept = workspace.secrets()
-    return Secrets(kept["current"], kept["retired"], kept["current"].get(RELEASE_KEY, ""))
 
 
 def check_whole(

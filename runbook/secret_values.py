@@ -10,6 +10,12 @@ from runbook.errors import RunbookError
 from runbook.workspace import Workspace
 
 
+def known_secrets(workspace: Workspace) -> Secrets:
+    """The values in force, and those that were."""
+    kept = workspace.secrets()
+    return Secrets(kept["current"], kept["retired"], kept["current"].get(RELEASE_KEY, ""))
+
+
 def change(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
     """Put the values in force, all at once; None ends one. What was in force is kept for rollbacks.
 

@@ -6,17 +6,20 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from contracts.verdict import Report, Verdict
 from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
+from infra.history import History
 from infra.manifest import REPOSITORY
 from infra.suites import Suite, suite_command
 from runbook.child import run_child
 from runbook.console import print_json
 from runbook.errors import RunbookError
+from runbook.secret_values import known_secrets
 from runbook.workspace import Workspace, open_workspace
 
 
@@ -59,8 +62,19 @@ def given_secret(env: Mapping[str, str]) -> str | None:
 
 
 def webhook_secret(workspace: Workspace) -> str:
-    """The secret that the stack's webhooks are signed with."""
-    secret = workspace.secrets()["current"].get(NAME)
+    """The secret that the live release takes; before the first release, the one that it will take.
+
+    `secrets set` and `secrets rotate` change what the next release takes, not what the live one does.
+
+    Raises:
+        RunbookError: there is none.
+    """
+    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    live = history.manifests.get(history.live or "", {}).get("secrets", {})
+    if digest := live.get(NAME):
+        with suppress(KeyError):
+            return secrets.values({NAME: digest})[NAME]
+    secret = secrets.current.get(NAME)
     if not secret:
         raise RunbookError(f"stack {workspace.stack} has no {NAME}", f"`bin/runbook secrets set {NAME}`")
     return secret

@@ -11,8 +11,9 @@ from releases_kit import entry, history, outputs_of
 from infra.history import History
 from infra.manifest import Manifest, Secrets, Shape
 from infra.stack_config import RELEASE_KEY
-from runbook.bringing_back import check_passable, check_signed, check_whole, choose, known_secrets
+from runbook.bringing_back import check_passable, check_signed, check_whole, choose
 from runbook.errors import RunbookError
+from runbook.secret_values import known_secrets
 from runbook.signed_with import Signer
 
 ROLLED_BACK = [entry("r-1"), entry("r-2"), entry("r-3"), entry("r-2", "rollback", "slow")]

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from fake_workspace import FakeWorkspace
-from releases_kit import CHECKS, history
+from releases_kit import CHECKS, entry, history, outputs_of
 
 from contracts.verdict import Report
 from contracts.webhook import signed_headers
+from contracts.webhook_secret import NAME
+from infra.stack_config import RELEASE_KEY
 from runbook.errors import RunbookError
+from runbook.secret_values import change, known_secrets
 from runbook.suites import candidate_url, given_secret, read_report, webhook_secret
 
 SECRET = "hunter2"
@@ -32,6 +35,20 @@ def test_a_stack_without_the_secret_says_how_it_is_set() -> None:
     assert "secrets set WAHA_WEBHOOK_SECRET" in refusal.value.hint
     workspace.keep_secrets({"current": {"WAHA_WEBHOOK_SECRET": SECRET}, "retired": {}})
     assert webhook_secret(workspace) == SECRET
+
+
+def test_the_live_release_is_tested_with_the_secret_that_it_takes() -> None:
+    """Not with one that was set since: it takes that with the next `up`, and refuses it until then."""
+    workspace = FakeWorkspace()
+    workspace.keep_secrets({"current": {RELEASE_KEY: "key", NAME: SECRET}, "retired": {}})
+    digest = known_secrets(workspace).digest(SECRET)
+    live = entry("r-1", manifest={"id": "r-1", "secrets": {NAME: digest}})
+    workspace.found_outputs = outputs_of([live])
+    assert webhook_secret(workspace) == SECRET
+    change(workspace, {NAME: "set since"})
+    assert webhook_secret(workspace) == SECRET
+    workspace.keep_secrets({"current": {RELEASE_KEY: "key", NAME: "set since"}, "retired": {}})
+    assert webhook_secret(workspace) == "set since", "the live one's is not known any more"
 
 
 def test_a_stack_on_which_nothing_went_live_cannot_be_tested() -> None:
