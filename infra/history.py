@@ -5,12 +5,18 @@ The outputs are in the state, which all who deploy share; a file in one checkout
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 TAKES_OUT = ("rollback", "watch")
 """The verbs whose update takes the release that was live out of traffic for good."""
+
+REMEMBERED = 50
+"""So many entries the ledger has, and those of earlier releases that can still be brought back."""
+
+EARLIER = 10
+"""So many good releases beside the live one can be brought back: no more can be kept (`keep_releases`)."""
 
 _BEFORE_ORDERS = {"order": {"verb": "up", "reason": "", "gate": "full"}, "replaced": None}
 """What entries lack that were made before orders were noted."""
@@ -70,6 +76,12 @@ class History:
                 found[entry["replaced"]] = why
         return found
 
+    @property
+    def good(self) -> list[str]:
+        """The live release and the last ones before it that were not rolled back, latest first."""
+        bad = self.rolled_back
+        return [release for release in self.manifests if release not in bad][: EARLIER + 1]
+
     def keepable(self, coming: str, *, takes_out: bool) -> list[dict[str, Any]]:
         """The manifests of those that run and can stay beside the release *coming*, latest first.
 
@@ -79,3 +91,15 @@ class History:
         wanted = [release for release in (self.live, *self.running) if release and release not in bad]
         manifests = self.manifests
         return [manifests[release] for release in dict.fromkeys(wanted) if release in manifests]
+
+
+def remembered(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the ledger goes on knowing of *entries*, oldest first.
+
+    However many refusals and rollbacks came since, what is live or can come back is in it.
+    """
+    latest = {
+        entry["manifest"]["id"]: number for number, entry in enumerate(entries) if not entry.get("refusal")
+    }
+    good = {latest[release] for release in History.of({"releases": entries}).good}
+    return [entries[number] for number in sorted(good | {*range(len(entries))[-REMEMBERED:]})]

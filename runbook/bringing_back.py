@@ -59,7 +59,7 @@ def choose(history: History, release: str | None) -> dict[str, Any]:
         RunbookError: there is none, or it is live now; names those that can be had.
     """
     earlier = {id_: manifest for id_, manifest in history.manifests.items() if id_ != history.live}
-    good = [id_ for id_ in earlier if id_ not in history.rolled_back]
+    good = [id_ for id_ in history.good if id_ != history.live]
     choices = ", ".join(_described(id_, history) for id_ in earlier) or "none yet"
     if release is None:
         if not good:

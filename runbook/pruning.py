@@ -13,11 +13,8 @@ from pathlib import Path
 import docker
 from docker.errors import APIError
 
-from infra.history import History
+from infra.history import EARLIER, History
 from infra.manifest import BUILD
-
-EARLIER = 10
-"""So many releases beside the live one keep their image, and can be brought back."""
 
 CONTEXTS = 3
 
@@ -42,9 +39,12 @@ def prune(
 
 
 def obsolete(history: History, refused: Iterable[str]) -> list[str]:
-    """The releases that cannot be brought back any more; never one that is live or kept."""
+    """The releases that cannot be brought back any more; never one that is live or kept.
+
+    One that was rolled back keeps its image as long as a good one would: whoever mends it may want to look.
+    """
     known = list(history.manifests)
-    needed = {history.live, *history.running, *known[: EARLIER + 1]}
+    needed = {history.live, *history.running, *history.good, *known[: EARLIER + 1]}
     return [release for release in dict.fromkeys([*known, *refused]) if release not in needed]
 
 

@@ -10,8 +10,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from infra import release_report
-
-KEPT_ENTRIES = 50
+from infra.history import remembered
 
 
 class LedgerProvider(ResourceProvider):
@@ -53,7 +52,7 @@ def _appended(props: dict[str, Any], live: str | None, entries: list[dict[str, A
     release = live if entry.get("refusal") else props["release"]
     if props.get("reports"):
         _tell(Path(props["reports"]), entry)
-    return {**props, "release": release, "entries": [*entries, entry][-KEPT_ENTRIES:]}
+    return {**props, "release": release, "entries": remembered([*entries, entry])}
 
 
 def _tell(reports: Path, entry: dict[str, Any]) -> None:

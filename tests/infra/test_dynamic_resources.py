@@ -10,11 +10,12 @@ from pulumi.output import Unknown
 
 from infra.dynamic.base_image import BaseImageProvider
 from infra.dynamic.gate import GateProvider
-from infra.dynamic.ledger import KEPT_ENTRIES, LedgerProvider
+from infra.dynamic.ledger import LedgerProvider
 from infra.dynamic.route import RouteProvider
 from infra.dynamic.trial import TrialProvider
 from infra.errors import Refused
 from infra.haproxy_config import Backend, route_config
+from infra.history import REMEMBERED
 
 INPUTS: dict[str, Any] = {
     "route": "live",
@@ -68,15 +69,16 @@ def noted(*releases: str, refusal: list[str] | None = None) -> dict[str, Any]:
     ledger, state = LedgerProvider(), {}
     for number, release in enumerate(releases):
         last = number == len(releases) - 1
-        news = {"release": release, "entry": {"id": release, "refusal": refusal if last else []}}
+        entry = {"manifest": {"id": release}, "refusal": refusal if last else []}
+        news = {"release": release, "entry": entry}
         state = (ledger.update("ledger", state, news) if state else ledger.create(news)).outs or {}
     return state
 
 
 def test_the_ledger_appends_and_keeps_a_bounded_number() -> None:
     """Oldest first; a release that comes back is told again, and which one it replaced."""
-    entries = noted(*(f"r-{number}" for number in range(KEPT_ENTRIES + 5)))["entries"]
-    assert [entry["id"] for entry in entries] == [f"r-{number}" for number in range(5, KEPT_ENTRIES + 5)]
+    many = [f"r-{number}" for number in range(REMEMBERED + 5)]
+    assert [entry["manifest"]["id"] for entry in noted(*many)["entries"]] == many[5:]
     assert [entry["replaced"] for entry in noted("r-1", "r-2", "r-1")["entries"]] == [None, "r-1", "r-2"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.history import History
+from infra.history import EARLIER, REMEMBERED, History, remembered
 
 
 def entry(release: str, verb: str = "up", replaced: str | None = None, **more: Any) -> dict[str, Any]:
@@ -77,3 +77,27 @@ def test_entries_from_before_orders_were_noted_are_read() -> None:
     found = History.of({"release": "r-1", "releases": [old]})
     assert found.rolled_back == {}
     assert found.entries[0]["order"]["verb"] == "up"
+
+
+def test_the_ledger_is_bounded() -> None:
+    """The oldest go first."""
+    entries = [entry(f"r-{number}") for number in range(REMEMBERED + 5)]
+    assert remembered(entries) == entries[5:]
+
+
+def test_what_can_come_back_is_remembered_however_much_came_since() -> None:
+    """The live release and the good ones before it; neither refusals nor rollbacks push them out."""
+    good = [entry(f"r-{number}") for number in range(EARLIER + 3)]
+    refused = [entry("r-bad", refusal=["traffic: it failed"]) for _ in range(REMEMBERED + 1)]
+    assert remembered([*good, *refused]) == [*good[2:], *refused[1:]]
+
+    live = good[-1]["manifest"]["id"]
+    taken_out = [
+        made
+        for number in range(REMEMBERED)
+        for made in (entry(f"r-bad-{number}", replaced=live), entry(live, "rollback", f"r-bad-{number}"))
+    ]
+    entries = remembered([*good, *taken_out])
+    assert entries == [*good[2:-1], *taken_out[-REMEMBERED:]]
+    found = history(*entries, live=live, kept=("r-3",))
+    assert [kept["id"] for kept in found.keepable("r-next", takes_out=False)] == [live, "r-3"]

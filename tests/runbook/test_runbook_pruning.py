@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from docker.errors import APIError, ImageNotFound
-from releases_kit import history
+from releases_kit import entry, history, outputs_of
 
-from infra.history import History
-from runbook.pruning import CONTEXTS, EARLIER, obsolete, obsolete_contexts, prune
+from infra.history import EARLIER, History
+from runbook.pruning import CONTEXTS, obsolete, obsolete_contexts, prune
 
 MANY = [f"r-{number}" for number in range(20)]
 
@@ -19,6 +19,15 @@ def test_the_last_releases_can_be_brought_back() -> None:
     gone = obsolete(History.of(history(*MANY)), [])
     assert len(gone) == 20 - 1 - EARLIER
     assert set(gone) == set(MANY[:9])
+
+
+def test_rollbacks_push_out_no_good_release() -> None:
+    """Twenty releases that were taken out again leave the image of the one before them."""
+    tried = [[entry(f"r-bad-{number}"), entry("r-1", "rollback")] for number in range(20)]
+    entries = [entry("r-0"), entry("r-1"), *(made for pair in tried for made in pair)]
+    gone = obsolete(History.of(outputs_of(entries)), [])
+    assert {"r-0", "r-1", "r-bad-19"} & set(gone) == set()
+    assert "r-bad-0" in gone
 
 
 def test_a_kept_release_is_never_pruned() -> None:
