@@ -9,12 +9,15 @@ from typing import Protocol
 
 from contracts.targets import Switch
 from contracts.verdict import Check, Report, Verdict
+from infra.errors import Refused
 from infra.haproxy_config import Backend, Canary, route_config
 from infra.proxy_control import Counters
 
 SUITE = "traffic"
 _LOOK_EACH_S = 0.25
 _ALL = 100
+_BY_CHANCE = 3
+"""So many requests may be missing by chance: where three are due, none comes once in twenty times."""
 
 
 class Proxy(Protocol):
@@ -24,7 +27,7 @@ class Proxy(Protocol):
         """Make *config* the route *name*."""
 
     def counters(self, backend: str) -> Counters | None:
-        """A backend's answers since the last change of a route."""
+        """A backend's answers since the last change of a route; None where it does not tell them now."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ class Mover:
         self.name_live(to.release)
 
     def in_steps(self, old: Backend, new: Backend) -> Report:
-        """Move from *old* to *new*; what each step showed. Unless all is well, *old* has the traffic then."""
+        """Move from *old* to *new*; what each step showed. Unless all is well, *old* has the traffic then.
+
+        Raises:
+            Refused: the proxy did not tell how the release does, so that nothing can be said for it.
+        """
         began = self.clock()
         checks: list[Check] = []
         try:
@@ -80,9 +87,14 @@ class Mover:
         """The answers of *backend* once they are enough, or cannot become so in time."""
         began = self.clock()
         while True:
-            seen = self.proxy.counters(backend) or Counters(0, 0, 0, 0)
-            passed_s = self.clock() - began
-            if passed_s >= self.limits.step_s and not _worth_waiting(seen.requests, passed_s, self.limits):
+            seen, passed_s = self.proxy.counters(backend), self.clock() - began
+            if seen is None:  # not the same as no requests, of which `quiet` says what to do
+                if passed_s >= self.limits.within_s:
+                    raise Refused(
+                        f"{SUITE}: for {passed_s:.0f} s the proxy told nothing of backend {backend!r}; "
+                        "the release before has the traffic again"
+                    )
+            elif passed_s >= self.limits.step_s and not _worth_waiting(seen.requests, passed_s, self.limits):
                 return seen
             self.sleep(_LOOK_EACH_S)
 
@@ -127,6 +139,6 @@ def _check(
 
 
 def _worth_waiting(requests: int, passed_s: float, limits: Switch) -> bool:
-    """Whether enough requests are still to come: too few did, and at their pace there will be in time."""
+    """Whether enough requests can still come: too few did, and at their pace there may be in time."""
     missing, left_s = limits.min_samples - requests, limits.within_s - passed_s
-    return missing > 0 and left_s > 0 and requests / passed_s * left_s >= missing
+    return missing > 0 and left_s > 0 and (requests + _BY_CHANCE) / passed_s * left_s >= missing

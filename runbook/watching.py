@@ -5,6 +5,7 @@ What the release depends on is not judged here: another release would not bring 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -94,14 +95,15 @@ def answers_checks(looks: Sequence[Look], limits: Switch) -> list[Check]:
 
 
 def _between(looks: Sequence[Look]) -> Iterator[Counters]:
-    """What each look saw more than the one before it; after a reload, all that it saw."""
-    before = looks[0].counters or _NOTHING
-    for look in looks[1:]:
-        now = look.counters or _NOTHING
+    """What each look saw more than the one before it; after a reload, all that it saw.
+
+    Looks to which the proxy told nothing are passed over: what came meanwhile is in the next one.
+    """
+    known = [look.counters for look in looks if look.counters is not None]
+    for before, now in itertools.pairwise(known):
         since = _NOTHING if now.requests < before.requests else before
         slowest_ms = now.slowest_ms if now.slowest_ms > since.slowest_ms else 0
         yield Counters(now.requests - since.requests, now.errors - since.errors, now.mean_ms, slowest_ms)
-        before = now
 
 
 def watch(

@@ -8,6 +8,7 @@ import pytest
 
 from contracts.targets import Switch
 from contracts.verdict import Verdict
+from infra.errors import Refused
 from infra.haproxy_config import Backend, Canary, backend_in, route_config
 from infra.proxy_control import Counters
 from infra.traffic import Mover, judge, refusal
@@ -24,6 +25,7 @@ LIMITS = Switch(
     quiet="promote",
     drain_s=15,
 )
+NONE = Counters(0, 0, 0, 0)
 GOOD = Counters(requests=80, errors=0, mean_ms=5, slowest_ms=40)
 
 
@@ -117,7 +119,7 @@ def test_few_bad_answers_are_a_breach_too() -> None:
 
 def test_a_quiet_stack_promotes_soon_and_says_so() -> None:
     """Nobody waits for requests that do not come; the evidence is none, and that is recorded."""
-    proxy = FakeProxy([None, Counters(1, 0, 5, 5), Counters(0, 0, 0, 0)])
+    proxy = FakeProxy([NONE, Counters(1, 0, 5, 5), NONE])
     moving, told, clock = mover(proxy)
     report = moving.in_steps(OLD, NEW)
     assert told == ["r-2"]
@@ -130,7 +132,7 @@ def test_a_quiet_stack_promotes_soon_and_says_so() -> None:
 def test_a_quiet_stack_may_also_refuse() -> None:
     """Where the team wants evidence or nothing."""
     limits = LIMITS.model_copy(update={"quiet": "refuse"})
-    proxy = FakeProxy([None, GOOD])
+    proxy = FakeProxy([NONE, GOOD])
     moving, told, _ = mover(proxy, limits)
     report = moving.in_steps(OLD, NEW)
     assert told == ["r-1"]
@@ -144,6 +146,31 @@ def test_a_step_lasts_until_its_samples_are_there() -> None:
     proxy.counters = lambda _backend: Counters(int(clock.now * 10), 0, 5, 5)  # type: ignore[method-assign]
     moving.in_steps(OLD, NEW)
     assert 5 <= clock.now <= 5 + 2 * LIMITS.step_s + 1
+
+
+def test_few_requests_at_first_may_be_chance() -> None:
+    """Three a second are enough in time; that only three came in the first two seconds proves nothing."""
+    proxy = FakeProxy([GOOD, GOOD, GOOD])
+    moving, _, clock = mover(proxy)
+    proxy.counters = lambda _backend: Counters(max(3, int(clock.now * 3)), 0, 5, 5)  # type: ignore[method-assign]
+    assert moving.in_steps(OLD, NEW).verdict is Verdict.PASS
+
+
+def test_a_proxy_that_tells_nothing_is_not_a_quiet_stack() -> None:
+    """It is asked again; what it does not tell in time is no reason to go on."""
+    proxy = FakeProxy([GOOD, None, GOOD])
+    moving, told, clock = mover(proxy)
+    with pytest.raises(Refused, match="for 20 s the proxy told nothing of backend 'canary'"):
+        moving.in_steps(OLD, NEW)
+    assert proxy.routes[-1] == route_config("live", OLD)
+    assert told == ["r-1"]
+    assert clock.now <= LIMITS.step_s + LIMITS.within_s + 1
+
+    at_last = FakeProxy([BREACHES["error rate"]])
+    moving, _, clock = mover(at_last)
+    tell = at_last.counters
+    at_last.counters = lambda backend: tell(backend) if clock.now > 5 else None  # type: ignore[method-assign]
+    assert moving.in_steps(OLD, NEW).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("the engine is gone"), KeyboardInterrupt()], ids=type)

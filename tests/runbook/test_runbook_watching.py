@@ -92,7 +92,7 @@ def test_what_was_wrong_before_the_watch_is_not_the_releases_doing() -> None:
     assert watched(Stack({"dead": 500, "restarts": 3}, {"dead": 503, "restarts": 3})) == []
 
 
-def answers(*counters: Counters) -> Callable[[], Stack]:
+def answers(*counters: Counters | None) -> Callable[[], Stack]:
     """A stack whose proxy counted so."""
     return lambda: Stack(*({"counters": each} for each in counters))
 
@@ -112,6 +112,15 @@ def test_few_answers_are_no_evidence() -> None:
 def test_a_reload_of_the_proxy_begins_to_count_anew() -> None:
     """All that the new process counted is new."""
     failing = watched(answers(Counters(1000, 0, 5, 40), Counters(60, 3, 5, 40))())
+    assert failing is not None
+    assert (failing[0].value, failing[0].samples) == (0.05, 60)
+
+
+def test_what_the_proxy_did_not_tell_is_in_its_next_answer() -> None:
+    """Neither are errors of before the watch counted again, nor those missed that came meanwhile."""
+    before, later = Counters(1000, 40, 5, 3500), Counters(1100, 40, 5, 3500)
+    assert watched(answers(before, None, later)(), for_s=20) == []
+    failing = watched(answers(before, None, Counters(1060, 43, 5, 3500))())
     assert failing is not None
     assert (failing[0].value, failing[0].samples) == (0.05, 60)
 

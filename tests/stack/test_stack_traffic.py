@@ -31,8 +31,8 @@ Webhook.take = _broken
 
 @pytest.fixture
 def client(live: Project) -> Iterator[SteadyClient]:
-    """WAHA, with 100 webhooks a second."""
-    with SteadyClient(live.ports["port"], Sender(live.webhook_secret()), per_s=100) as client:
+    """WAHA, with 200 webhooks a second: ten for the first step's one."""
+    with SteadyClient(live.ports["port"], Sender(live.webhook_secret()), per_s=200) as client:
         yield client
 
 
