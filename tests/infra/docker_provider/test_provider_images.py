@@ -21,7 +21,7 @@ def context(image: str, tmp_path: Path) -> Path:
 
 def built(prefix: str, context: Path, **arguments: Any) -> Map:
     """The inputs of an image built from *context*."""
-    build = {"context": str(context), "buildArgs": arguments}
+    build = {"context": str(context), "buildArgs": arguments, "forceRemove": True}
     return {"name": f"{prefix}/built:1", "build": build}
 
 
