@@ -6,13 +6,15 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import docker
-from docker.errors import APIError, NotFound
+import requests
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from contracts.targets import Containers
@@ -91,7 +93,9 @@ class ContainerWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(_EACH_S):
-            self._look()
+            # An engine that is busy for a moment costs one look; the one after the suites has to be.
+            with suppress(DockerException, requests.RequestException):
+                self._look()
 
     def _look(self) -> None:
         running = [(watched, container) for watched in self.found if (container := self._inspect(watched))]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import docker
 import pytest
+import requests
+from docker.errors import NotFound
 from docker.models.containers import Container
 
 from contracts.targets import Containers
@@ -79,6 +81,30 @@ def test_steady_containers_pass() -> None:
 def test_how_a_container_ended(state: dict[str, object], restarts: int, said: str) -> None:
     """As far as the engine knows at the moment of the look."""
     assert how_it_ended(state, restarts) == said
+
+
+class BusyEngine:
+    """An engine that does not answer the first look in time; the container is gone at the next."""
+
+    def __init__(self) -> None:
+        self.containers = self
+        self.asked = 0
+
+    def get(self, name: str) -> Container:
+        self.asked += 1
+        if self.asked == 1:
+            raise requests.ReadTimeout(f"no answer about {name}")
+        raise NotFound(name)
+
+
+def test_an_engine_that_is_busy_for_a_moment_ends_no_watch() -> None:
+    """What happens after that is seen."""
+    engine = BusyEngine()
+    with ContainerWatch({"one": "web"}, engine) as watch:  # type: ignore[arg-type]
+        deadline = time.monotonic() + 20
+        while not watch.found[0].ended and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert watch.found[0].ended == "it is gone"
 
 
 @pytest.fixture
