@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from contracts.targets import Switch, Watch
@@ -15,6 +15,8 @@ from contracts.verdict import Check, Verdict
 from infra.proxy_control import Counters
 
 _NOTHING = Counters(0, 0, 0, 0)
+_RARE = 0.001
+"""What is likelier than this may be chance: at a limit of one per cent, one error of three or two of nine."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Watching:
         """The checks as of the last look."""
         first, last, watch = self.looks[0], self.looks[-1], self.limits.watch
         return [
-            *answers_checks(self._window(), self.limits.switch),
+            *answers_checks(self._window(), self.looks, self.limits.switch),
             _check("ready", last.ready_problem or "yes", "yes", ok=last.ready_problem is None),
             _grown("restarts", first.restarts, last.restarts, 0),
             _below("memory", last.memory_share, watch.memory_share),
@@ -80,18 +82,50 @@ class Watching:
         return self.looks[begin:]
 
 
-def answers_checks(looks: Sequence[Look], limits: Switch) -> list[Check]:
-    """Error rate, mean and slowest of the answers between the first and the last of *looks*."""
-    steps = list(_between(looks))
-    answers, errors = sum(step.requests for step in steps), sum(step.errors for step in steps)
-    share = errors / answers if answers else None
+def answers_checks(window: Sequence[Look], looks: Sequence[Look], limits: Switch) -> list[Check]:
+    """Error rate, mean and slowest of the answers between the first and the last look of the *window*.
+
+    Where few came in it, the errors are judged over all *looks*.
+    """
+    steps = list(_between(window))
+    answers, errors = _total(steps)
     mean_ms = steps[-1].mean_ms if answers else None
     slowest_ms = max((step.slowest_ms for step in steps), default=0.0) if answers else None
+    if answers < limits.min_samples:
+        error_rate = _few_answers(*_total(_between(looks)), limits)
+    else:
+        error_rate = _answers("error rate", errors / answers, limits.error_rate, "", answers, limits)
     return [
-        _answers("error rate", share, limits.error_rate, "", answers, limits),
+        error_rate,
         _answers("mean answer", mean_ms, limits.mean_ms, "ms", answers, limits),
         _answers("slowest answer", slowest_ms, limits.slowest_ms, "ms", answers, limits),
     ]
+
+
+def _total(steps: Iterable[Counters]) -> tuple[int, int]:
+    """All answers, and the errors among them."""
+    counted = [(step.requests, step.errors) for step in steps]
+    return sum(answers for answers, _ in counted), sum(errors for _, errors in counted)
+
+
+def _few_answers(answers: int, errors: int, limits: Switch) -> Check:
+    """The error rate of a quiet stack: few answers can show that a release is bad, never that it is good."""
+    is_bad = errors > 0 and _chance_of(errors, answers, limits.error_rate) < _RARE
+    return Check(
+        name="error rate",
+        verdict=Verdict.FAIL if is_bad else Verdict.NO_EVIDENCE,
+        value=errors / answers if answers else None,
+        limit=limits.error_rate,
+        samples=answers,
+    )
+
+
+def _chance_of(errors: int, answers: int, rate: float) -> float:
+    """How likely so many errors, or more, are among *answers* of a release whose error rate is *rate*."""
+    # Imported here: it takes a third of a second, and few stacks are quiet and fail.
+    from scipy.special import bdtrc
+
+    return float(bdtrc(errors - 1, answers, rate))
 
 
 def _between(looks: Sequence[Look]) -> Iterator[Counters]:

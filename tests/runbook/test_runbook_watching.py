@@ -109,6 +109,29 @@ def test_few_answers_are_no_evidence() -> None:
     assert watched(answers(Counters(1000, 0, 5, 40), Counters(1009, 1, 5, 40))(), for_s=20) == []
 
 
+def quiet(errors: int, answers: int) -> Check:
+    """What is said of errors in the watch's first minute, when the last answer comes minutes later."""
+    watching = Watching("r-2", LIMITS)
+    first, then, last = Counters(1000, 0, 5, 40), Counters(1000 + errors, errors, 5, 40), answers + 1000
+    seen = {0: first, 50: then, 300: replace(then, requests=last), 305: replace(then, requests=last)}
+    for at_s, counters in seen.items():
+        watching.take(replace(WELL, at_s=float(at_s), counters=counters))
+    return watching.judge()[0]
+
+
+@pytest.mark.parametrize(("errors", "answers"), [(2, 2), (2, 5), (3, 9), (4, 30)])
+def test_errors_that_are_no_chance_need_few_answers(errors: int, answers: int) -> None:
+    """A stack with a webhook now and then has a bad release taken out too; all of the watch counts."""
+    found = quiet(errors, answers)
+    assert (found.name, found.verdict, found.samples) == ("error rate", Verdict.FAIL, answers)
+
+
+@pytest.mark.parametrize(("errors", "answers"), [(0, 0), (0, 30), (1, 1), (1, 30), (2, 9), (3, 30)])
+def test_errors_that_may_be_chance_are_no_evidence(errors: int, answers: int) -> None:
+    """Neither does a release without them pass for so few answers."""
+    assert (quiet(errors, answers).verdict, quiet(errors, answers).samples) == (Verdict.NO_EVIDENCE, answers)
+
+
 def test_a_reload_of_the_proxy_begins_to_count_anew() -> None:
     """All that the new process counted is new."""
     failing = watched(answers(Counters(1000, 0, 5, 40), Counters(60, 3, 5, 40))())
