@@ -18,6 +18,8 @@ REMEMBERED = 50
 EARLIER = 10
 """So many good releases beside the live one can be brought back: no more can be kept (`keep_releases`)."""
 
+_SOURCES = ("commit", "branch", "dirty", "behind", "ahead")
+
 _BEFORE_ORDERS = {"order": {"verb": "up", "reason": "", "gate": "full"}, "replaced": None}
 """What entries lack that were made before orders were noted."""
 
@@ -81,6 +83,17 @@ class History:
         """The live release and the last ones before it that were not rolled back, latest first."""
         bad = self.rolled_back
         return [release for release in self.manifests if release not in bad][: EARLIER + 1]
+
+    def sources(self, release: str) -> dict[str, Any]:
+        """Which commit *release* was made from (`infra.provenance.sources`); empty if it never was live.
+
+        Whoever brings it back later may be at another one.
+        """
+        entries = [
+            entry for entry in self.entries if entry["manifest"]["id"] == release and not entry.get("refusal")
+        ]
+        made = [entry for entry in entries if entry["order"]["verb"] not in TAKES_OUT] or entries
+        return {name: made[-1][name] for name in _SOURCES if name in made[-1]} if made else {}
 
     def keepable(self, coming: str, *, takes_out: bool) -> list[dict[str, Any]]:
         """The manifests of those that run and can stay beside the release *coming*, latest first.

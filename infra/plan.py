@@ -15,6 +15,7 @@ from infra.history import TAKES_OUT, History
 from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, packages_context, snapshot
 from infra.migrations import Migration, read_migrations, unpassable
 from infra.order import Order
+from infra.provenance import sources
 from infra.python_site import ensure_site
 from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
@@ -50,10 +51,12 @@ class Candidate:
 class Plan:
     """`release` is to go live; `kept` are those that keep their containers beside it.
 
-    `migrations` are to have run before, with `migration_secrets` (name to value).
+    `migrations` are to have run before, with `migration_secrets` (name to value). `sources` are those that
+    `release` was made from.
     """
 
     release: Candidate
+    sources: dict[str, Any]
     kept: list[Candidate]
     migrations: list[Migration]
     migration_secrets: dict[str, str]
@@ -95,6 +98,7 @@ def read_plan(config: StackConfig, order: Order, history: History) -> Plan:
     beside = history.keepable(manifest.id, takes_out=order.verb in TAKES_OUT)
     return Plan(
         release=Candidate(manifest, _secret_values(kept, manifest), context),
+        sources=history.sources(manifest.id) if order.bring_back else sources(),
         kept=_kept(beside, kept)[: config.layout.keep_releases],
         migrations=migrations,
         migration_secrets=_migration_secrets(migrations, config.secrets),

@@ -29,7 +29,7 @@ from infra.haproxy_config import RouteName
 from infra.history import History
 from infra.order import Order
 from infra.plan import Candidate, Plan, read_plan
-from infra.provenance import provenance
+from infra.provenance import provenance, who_and_when
 from infra.release_report import release_folder
 from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY, StackConfig, read_stack_config
 
@@ -231,9 +231,9 @@ def _ledger(stack: Stack, trial: Trial, live: Route) -> Ledger:
 
 
 def _entry(stack: Stack) -> dict[str, Any]:
-    """Who asks for this update, from which sources, how and why."""
+    """Who asks for this update, how and why, and from which sources its release was made."""
     what = {"stack": stack.config.stack, "image": stack.plan.release.manifest.image}
-    return {"order": stack.order.as_entry(), **what, **provenance()}
+    return {"order": stack.order.as_entry(), **what, **who_and_when(), **stack.plan.sources}
 
 
 def _reports(stack: Stack) -> Path:

@@ -41,16 +41,23 @@ class GitState:
 
 
 def provenance(folder: Path = REPOSITORY) -> dict[str, Any]:
-    """Operator, time (UTC, ISO 8601), git commit (`+` marks uncommitted changes), and where that is.
+    """Who does something, when, and from which sources."""
+    return {**who_and_when(), **sources(folder)}
+
+
+def who_and_when() -> dict[str, Any]:
+    """Operator, and time (UTC, ISO 8601)."""
+    return {"by": operator(), "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+
+
+def sources(folder: Path = REPOSITORY) -> dict[str, Any]:
+    """Git's commit (`+` marks uncommitted changes), and where that is.
 
     `branch` is empty and `dirty` false without git, `behind` and `ahead` are None without an upstream. The
     state keeps nothing of a None: who reads the ledger asks with `get`.
     """
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     git = git_state(folder) or GitState("")
     return {
-        "by": operator(),
-        "at": now,
         "commit": git.commit + "+" if git.commit and git.dirty else git.commit,
         "branch": git.branch,
         "dirty": git.dirty,

@@ -70,16 +70,17 @@ def live_commit(history: History) -> tuple[str, str]:
     Raises:
         RunbookError: nothing is live, or not from a commit.
     """
-    for entry in reversed(history.entries):
-        if entry["manifest"]["id"] == history.live and not entry.get("refusal"):
-            commit = str(entry["commit"]).rstrip("+")
-            if not commit:
-                raise RunbookError(
-                    f"release {history.live} was not deployed from a git checkout",
-                    "mend the sources that it came from, and `bin/runbook up`",
-                )
-            if str(entry["commit"]).endswith("+"):
-                say(f"warning: {history.live} was deployed with changes after {commit} that are not in it")
-            branch = str(entry.get("branch") or "main")
-            return commit, "main" if branch.startswith("hotfix/") else branch
-    raise RunbookError("nothing is live yet", "`bin/runbook up`")
+    if history.live is None:
+        raise RunbookError("nothing is live yet", "`bin/runbook up`")
+    sources = history.sources(history.live)
+    commit = str(sources.get("commit", ""))
+    if not commit:
+        raise RunbookError(
+            f"release {history.live} was not deployed from a git checkout",
+            "mend the sources that it came from, and `bin/runbook up`",
+        )
+    if commit.endswith("+"):
+        commit = commit.rstrip("+")
+        say(f"warning: {history.live} was deployed with changes after {commit} that are not in it")
+    branch = str(sources.get("branch") or "main")
+    return commit, "main" if branch.startswith("hotfix/") else branch

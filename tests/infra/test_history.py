@@ -101,3 +101,18 @@ def test_what_can_come_back_is_remembered_however_much_came_since() -> None:
     assert entries == [*good[2:-1], *taken_out[-REMEMBERED:]]
     found = history(*entries, live=live, kept=("r-3",))
     assert [kept["id"] for kept in found.keepable("r-next", takes_out=False)] == [live, "r-3"]
+
+
+def test_a_release_is_of_the_sources_that_it_was_made_from() -> None:
+    """Those of its last `up` or `hotfix`, be they noted again when it was brought back or not."""
+    entries = [
+        entry("r-1", commit="1111", branch="main", behind=2),
+        entry("r-1", "hotfix", commit="1112", branch="hotfix/x"),
+        entry("r-2", replaced="r-1", commit="2222"),
+        entry("r-1", "rollback", "r-2", commit="2222"),
+        entry("r-1", commit="3333", refusal=["traffic: it failed"]),
+    ]
+    found = history(*entries, live="r-1")
+    assert found.sources("r-1") == {"commit": "1112", "branch": "hotfix/x"}
+    assert history(*entries[3:], live="r-1").sources("r-1") == {"commit": "2222"}
+    assert found.sources("r-9") == {}

@@ -115,12 +115,19 @@ def test_a_name_that_no_branch_can_have_is_refused(name: str) -> None:
 
 
 def test_the_live_commit_is_that_of_the_live_release() -> None:
-    """Also after a rollback, and not of one that did not keep the traffic."""
+    """Not of one that did not keep the traffic."""
     refused = entry("r-3", commit="3333", refusal=["traffic: r-3 did not keep the traffic"])
     entries = [entry("r-1", commit="1111", branch="main"), entry("r-2", commit="2222", branch="next")]
     outputs = outputs_of(entries)
     outputs["releases"].append(refused)
     assert live_commit(History.of(outputs)) == ("2222", "next")
+
+
+def test_after_a_rollback_a_hotfix_begins_at_what_came_back() -> None:
+    """Not at the commit that whoever typed `rollback` had checked out, which may be the bad one."""
+    entries = [entry("r-1", commit="1111", branch="main"), entry("r-2", commit="2222", branch="main")]
+    back = entry("r-1", "rollback", commit="2222", branch="main")
+    assert live_commit(History.of(outputs_of([*entries, back]))) == ("1111", "main")
 
 
 def test_a_release_from_a_dirty_tree_is_told(capsys: pytest.CaptureFixture[str]) -> None:

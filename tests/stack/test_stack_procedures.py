@@ -12,6 +12,7 @@ from repository import git
 pytestmark = pytest.mark.stack
 
 FILE = "service/webhooks/webhook.py"
+OTHER_FILE = "service/messages/writer.py"
 DROPPED = """
 [[migration]]
 name = "0001-drop-names"
@@ -78,18 +79,22 @@ def test_a_migration_that_fails_ends_the_update(migrations: Project) -> None:
 
 
 def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
-    """Not what was written since; through smoke alone, watched, with the commands that merge it back."""
+    """Not what was rolled back; through smoke alone, watched, with the commands that merge it back."""
     git(live.root, "init", "--quiet", "--initial-branch=main")
     live.append(FILE, "\n# committed\n")
     git(live.root, "add", "--all")
     git(live.root, "commit", "--quiet", "-m", "live")
     live.deploy()
-    live.append(FILE, "\n# not to be deployed yet\n")
+    commit = git(live.root, "rev-parse", "HEAD")
+    live.append(OTHER_FILE, "\n# found to be bad when it was live\n")
     git(live.root, "commit", "--quiet", "-a", "-m", "newer")
+    live.deploy()
+    assert live.runbook("rollback").returncode == 0
 
     begun = live.runbook("hotfix", "mend-it")
     assert begun.returncode == 0, begun.stderr
     assert git(live.root, "branch", "--show-current") == "hotfix/mend-it"
+    assert git(live.root, "rev-parse", "HEAD") == commit
     assert "there is no fix on it yet" in live.runbook("hotfix", "mend-it").stderr
     live.append(FILE, "\n# the fix\n")
     git(live.root, "commit", "--quiet", "-a", "-m", "fix")
@@ -103,4 +108,5 @@ def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
     assert entry["order"] == {"verb": "hotfix", "reason": "mend-it", "gate": "smoke"}
     assert (entry["branch"], entry["dirty"]) == ("hotfix/mend-it", False)
     git(live.root, "switch", "--quiet", "main")
+    git(live.root, "merge", "--quiet", "--no-ff", "hotfix/mend-it")
     live.deploy()
