@@ -15,6 +15,7 @@ from infra.release_report import facts_of, release_folder, write
 from infra.suites import Depth
 
 ENTRY: dict[str, Any] = {
+    "manifest": {"id": "r-1"},
     "order": Order(reason="a reason").as_entry(),
     "stack": "prod",
     "image": "runbook/service:r-1",

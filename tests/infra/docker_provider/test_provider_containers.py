@@ -357,10 +357,11 @@ def test_failed_wait_is_tried_again_by_an_update(client: Client, base: Map, api:
 
 def test_grace_is_kept_at_the_delete(client: Client, base: Map, api: Any, prefix: str) -> None:
     """A container with a grace gets the time to finish after SIGTERM, and then is gone."""
-    script = "trap 'sleep 1; echo finished > /data/end; exit 0' TERM; while :; do sleep 0.1; done"
+    script = "trap 'sleep 1; echo finished > /data/end; exit 0' TERM; echo ready; while :; do sleep 0.1; done"
     volume = {"volumeName": f"{prefix}-v", "containerPath": "/data"}
     news = base | {"command": ["sh", "-c", script], "destroyGraceSeconds": 20, "volumes": [volume]}
     made = client.create("Container", news)
+    assert b"ready" in next(iter(api.logs(made["id"], stream=True))), "SIGTERM finds its trap"
     began = time.monotonic()
     client.delete("Container", made)
     assert 1 <= time.monotonic() - began < 15
