@@ -78,6 +78,7 @@ class Switch(_Section):
     within_s: float = Field(gt=0)
     min_samples: int = Field(ge=1)
     error_rate: float = Field(ge=0, lt=1)
+    refused_share: float = Field(ge=0, lt=1)
     mean_ms: float = Field(gt=0)
     slowest_ms: float = Field(gt=0)
     quiet: Literal["promote", "refuse"]

@@ -46,14 +46,15 @@ class Workers:
 class Counters:
     """A backend's answers since the last reload.
 
-    `errors` are those with a 5xx status, HAProxy's own included; `mean_ms` is over the last 1024 answers and
-    `slowest_ms` the longest time from a request's last byte here to the answer's head.
+    `errors` are those with a 5xx status, HAProxy's own included, `refused` those with a 4xx. `mean_ms` is
+    over the last 1024 answers, `slowest_ms` the longest time from a request's last byte to its answer's head.
     """
 
     requests: int
     errors: int
     mean_ms: float
     slowest_ms: float
+    refused: int = 0
 
 
 class ProxyControl:
@@ -153,5 +154,5 @@ def parse_counters(shown: str, backend: str) -> Counters | None:
     if row is None:
         return None
     answers = sum(int(row[name] or 0) for name in row if name.startswith("hrsp_"))
-    errors, mean_ms, slowest_ms = (int(row[name] or 0) for name in ("hrsp_5xx", "rtime", "rtime_max"))
-    return Counters(answers, errors, mean_ms, slowest_ms)
+    names = ("hrsp_5xx", "rtime", "rtime_max", "hrsp_4xx")
+    return Counters(answers, *(int(row[name] or 0) for name in names))

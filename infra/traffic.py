@@ -9,6 +9,7 @@ from typing import Protocol
 
 from contracts.targets import Switch
 from contracts.verdict import Check, Report, Verdict
+from infra.chance import RARE, chance_of
 from infra.errors import Refused
 from infra.haproxy_config import Backend, Canary, route_config
 from infra.proxy_control import Counters
@@ -53,10 +54,14 @@ class Mover:
         """
         began = self.clock()
         checks: list[Check] = []
+        beside: Counters | None = None
         try:
             for percent in self.limits.steps:
                 self._put(percent, old, new)
-                found = self._step(percent)
+                seen = self._watch("live" if percent == _ALL else "canary")
+                if percent != _ALL:
+                    beside = self.proxy.counters("live") or beside
+                found = judge(percent, seen, beside, self.limits)
                 checks += found
                 if any(self._stops(check) for check in found):
                     self.at_once(old)
@@ -77,11 +82,6 @@ class Mover:
         if check.verdict is Verdict.NO_EVIDENCE:
             return self.limits.quiet == "refuse"
         return check.verdict is Verdict.FAIL
-
-    def _step(self, percent: int) -> list[Check]:
-        backend = "live" if percent == _ALL else "canary"
-        seen = self._watch(backend)
-        return judge(percent, seen, self.limits)
 
     def _watch(self, backend: str) -> Counters:
         """The answers of *backend* once they are enough, or cannot become so in time."""
@@ -112,14 +112,37 @@ def refusal(report: Report, release: str, limits: Switch) -> list[str]:
     ]
 
 
-def judge(percent: int, seen: Counters, limits: Switch) -> list[Check]:
-    """What the new release's answers at the step of *percent* amount to."""
+def judge(percent: int, seen: Counters, beside: Counters | None, limits: Switch) -> list[Check]:
+    """What the new release's answers at the step of *percent* amount to.
+
+    *beside*: those of the release before at the last step that both had traffic at; None if there was none.
+    """
     share = seen.errors / seen.requests if seen.requests else None
     return [
         _check(percent, "error rate", share, limits.error_rate, "", seen, limits),
+        *([_refused(percent, seen, beside, limits)] if beside else []),
         _check(percent, "mean answer", seen.mean_ms, limits.mean_ms, "ms", seen, limits),
         _check(percent, "slowest answer", seen.slowest_ms, limits.slowest_ms, "ms", seen, limits),
     ]
+
+
+def _refused(percent: int, seen: Counters, beside: Counters, limits: Switch) -> Check:
+    """Whether the new release refuses what the one before takes, such as webhooks signed with its secret.
+
+    Strangers are refused by both: only what it refuses beyond that is its own doing.
+    """
+    usual = beside.refused / beside.requests if beside.requests else 0.0
+    beyond = max(0.0, seen.refused / seen.requests - usual) if seen.requests else None
+    check = _check(percent, "refused beyond the live release", beyond, limits.refused_share, "", seen, limits)
+    if check.verdict is not Verdict.FAIL:
+        return check
+    # The share that the release before would refuse of any number is not known from few: hence one more.
+    chance = chance_of(seen.refused, seen.requests, (beside.refused + 1) / (beside.requests + 2))
+    counted = (
+        f"{seen.refused} of {seen.requests} answers are 4xx, {beside.refused} of {beside.requests} before"
+    )
+    verdict = Verdict.FAIL if chance < RARE else Verdict.NO_EVIDENCE
+    return check.model_copy(update={"verdict": verdict, "detail": counted})
 
 
 def _check(

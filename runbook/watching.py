@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 
 from contracts.targets import Switch, Watch
 from contracts.verdict import Check, Verdict
+from infra.chance import RARE, chance_of
 from infra.proxy_control import Counters
 
 _NOTHING = Counters(0, 0, 0, 0)
-_RARE = 0.001
-"""What is likelier than this may be chance: at a limit of one per cent, one error of three or two of nine."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def _total(steps: Iterable[Counters]) -> tuple[int, int]:
 
 def _few_answers(answers: int, errors: int, limits: Switch) -> Check:
     """The error rate of a quiet stack: few answers can show that a release is bad, never that it is good."""
-    is_bad = errors > 0 and _chance_of(errors, answers, limits.error_rate) < _RARE
+    is_bad = chance_of(errors, answers, limits.error_rate) < RARE
     return Check(
         name="error rate",
         verdict=Verdict.FAIL if is_bad else Verdict.NO_EVIDENCE,
@@ -118,14 +117,6 @@ def _few_answers(answers: int, errors: int, limits: Switch) -> Check:
         limit=limits.error_rate,
         samples=answers,
     )
-
-
-def _chance_of(errors: int, answers: int, rate: float) -> float:
-    """How likely so many errors, or more, are among *answers* of a release whose error rate is *rate*."""
-    # Imported here: it takes a third of a second, and few stacks are quiet and fail.
-    from scipy.special import bdtrc
-
-    return float(bdtrc(errors - 1, answers, rate))
 
 
 def _between(looks: Sequence[Look]) -> Iterator[Counters]:

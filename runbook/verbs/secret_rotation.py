@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from infra.manifest import Secrets
+from infra.history import History
 from infra.stack_config import RELEASE_KEY
 from runbook import rotation
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.secret_input import SETTABLE, asked_for, generated
+from runbook.secret_values import known_secrets
 from runbook.signed_with import Signer, signer
 from runbook.workspace import Workspace, open_workspace
 
@@ -121,7 +122,6 @@ def _why_not_yet(
 
 def _takes_new(workspace: Workspace, name: str) -> bool:
     """Whether the live release was given the present value."""
-    current = workspace.secrets()["current"]
-    digest = Secrets({}, {}, current.get(RELEASE_KEY, "")).digest(current[name])
-    live: str | None = workspace.outputs()["releases"][-1]["manifest"]["secrets"].get(name)
-    return live == digest
+    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    live = history.manifests[history.live or ""]["secrets"].get(name)
+    return bool(live == secrets.digest(secrets.current[name]))

@@ -6,14 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.history import History
 from infra.stack_config import GENERATED
 from runbook.console import print_json, say, show
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_secrets
 from runbook.options import DEFAULT_STACK, Json, Stack
-from runbook.rotation import rotations
+from runbook.rotation import OVERLAPS, rotations
 from runbook.secret_input import SETTABLE, asked_for
-from runbook.secret_values import change
+from runbook.secret_values import change, known_secrets
 from runbook.verbs.secret_rotation import rotate
 from runbook.workspace import Workspace, open_workspace
 
@@ -76,10 +77,23 @@ def value_of(workspace: Workspace, name: str) -> str:
 
 
 def replace(workspace: Workspace, name: str, value: str) -> None:
-    """Put *value* in force; releases that were gated with the old one can be brought back with it."""
+    """Put *value* in force; releases that were gated with the old one can be brought back with it.
+
+    Raises:
+        RunbookError: somebody signs with the old one for the live release: only a rotation takes both.
+    """
     ensure_secrets(workspace)
-    if workspace.secrets()["current"].get(name) == value:
+    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    if secrets.current.get(name) == value:
         say(f"{name} has that value already")
         return
+    taken = history.manifests.get(history.live or "", {}).get("secrets", {}).get(name)
+    if name in OVERLAPS and taken not in (None, secrets.digest(value)):
+        signer = OVERLAPS[name].signer
+        raise RunbookError(
+            f"{signer} signs with the {name} that release {history.live} takes: nothing was set, since the "
+            f"next release would refuse what {signer} sends",
+            f"`bin/runbook secrets rotate {name} --stack {workspace.stack}`: both are taken for a while",
+        )
     change(workspace, {name: value})
     say(f"{name} is set; `bin/runbook up` deploys it")

@@ -28,7 +28,8 @@ class Named(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         body = (socket.gethostname() + " " + self.headers.get("X-Gate-Lane", "live")).encode()
-        self.send_response(500 if "broken" in socket.gethostname() else 200)
+        wrong = {"broken": 500, "refusing": 401 if self.path == "/" else 200}
+        self.send_response(wrong.get(socket.gethostname(), 200))
         self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     def log_message(self, *a): pass
@@ -44,7 +45,7 @@ def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Container]:
-    """A proxy with the base configuration, and servers `old`, `new`, `broken` (500), on one network."""
+    """A proxy with the base configuration; beside it `old`, `new`, `broken` (500) and `refusing` (401)."""
     engine = docker.from_env()
     with ExitStack() as undo:
         network = engine.networks.create("test-proxy-reload", labels=LABELS)
@@ -65,7 +66,7 @@ def proxy() -> Iterator[Container]:
             undo.callback(container.remove, force=True, v=True)
             return container
 
-        for name in ("old", "new", "broken"):
+        for name in ("old", "new", "broken", "refusing"):
             run(Role.PYTHON, name, ["python3", "-c", SERVER], init=True)
         start = (
             f"mkdir -p /routes && printf '%s' \"$1\" > /routes/00-base.cfg && chmod 755 /routes && {HAPROXY}"
@@ -95,7 +96,9 @@ def name_of(server: str) -> str:
     return f"test-proxy-reload-{server}"
 
 
-OLD, NEW, BROKEN = (Backend(f"r-{server}", (name_of(server),)) for server in ("old", "new", "broken"))
+OLD, NEW, BROKEN, REFUSING = (
+    Backend(f"r-{server}", (name_of(server),)) for server in ("old", "new", "broken", "refusing")
+)
 LIMITS = read_targets().switch.model_copy(update={"step_s": 1, "min_samples": 20})
 
 
@@ -144,6 +147,20 @@ def test_a_release_that_fails_loses_the_traffic_at_its_first_step(proxy: Contain
     assert len(client.failures) < 0.15 * client.sent
     assert backend_in(control.route("live") or "") == OLD
     assert told == ["r-old"]
+
+
+def test_a_release_that_refuses_what_was_taken_loses_the_traffic_at_its_first_step(proxy: Container) -> None:
+    """Such as one with another secret than WAHA's: every gate signs with the release's own."""
+    control, told = ProxyControl(proxy.name or ""), []
+    control.put_route("live", route_config("live", OLD))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("old live", 50)
+        report = Mover(control, told.append, LIMITS).in_steps(OLD, REFUSING)
+        client.wait_for("old live", client.answers["old live"] + 100)
+    assert "refused beyond the live release at 5 %: fail: 1, limit 0.05" in refusal(report, "r-x", LIMITS)[1]
+    assert {failure[:3] for failure in client.failures} == {"401"}
+    assert len(client.failures) < 0.15 * client.sent
+    assert (backend_in(control.route("live") or ""), told) == (OLD, ["r-old"])
 
 
 def test_a_wrong_route_changes_nothing(proxy: Container) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,6 +21,7 @@ LIMITS = Switch(
     within_s=20,
     min_samples=50,
     error_rate=0.01,
+    refused_share=0.05,
     mean_ms=250,
     slowest_ms=3000,
     quiet="promote",
@@ -44,9 +46,13 @@ class Clock:
 
 @dataclass
 class FakeProxy:
-    """Notes the routes that it was given; `seen` are the counters at each of them."""
+    """Notes the routes that it was given; `seen` are the new release's counters at each of them.
+
+    `beside` are those of the release before, while both have traffic.
+    """
 
     seen: list[Counters | None]
+    beside: Counters | None = GOOD
     routes: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     failure: BaseException | None = None
@@ -59,6 +65,8 @@ class FakeProxy:
         self.asked.append(backend)
         if self.failure is not None:
             raise self.failure
+        if backend == "live" and "backend canary" in self.routes[-1]:
+            return self.beside
         return self.seen[len(self.routes) - 1]
 
 
@@ -79,15 +87,16 @@ def test_a_good_release_gets_all_of_it_step_by_step() -> None:
         route_config("live", OLD, Canary(NEW, 25)),
         route_config("live", NEW),
     ]
-    assert proxy.asked == [*["canary"] * (len(proxy.asked) - proxy.asked.count("live")), *["live"] * 9]
+    assert [backend for backend, _ in itertools.groupby(proxy.asked)] == ["canary", "live"] * 2
     assert told == ["r-2"]
     assert report.verdict is Verdict.PASS
     assert refusal(report, "r-2", LIMITS) == []
-    assert len(report.checks) == 9
+    assert len(report.checks) == 12
 
 
 BREACHES = {
     "error rate": Counters(100, 2, 5, 40),
+    "refused beyond the live release": Counters(100, 0, 5, 40, refused=12),
     "mean answer": Counters(100, 0, 251, 900),
     "slowest answer": Counters(100, 0, 5, 3001),
 }
@@ -113,8 +122,43 @@ def test_a_breach_goes_straight_back(name: str, step: int) -> None:
 
 def test_few_bad_answers_are_a_breach_too() -> None:
     """Only a good result must first be believed."""
-    checks = judge(5, Counters(3, 1, 5, 40), LIMITS)
+    checks = judge(5, Counters(3, 1, 5, 40), GOOD, LIMITS)
     assert checks[0].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("refused", "of", "before", "verdict"),
+    [
+        (50, 50, (0, 950), Verdict.FAIL),  # another secret than WAHA's
+        (3, 3, (1, 60), Verdict.FAIL),
+        (10, 10, (0, 0), Verdict.FAIL),  # of the release before nothing is known
+        (2, 2, (0, 9), Verdict.NO_EVIDENCE),
+        (40, 100, (400, 1000), Verdict.PASS),  # strangers, at either release
+        (4, 80, (0, 1000), Verdict.PASS),  # within the limit
+        (0, 80, (0, 0), Verdict.PASS),
+        (0, 3, (3, 60), Verdict.NO_EVIDENCE),
+    ],
+)
+def test_what_only_the_new_release_refuses_is_its_doing(
+    refused: int, of: int, before: tuple[int, int], verdict: Verdict
+) -> None:
+    """A stranger's request is a 4xx of either; one that the release before would take is not."""
+    beside = Counters(before[1], 0, 5, 40, refused=before[0])
+    check = judge(5, Counters(of, 0, 5, 40, refused=refused), beside, LIMITS)[1]
+    assert (check.name, check.verdict) == ("refused beyond the live release at 5 %", verdict)
+
+
+def test_the_last_step_is_held_against_what_the_release_before_did_last() -> None:
+    """It has no traffic any more. Where it never had any beside, there is nothing to be held against."""
+    moving, told, _ = mover(FakeProxy([GOOD, GOOD, Counters(100, 0, 5, 40, refused=90), GOOD]))
+    assert (
+        "refused beyond the live release at 100 %: fail: 0.9, limit 0.05, samples 100"
+        in refusal(moving.in_steps(OLD, NEW), "r-2", LIMITS)[1]
+    )
+    assert told == ["r-2", "r-1"]
+    at_once = LIMITS.model_copy(update={"steps": [100]})
+    moving, _, _ = mover(FakeProxy([Counters(100, 0, 5, 40, refused=90)]), at_once)
+    assert moving.in_steps(OLD, NEW).verdict is Verdict.PASS
 
 
 def test_a_quiet_stack_promotes_soon_and_says_so() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from fake_workspace import FakeWorkspace
+from releases_kit import entry, outputs_of
 
 from infra.manifest import Secrets
 from infra.plan import MADE
@@ -49,6 +50,26 @@ def test_the_old_value_is_kept_for_rollbacks(capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr()
     assert VALUE not in said.out + said.err
     assert OTHER not in said.out + said.err
+
+
+def test_what_others_sign_with_is_rotated_once_a_release_is_live() -> None:
+    """Set, it would pass every gate, which signs with it too, and then all that WAHA sends were refused."""
+    name = "WAHA_WEBHOOK_SECRET"
+    workspace = stack_with()
+    replace(workspace, name, OTHER)
+    replace(workspace, name, VALUE)  # nothing is live yet
+    digest = Secrets({}, {}, KEY).digest(VALUE)
+    workspace.found_outputs = outputs_of([entry("r-1", manifest={"id": "r-1", "secrets": {name: digest}})])
+    with pytest.raises(
+        RunbookError, match="WAHA signs with the WAHA_WEBHOOK_SECRET that release r-1"
+    ) as refusal:
+        replace(workspace, name, OTHER)
+    assert value_of(workspace, name) == VALUE
+    assert f"secrets rotate {name} --stack dev" in refusal.value.hint
+    replace(workspace, "SENTRY_DSN", OTHER)
+    rotate(workspace, name, OTHER, datetime.datetime.now(datetime.UTC))
+    replace(workspace, name, VALUE)  # as it was
+    assert value_of(workspace, name) == VALUE
 
 
 def test_two_changes_keep_two_values() -> None:
