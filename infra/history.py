@@ -66,6 +66,11 @@ class History:
         return found
 
     @property
+    def live_manifest(self) -> dict[str, Any]:
+        """The live release's manifest; empty where none is live, or nothing is known of it."""
+        return self.manifests.get(self.live or "", {})
+
+    @property
     def rolled_back(self) -> dict[str, RolledBack]:
         """By id, the releases that were taken out of traffic, and were not live again since."""
         found: dict[str, RolledBack] = {}

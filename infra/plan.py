@@ -132,7 +132,7 @@ def _refuse_rolled_back(release: str, history: History, order: Order) -> None:
 
 
 def _refuse_unpassable(manifest: Manifest, history: History, order: Order) -> None:
-    live = history.manifests.get(history.live or "", {})
+    live = history.live_manifest
     lines = unpassable(live.get("migrations") or [], manifest.migrations)
     if lines and not order.force:
         raise pulumi.RunError(

@@ -107,7 +107,7 @@ def check_passable(history: History, manifest: dict[str, Any]) -> None:
     Raises:
         RunbookError: one that cannot be undone does; says which, and why.
     """
-    live = history.manifests.get(history.live or "", {})
+    live = history.live_manifest
     if lines := unpassable(live.get("migrations") or [], manifest.get("migrations") or []):
         raise RunbookError(
             f"release {manifest['id']} is from before a migration that cannot be undone:\n  "
@@ -128,8 +128,8 @@ def check_signed(
     Raises:
         RunbookError: it does not: every webhook would get 401, and be lost after some retries.
     """
-    live = history.manifests.get(history.live or "")
-    if live is None:
+    live = history.live_manifest
+    if not live:
         return
     to, now = (_webhook_secrets(secrets.values(found["secrets"])) for found in (manifest, live))
     if now[0] in to:

@@ -70,8 +70,7 @@ def webhook_secret(workspace: Workspace) -> str:
         RunbookError: there is none.
     """
     secrets, history = known_secrets(workspace), History.of(workspace.outputs())
-    live = history.manifests.get(history.live or "", {}).get("secrets", {})
-    if digest := live.get(NAME):
+    if digest := history.live_manifest.get("secrets", {}).get(NAME):
         with suppress(KeyError):
             return secrets.values({NAME: digest})[NAME]
     secret = secrets.current.get(NAME)

@@ -123,5 +123,5 @@ def _why_not_yet(
 def _takes_new(workspace: Workspace, name: str) -> bool:
     """Whether the live release was given the present value."""
     secrets, history = known_secrets(workspace), History.of(workspace.outputs())
-    live = history.manifests[history.live or ""]["secrets"].get(name)
+    live = history.live_manifest["secrets"].get(name)
     return bool(live == secrets.digest(secrets.current[name]))

@@ -83,17 +83,23 @@ def replace(workspace: Workspace, name: str, value: str) -> None:
         RunbookError: somebody signs with the old one for the live release: only a rotation takes both.
     """
     ensure_secrets(workspace)
-    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    secrets = known_secrets(workspace)
     if secrets.current.get(name) == value:
         say(f"{name} has that value already")
         return
-    taken = history.manifests.get(history.live or "", {}).get("secrets", {}).get(name)
-    if name in OVERLAPS and taken not in (None, secrets.digest(value)):
+    if name in OVERLAPS:
+        _refuse_signed_with(workspace, name, secrets.digest(value))
+    change(workspace, {name: value})
+    say(f"{name} is set; `bin/runbook up` deploys it")
+
+
+def _refuse_signed_with(workspace: Workspace, name: str, digest: str) -> None:
+    """Refuse a value of *name*, with this *digest*, that the live release does not take."""
+    history = History.of(workspace.outputs())
+    if history.live_manifest.get("secrets", {}).get(name) not in (None, digest):
         signer = OVERLAPS[name].signer
         raise RunbookError(
             f"{signer} signs with the {name} that release {history.live} takes: nothing was set, since the "
             f"next release would refuse what {signer} sends",
             f"`bin/runbook secrets rotate {name} --stack {workspace.stack}`: both are taken for a while",
         )
-    change(workspace, {name: value})
-    say(f"{name} is set; `bin/runbook up` deploys it")

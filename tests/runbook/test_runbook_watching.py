@@ -129,7 +129,8 @@ def test_errors_that_are_no_chance_need_few_answers(errors: int, answers: int) -
 @pytest.mark.parametrize(("errors", "answers"), [(0, 0), (0, 30), (1, 1), (1, 30), (2, 9), (3, 30)])
 def test_errors_that_may_be_chance_are_no_evidence(errors: int, answers: int) -> None:
     """Neither does a release without them pass for so few answers."""
-    assert (quiet(errors, answers).verdict, quiet(errors, answers).samples) == (Verdict.NO_EVIDENCE, answers)
+    found = quiet(errors, answers)
+    assert (found.verdict, found.samples) == (Verdict.NO_EVIDENCE, answers)
 
 
 def test_a_reload_of_the_proxy_begins_to_count_anew() -> None:
