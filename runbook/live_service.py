@@ -16,7 +16,7 @@ import docker
 from infra.containers import Inside
 from infra.errors import Refused
 from runbook.errors import RunbookError
-from runbook.workspace import bare_name
+from runbook.stack_containers import containers_of
 
 _USAGE = 2
 
@@ -83,7 +83,7 @@ def live_service(
 
 def _workers(stack: str, engine: docker.DockerClient) -> dict[str, str]:
     """By release, the name of one of its workers that runs."""
-    found = engine.containers.list(filters={"label": f"runbook.stack={bare_name(stack)}"})
+    found = containers_of(stack, engine)
     return {
         container.labels.get("runbook.release", ""): str(container.name)
         for container in sorted(found, key=lambda container: str(container.name))

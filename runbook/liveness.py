@@ -44,7 +44,8 @@ def why_not_live(
     route_of: Callable[[str], str | None] = live_route,
 ) -> str | None:
     """What of a stack is not as *expected*; None if all is."""
-    running = {str(container.id) for container in (engine or docker.from_env()).containers.list()}
+    # Without asking for each: others on the engine come and go.
+    running = {str(each.id) for each in (engine or docker.from_env()).containers.list(sparse=True)}
     if gone := len(expected.containers - running):
         return f"{gone} of {len(expected.containers)} containers do not run"
     return why_misrouted(route_of(expected.stack) or "", expected.release) or why_silent(expected.url)

@@ -17,8 +17,8 @@ from infra.errors import Refused
 from runbook.errors import RunbookError
 from runbook.live_service import live_service
 from runbook.liveness import proxy_of
+from runbook.stack_containers import containers_of
 from runbook.watching import Look
-from runbook.workspace import bare_name
 
 _READY_S = 5.0
 _T = TypeVar("_T")
@@ -63,9 +63,9 @@ class Looker:
         return None if status == httpx.codes.OK else f"HTTP {status}"
 
     def _containers(self, release: str | None) -> list[Container]:
-        labels = [f"runbook.stack={bare_name(self._stack)}", f"runbook.release={release}"]
-        found = self._engine.containers.list(all=True, filters={"label": labels})
-        return [each for each in found if each.labels.get("runbook.role") in ("web", "worker")]
+        found = containers_of(self._stack, self._engine, stopped=True)
+        mine = [each for each in found if each.labels.get("runbook.release") == release]
+        return [each for each in mine if each.labels.get("runbook.role") in ("web", "worker")]
 
     def _live_lane(self) -> dict[str, int | None]:
         shown = live_service(self._stack, self._engine).ask("queue", "show")

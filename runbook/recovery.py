@@ -22,6 +22,7 @@ from docker.errors import APIError, NotFound
 
 from runbook.console import say
 from runbook.errors import RunbookError
+from runbook.stack_containers import containers_of
 from runbook.workspace import Workspace, bare_name
 
 _LOOK_EACH_S = 0.5
@@ -160,11 +161,10 @@ def _forget(pending: list[dict[str, Any]], workspace: Workspace) -> None:
 
 def _remove_unknown(stack: str, known: set[str | None], engine: docker.DockerClient) -> None:
     """Remove the stack's containers, then its networks, whose ids are not among those *known*."""
-    mine: dict[str, str | list[str] | bool] = {"label": f"runbook.stack={bare_name(stack)}"}
-    for container in engine.containers.list(all=True, filters=mine):
+    for container in containers_of(stack, engine, stopped=True):
         if container.id not in known:
             _remove(f"container {container.name}", partial(container.remove, force=True))
-    for network in engine.networks.list(filters=mine):
+    for network in engine.networks.list(filters={"label": f"runbook.stack={bare_name(stack)}"}):
         if network.id not in known:
             _remove(f"network {network.name}", network.remove)
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.containers import Inside
 from infra.errors import Refused
 from runbook.live_service import Runs
-from runbook.workspace import bare_name
+from runbook.stack_containers import containers_of
 
 WATCH_S = 10.0
 _VERIFIED = ("accepted", "duplicate", "ignored")
@@ -82,8 +82,8 @@ def counted(metrics: str) -> Counts:
 
 
 def _web_names(stack: str, release: str, engine: docker.DockerClient) -> list[str]:
-    found = engine.containers.list(filters={"label": f"runbook.stack={bare_name(stack)}"})
     wanted = {"runbook.role": "web", "runbook.release": release}
+    found = containers_of(stack, engine)
     return sorted(str(container.name) for container in found if wanted.items() <= container.labels.items())
 
 

@@ -85,7 +85,7 @@ class WorkerEngine:
     def containers(self) -> WorkerEngine:
         return self
 
-    def list(self, filters: dict[str, str]) -> list[Worker]:
+    def list(self, filters: dict[str, str], **_more: bool) -> list[Worker]:
         self.stacks.append(filters["label"])
         return [self.worker]
 

@@ -137,6 +137,7 @@ def test_what_is_no_such_key_is_said(shape: Callable[[str], object], value: str,
         (keys.token, secrets.token_urlsafe(32)),
         (keys.webhook_secret, secrets.token_urlsafe(32)),
     ],
+    ids=["inngest event", "resend", "token", "webhook secret"],
 )
 def test_a_plausible_key_passes(shape: Callable[[str], str], value: str) -> None:
     """Shown by its mask."""

@@ -106,6 +106,7 @@ def test_pending_operations_fail(workspace: FakeWorkspace) -> None:
         (socket.gethostname(), 2**22 + 1, "left by a killed update: process"),
         ("elsewhere", os.getpid(), "held by process"),
     ],
+    ids=["here, dead", "elsewhere, alive"],
 )
 def test_pulumis_lock_fails(workspace: FakeWorkspace, host: str, pid: int, detail: str) -> None:
     """One that is held is to be waited for, one that was left is cleared away by the next update."""

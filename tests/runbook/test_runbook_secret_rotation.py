@@ -110,6 +110,18 @@ def test_before_the_new_one_is_deployed_nothing_is_ended(workspace: FakeWorkspac
         end(workspace, NAME, force=False, signer_of=sees(Signer.NEW), now=AFTER)
 
 
+def test_the_live_release_counts_not_the_last_one(workspace: FakeWorkspace) -> None:
+    """A release with the new secret was refused since: the one that is live does not take it."""
+    live = workspace.found_outputs["releases"][0]
+    rotate(workspace, NAME, "a third", UNTIL)
+    deployed(workspace)
+    refused = workspace.found_outputs["releases"][0]
+    refused["manifest"]["id"] = "r-2"
+    workspace.found_outputs["releases"] = [live, refused]
+    with pytest.raises(RunbookError, match="r-1 is live, which does not take the new"):
+        end(workspace, NAME, force=False, signer_of=sees(Signer.NEW), now=AFTER)
+
+
 def test_force_ends_it(workspace: FakeWorkspace) -> None:
     """Nobody is asked."""
 

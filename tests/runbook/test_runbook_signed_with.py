@@ -32,7 +32,7 @@ class Engine:
     def containers(self) -> Engine:
         return self
 
-    def list(self, filters: dict[str, str]) -> list[Container]:
+    def list(self, filters: dict[str, str], **_more: bool) -> list[Container]:
         assert filters == {"label": "runbook.stack=dev"}
         return self.found
 

@@ -37,7 +37,7 @@ def known_containers(project: Project) -> set[str]:
 
 def containers(label: str) -> dict[str, str]:
     """Id and name of each container with *label*, running or not."""
-    found = docker.from_env().containers.list(all=True, filters={"label": label})
+    found = docker.from_env().containers.list(all=True, filters={"label": label}, ignore_removed=True)
     return {str(container.id): str(container.name) for container in found}
 
 

@@ -23,7 +23,9 @@ def remove_abandoned() -> None:
 
 
 def _remove(engine: docker.DockerClient) -> None:
-    for container in engine.containers.list(all=True, filters={"label": "runbook.stack"}):
+    # Other tests remove their containers meanwhile.
+    mine = {"label": "runbook.stack"}
+    for container in engine.containers.list(all=True, filters=mine, ignore_removed=True):
         if _abandoned(container.labels["runbook.stack"]):
             container.remove(force=True, v=True)
     for network in engine.networks.list(filters={"label": "runbook.stack"}):

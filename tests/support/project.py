@@ -76,8 +76,9 @@ class Project:
         """Names of the containers, networks and volumes of the stack that the engine has."""
         engine = docker.from_env()
         label = {"label": f"runbook.stack={self.stack}"}
+        containers = engine.containers.list(all=True, filters=label, ignore_removed=True)
         return [
-            *(str(container.name) for container in engine.containers.list(all=True, filters=label)),
+            *(str(container.name) for container in containers),
             *(str(network.name) for network in engine.networks.list(filters=label)),
             *(str(volume.name) for volume in engine.volumes.list(filters=label)),
         ]
