@@ -138,13 +138,14 @@ def restarts_check(found: Sequence[Watched], limits: Containers) -> Check:
     looked_at = sum(watched.restarts_before is not None for watched in found)
     detail = "; ".join(f"{watched.name}: {watched.ended}" for watched in found if watched.ended)
     failed = count > limits.restarts
+    unseen = "" if looked_at else "no container was seen"
     return Check(
         name="restarts",
         verdict=Verdict.FAIL if failed else Verdict.PASS if looked_at else Verdict.NO_EVIDENCE,
         value=count,
         limit=limits.restarts,
         samples=looked_at,
-        detail=detail,
+        detail=detail or unseen,
     )
 
 
@@ -162,8 +163,14 @@ def memory_check(found: Sequence[Watched], limits: Containers) -> Check:
         limit=limits.memory_mb_per_s,
         unit="MB/s",
         samples=samples,
-        detail=f"over {limits.memory_window_s:g} s, in {name}" if failed else "",
+        detail=_memory_detail(name, limits.memory_window_s, failed=failed),
     )
+
+
+def _memory_detail(name: str | None, window_s: float, *, failed: bool) -> str:
+    if name is None:
+        return f"no container was seen for {window_s:g} s"
+    return f"over {window_s:g} s, in {name}" if failed else ""
 
 
 def how_it_ended(state: dict[str, Any], restarts: int) -> str:

@@ -52,9 +52,11 @@ def test_a_leak_is_named_with_its_container() -> None:
 
 
 def test_containers_not_watched_long_enough_prove_nothing() -> None:
-    """No evidence is not a pass."""
-    assert memory_check([Watched("web-1", memory=samples(60, 61))], LIMITS).verdict is Verdict.NO_EVIDENCE
-    assert restarts_check([Watched("web-1")], LIMITS).verdict is Verdict.NO_EVIDENCE
+    """No evidence is not a pass, and says what was missing."""
+    memory = memory_check([Watched("web-1", memory=samples(60, 61))], LIMITS)
+    assert (memory.verdict, memory.detail) == (Verdict.NO_EVIDENCE, "no container was seen for 4 s")
+    restarts = restarts_check([Watched("web-1")], LIMITS)
+    assert (restarts.verdict, restarts.detail) == (Verdict.NO_EVIDENCE, "no container was seen")
 
 
 def test_steady_containers_pass() -> None:
