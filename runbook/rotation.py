@@ -1,7 +1,7 @@
 """A secret replaced without a refused request: for a while, releases take the old value beside the new one.
 
-The stack's configuration says until when (`runbook:rotations`, names and times only). After that the next
-update drops the old value from what releases take; for rollbacks every value is kept.
+The stack's configuration says until when (`runbook:rotations`, names and times only). How it ends:
+`runbook.rotation_end`. For rollbacks every value is kept.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.secret_values import change
 from runbook.workspace import Workspace, configuration_file
+
+MINUTE = "%Y-%m-%d %H:%M UTC"
+"""How a time is told."""
 
 _KEY = "rotations"
 
@@ -71,8 +73,13 @@ def rotate(workspace: Workspace, name: str, value: str, until: datetime.datetime
     changes = rotated(current, name, value)
     if name in OVERLAPS:
         # First: what is taken beside must not be without an end, should we be killed in between.
-        _keep(workspace, rotations(workspace) | {name: until})
+        extend(workspace, name, until)
     change(workspace, changes)
+
+
+def extend(workspace: Workspace, name: str, until: datetime.datetime) -> None:
+    """Take the old value of *name* until then."""
+    _keep(workspace, rotations(workspace) | {name: until})
 
 
 def finish(workspace: Workspace, name: str) -> None:
@@ -104,19 +111,9 @@ def rotations(workspace: Workspace) -> dict[str, datetime.datetime]:
         ) from error
 
 
-def expired(workspace: Workspace, now: datetime.datetime | None = None) -> list[str]:
+def expired(workspace: Workspace, now: datetime.datetime) -> list[str]:
     """The secrets whose old value is to be taken no longer."""
-    moment = now or datetime.datetime.now(datetime.UTC)
-    return sorted(name for name, until in rotations(workspace).items() if until <= moment)
-
-
-def end_expired_rotations(workspace: Workspace, now: datetime.datetime | None = None) -> list[str]:
-    """Drop old values whose time is over, before an update, and say so; the secrets' names."""
-    ended = expired(workspace, now)
-    for name in ended:
-        finish(workspace, name)
-        say(f"the time for the old {name} is over: this update ends it; rollbacks still have it")
-    return ended
+    return sorted(name for name, until in rotations(workspace).items() if until <= now)
 
 
 def _keep(workspace: Workspace, kept: Mapping[str, datetime.datetime]) -> None:

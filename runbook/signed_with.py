@@ -63,7 +63,10 @@ def signer(
         return Signer.UNKNOWN
     if after.previous > before.previous:
         return Signer.OLD
-    return Signer.NEW if after.live > before.live else Signer.UNKNOWN
+    if after.live > before.live:
+        return Signer.NEW
+    # None came: where all that ever did were signed with the old one, nobody has used the new one yet.
+    return Signer.OLD if 0 < after.live <= after.previous else Signer.UNKNOWN
 
 
 def counted(metrics: str) -> Counts:

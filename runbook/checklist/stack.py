@@ -10,7 +10,7 @@ from runbook.checklist.line import Failed, Line, Result, Skipped, probed
 from runbook.deploy_lock import DeployLock
 from runbook.lock_holder import Kind
 from runbook.recovery import read_locks
-from runbook.rotation import rotations
+from runbook.rotation import MINUTE, rotations
 from runbook.verbs.preview import planned
 from runbook.workspace import Workspace
 
@@ -78,9 +78,7 @@ def _secrets(workspace: Workspace) -> str:
 
 def _rotations(workspace: Workspace) -> str:
     until = rotations(workspace)
-    told = ", ".join(
-        f"the old {name} is taken until {when:%Y-%m-%d %H:%M} UTC" for name, when in until.items()
-    )
+    told = ", ".join(f"the old {name} is taken until {when:{MINUTE}}" for name, when in until.items())
     return told or "none under way"
 
 

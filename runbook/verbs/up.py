@@ -19,7 +19,7 @@ from runbook.preparation import prepare
 from runbook.progress import Progress
 from runbook.pruning import prune
 from runbook.recovery import recover
-from runbook.rotation import end_expired_rotations
+from runbook.rotation_end import end_expired
 from runbook.verbs.releases import refused_in
 from runbook.verbs.watch import watch_live
 from runbook.workspace import Workspace
@@ -61,5 +61,5 @@ def deploy_sources(workspace: Workspace, order: Order) -> Progress:
     """Make the stack if there is none, clear up after a killed update, deploy."""
     ensure_stack(workspace)
     recover(workspace)
-    end_expired_rotations(workspace)
+    end_expired(workspace)
     return deploy(workspace, order)

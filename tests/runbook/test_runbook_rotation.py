@@ -13,8 +13,6 @@ from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
 from runbook.errors import RunbookError
 from runbook.rotation import (
     OVERLAPS,
-    end_expired_rotations,
-    expired,
     finish,
     is_overlapping,
     rotate,
@@ -145,43 +143,11 @@ def test_a_rotation_ends() -> None:
     assert "rotations" not in workspace.config
 
 
-def test_what_is_over_is_ended_by_the_next_update(capsys: pytest.CaptureFixture[str]) -> None:
-    """To the second, by name, and said; what goes on is left alone."""
-    workspace = stack_with(WAHA_WEBHOOK_SECRET="old", INNGEST_SIGNING_KEY="old key")
-    rotate(workspace, NAME, "new", UNTIL)
-    rotate(workspace, SIGNING, "new key", UNTIL + SECOND)
-    assert expired(workspace, UNTIL - SECOND) == []
-    assert end_expired_rotations(workspace, UNTIL - SECOND) == []
-    assert current(workspace)[PREVIOUS] == "old"
-    assert expired(workspace, UNTIL) == [NAME]
-    assert end_expired_rotations(workspace, UNTIL) == [NAME]
-    assert PREVIOUS not in current(workspace)
-    assert current(workspace)[FALLBACK] == "old key"
-    assert end_expired_rotations(workspace, UNTIL) == []
-    said = capsys.readouterr().err
-    assert said == f"the time for the old {NAME} is over: this update ends it; rollbacks still have it\n"
-
-
 def test_the_configuration_holds_names_and_times_only() -> None:
     """It is not encrypted."""
     workspace = stack_with(WAHA_WEBHOOK_SECRET="old")
     rotate(workspace, NAME, "new", UNTIL)
     assert json.loads(workspace.config["rotations"]) == {NAME: {"until": "2026-12-01T12:00:00+00:00"}}
-
-
-def test_killed_in_between_no_old_value_is_taken_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time is written first: without the secrets it means nothing, and the next update drops it."""
-    workspace = stack_with(WAHA_WEBHOOK_SECRET="old")
-
-    def killed(_kept: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(workspace, "keep_secrets", killed)
-        rotate(workspace, NAME, "new", UNTIL)
-    assert current(workspace) == {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", NAME: "old"}
-    assert end_expired_rotations(workspace, UNTIL) == [NAME]
-    assert current(workspace)[NAME] == "old"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"X": 1}', '{"X": {}}', '{"X": {"until": "soon"}}'])

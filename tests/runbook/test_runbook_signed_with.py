@@ -89,6 +89,11 @@ def test_the_old_one_stands_still_while_webhooks_come() -> None:
     assert seen(answers(metrics(5, 9), metrics(5, 12))) is Signer.NEW
 
 
+def test_silence_after_nothing_but_the_old_one() -> None:
+    """No webhook came meanwhile: of those before, each was signed with it."""
+    assert seen(answers(metrics(4, 4)), answers(metrics(gate=100))) is Signer.OLD
+
+
 @pytest.mark.parametrize(
     "webs",
     [

@@ -67,20 +67,38 @@ def _rotate(live: Project, account: SentAccount) -> None:
     assert all(failure.startswith("401 ") for failure in client.failures)
 
 
-def test_what_is_over_is_ended_by_up(live: Project) -> None:
-    """After the grace, `up` drops the old secret by itself, and says so.
+def test_what_is_over_is_ended_by_up_once_nobody_needs_it(live: Project) -> None:
+    """After the grace, `up` drops the old secret by itself, unless messages would be refused then.
 
-    Until then the suites sign with the old one, which is all that the live release takes.
+    Before it is deployed nobody can have used the new one: the suites sign with the old one too.
     """
+    old = Sender(live.webhook_secret())
     assert live.runbook("secrets", "rotate", NAME, "--generate", "--grace-days", "1").returncode == 0
     tested = live.runbook("smoke")
     assert tested.returncode == 0, tested.stderr
+    assert f"is over, but release {live.outputs()['release']} is live, which does not" in up_after_grace(live)
+
+    with SteadyClient(live.ports["port"], old, connections=1, per_s=20) as client:
+        client.wait_for_sent(5)
+    assert client.failures == []
+    said = up_after_grace(live)
+    assert f"is over, but webhooks still come in that are signed with the old {NAME}" in said
+    assert "nothing to do" in said
+    assert state_of(live)["old_taken_until"]
+
+    with SteadyClient(live.ports["port"], Sender(live.webhook_secret()), connections=1, per_s=20) as client:
+        assert f"the time for the old {NAME} is over: this update ends it" in up_after_grace(live)
+    assert client.failures == []
+    assert state_of(live) == {"set": True, "old_taken_until": None}
+    listed = json.loads(live.runbook("secrets", "list", "--json").stdout)
+    assert listed[f"{NAME}_PREVIOUS"]["set"] is False
+
+
+def up_after_grace(live: Project) -> str:
+    """What `up` says when the time for the old secret was over yesterday."""
     yesterday = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - 86_400))
     entry = json.dumps({NAME: {"until": yesterday}})
     assert live.pulumi("config", "set", "runbook:rotations", entry).returncode == 0
     done = live.runbook("up")
     assert done.returncode == 0, done.stderr
-    assert f"the time for the old {NAME} is over" in done.stderr
-    assert state_of(live) == {"set": True, "old_taken_until": None}
-    listed = json.loads(live.runbook("secrets", "list", "--json").stdout)
-    assert listed[f"{NAME}_PREVIOUS"]["set"] is False
+    return done.stderr
