@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import http.server
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from debian_programs import need
+from in_thread import answering
 from release_page_browser import Browser
 from release_page_hostile import hostile
 from release_page_kit import (
@@ -57,10 +57,8 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
             asked.append(self.path)
 
     handler = functools.partial(Noting, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with answering(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url, asked
 
 
 def title(dom: str) -> str:

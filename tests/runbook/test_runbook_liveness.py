@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
 from fake_engine import FakeEngine
+from in_thread import answering
 
 from infra.haproxy_config import Backend, Canary, route_config
 from runbook.liveness import Expected, why_misrouted, why_not_live, why_silent
@@ -44,12 +44,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 def frontend() -> Iterator[Frontend]:
     """It answers until the test has ended."""
     server = Frontend()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server):
+        yield server
 
 
 @pytest.fixture

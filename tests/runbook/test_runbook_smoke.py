@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from in_thread import answering
 
 from contracts.verdict import Report
 from runbook.verbs.smoke import arguments_of
@@ -36,12 +36,8 @@ class AnotherService(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Where something answers that is no release of ours."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), AnotherService) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), AnotherService)) as url:
+        yield url
 
 
 def run_smoke(url: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import docker
 import pytest
+from in_thread import answering
 
 from infra.haproxy_config import Backend, route_config
 from runbook.liveness import Expected, why_not_live
@@ -55,12 +55,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 def engine() -> Iterator[Engine]:
     """It answers until the test has ended."""
     server = Engine()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(server):
+        yield server
 
 
 def client_of(engine: Engine) -> docker.DockerClient:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from in_thread import answering
+
 from service.telemetry.sentry import SentryOptions
 
 DSN_KEY = "publickey0123456789"
@@ -69,14 +71,11 @@ def running_sentry() -> Iterator[Received]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received = Received(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield received
-    finally:
-        released.set()
-        server.shutdown()
-        server.server_close()
+    with answering(server):
+        try:
+            yield received
+        finally:
+            released.set()
 
 
 def options(dsn: str, **changed: Any) -> SentryOptions:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 import httpx
 import structlog
+from in_thread import answering
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import LogCapture
@@ -262,16 +262,9 @@ def running_stub() -> Iterator[Stub]:
     """A stub that answers on a free port."""
     stub = Stub(port=0)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(stub))
-    server.daemon_threads = True
-    stub.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    stub.port = server.server_port
+    with answering(server):
         yield stub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
