@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 TARGETS_FILE = Path(__file__).resolve().parent.parent / "targets.toml"
 
@@ -126,6 +126,7 @@ class Gate(_Section):
     """What a release is put through."""
 
     scenarios: list[str] = Field(min_length=1)
+    within_s: float = Field(gt=0)
 
 
 class Bench(_Section):
@@ -152,6 +153,18 @@ class Targets(_Section):
     containers: Containers
     gate: Gate
     bench: Bench
+
+    @field_validator("gate")
+    @classmethod
+    def _can_end(cls, gate: Gate, info: ValidationInfo) -> Gate:
+        """A gate that is given less time than its load takes would refuse every release."""
+        load = info.data.get("load")
+        if load is None:  # it is wrong itself, and said so
+            return gate
+        least_s = len(gate.scenarios) * (load.warmup_s + load.duration_s + load.reply_within_s)
+        if gate.within_s < least_s:
+            raise ValueError(f"within_s should be at least {least_s:g}, which [load] may take")
+        return gate
 
 
 def read_targets(path: Path = TARGETS_FILE) -> Targets:

@@ -13,8 +13,6 @@ from pydantic import ValidationError
 from contracts.verdict import Report
 from infra.manifest import REPOSITORY
 
-_TIMEOUT_S = 300
-
 
 @dataclass(frozen=True)
 class Found:
@@ -25,9 +23,17 @@ class Found:
 
 
 def run_suite(
-    suite: str, release: str, command: Sequence[str], report_file: Path, env: Mapping[str, str]
+    suite: str,
+    release: str,
+    command: Sequence[str],
+    report_file: Path,
+    env: Mapping[str, str],
+    within_s: float,
 ) -> Found:
-    """Run *command*, which writes *report_file*; its output goes beside it, as `SUITE.log`."""
+    """Run *command*, which writes *report_file*; its output goes beside it, as `SUITE.log`.
+
+    One that has not ended *within_s* is ended.
+    """
     log = report_file.with_suffix(".log")
     report_file.unlink(missing_ok=True)
     with log.open("wb") as output:
@@ -39,11 +45,12 @@ def run_suite(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                timeout=_TIMEOUT_S,
+                timeout=within_s,
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:
-            return Found(None, [f"gate: {suite} on {release} did not end within {_TIMEOUT_S} s; see {log}"])
+            why = f"did not end within {within_s:g} s ([gate] within_s of targets.toml)"
+            return Found(None, [f"gate: {suite} on {release} {why}; see {log}"])
     return judge(suite, release, code, report_file)
 
 

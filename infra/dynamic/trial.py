@@ -155,14 +155,15 @@ def _run(suite: Suite, subject: Subject, depth: Depth, live: Backend | None, rep
     pulumi.log.info(f"gate: {suite} on {subject.release} at {subject.candidate_url}")
     report = reports / f"{suite}.json"
     env = {"WAHA_WEBHOOK_SECRET": subject.webhook_secret}
+    within_s = read_targets().gate.within_s
     if suite == "smoke":
         command = suite_command(
             suite, subject.candidate_url, report, *_smoke_options(subject, depth, reports)
         )
-        return run_suite(suite, subject.release, command, report, env)
+        return run_suite(suite, subject.release, command, report, env, within_s)
     with baseline(ProxyControl(subject.proxy), live, subject.baseline_url) as url:
         command = suite_command(suite, subject.candidate_url, report, *_load_options(url, reports))
-        return run_suite(suite, subject.release, command, report, env)
+        return run_suite(suite, subject.release, command, report, env, within_s)
 
 
 def _smoke_options(subject: Subject, depth: Depth, reports: Path) -> list[str]:

@@ -53,3 +53,14 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The message says that it cannot be read."""
     with pytest.raises(TargetsError, match="cannot be read"):
         read_targets(tmp_path / "targets.toml")
+
+
+def test_a_gate_that_could_never_end_is_refused(tmp_path: Path) -> None:
+    """A longer load is more than the suite is given: said here, not after each trial."""
+    with pytest.raises(
+        TargetsError, match=r"gate: .*within_s should be at least 634, which \[load\] may take"
+    ):
+        read_targets(changed(tmp_path, "duration_s = 20", "duration_s = 300"))
+    both = changed(tmp_path, "within_s = 300 ", "within_s = 700 ")
+    both.write_text(both.read_text().replace("duration_s = 20", "duration_s = 300"))
+    assert read_targets(both).gate.within_s == 700

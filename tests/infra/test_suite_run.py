@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from contracts.verdict import Check, Report, Verdict
-from infra import suite_run
 from infra.suite_run import judge, run_suite
 from infra.suites import Depth, suite_command
 
@@ -65,17 +64,18 @@ def test_a_good_report_of_a_suite_that_failed_is_no_pass(tmp_path: Path) -> None
 
 def test_an_earlier_runs_report_is_not_taken_for_this_ones(tmp_path: Path) -> None:
     """A suite that says nothing now did not pass because it did before."""
-    found = run_suite("load", "r-1", [sys.executable, "-c", "print('hello')"], written(tmp_path, FINE), {})
+    found = run_suite(
+        "load", "r-1", [sys.executable, "-c", "print('hello')"], written(tmp_path, FINE), {}, 30
+    )
     assert found.report is None
     assert (tmp_path / "load.log").read_text() == "hello\n"
 
 
-def test_a_suite_that_does_not_end_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is ended, and said so."""
-    monkeypatch.setattr(suite_run, "_TIMEOUT_S", 0.2)
+def test_a_suite_that_does_not_end_is_no_pass(tmp_path: Path) -> None:
+    """It is ended, and said so, with what sets the time."""
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    found = run_suite("load", "r-1", command, tmp_path / "load.json", {})
-    assert "did not end within 0.2 s" in found.refusal[0]
+    found = run_suite("load", "r-1", command, tmp_path / "load.json", {}, within_s=0.2)
+    assert "did not end within 0.2 s ([gate] within_s of targets.toml)" in found.refusal[0]
 
 
 def test_commands_name_url_and_report(tmp_path: Path) -> None:

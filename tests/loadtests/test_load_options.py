@@ -33,6 +33,14 @@ def test_limits_and_shape_come_from_targets() -> None:
     assert options.read_replies
 
 
+def test_the_gates_scenarios_end_in_time() -> None:
+    """With what may pass after each until its last reply is there, or missing."""
+    targets = read_targets()
+    named = [part for name in targets.gate.scenarios for part in ("--scenario", name)]
+    longest_s = sum(each.seconds + each.load.reply_within_s for each in options_of(*named).scenarios)
+    assert longest_s < targets.gate.within_s
+
+
 def test_arguments_change_the_shape_only() -> None:
     """Rate, warm-up and duration can be changed by arguments; the limits cannot."""
     options = options_of("--rate", "10", "--warmup", "1", "--duration", "4")
