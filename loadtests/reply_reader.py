@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import gevent
@@ -103,7 +104,8 @@ class Getter:
     """Gets bodies from one address over one kept connection."""
 
     def __init__(self, address: Address, *, timeout_s: float) -> None:
-        self._client: HTTPClient = connect(address, at_once=1, timeout_s=timeout_s)
+        self._connect = partial(connect, address, at_once=1, timeout_s=timeout_s)
+        self._client: HTTPClient = self._connect()
         self._timeout_s = timeout_s
 
     def __call__(self, path: str) -> bytes:
@@ -114,14 +116,21 @@ class Getter:
             RepliesError: any other answer, or none in time.
         """
         try:
-            with gevent.Timeout(self._timeout_s, RepliesError(f"no answer within {self._timeout_s:g} s")):
-                response = self._client.get(path)
-                body = bytes(response.read())
+            status, body = self._get(path)
         except (OSError, HTTPParseError, RuntimeError) as error:
             raise RepliesError(str(error)) from error
-        if response.status_code == 200:
+        if status == 200:
             return body
-        gone = 400 <= response.status_code < 500
-        raise (NoSuchRepliesError if gone else RepliesError)(
-            f"GET {path.split('?')[0]} answered {response.status_code}"
-        )
+        gone = 400 <= status < 500
+        raise (NoSuchRepliesError if gone else RepliesError)(f"GET {path.split('?')[0]} answered {status}")
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with gevent.Timeout(self._timeout_s, RepliesError(f"no answer within {self._timeout_s:g} s")):
+                response = self._client.get(path)
+                return response.status_code, bytes(response.read())
+        except BaseException:
+            # A greenlet that is ended while it takes the connection never gives its place in the client back:
+            # every later read would wait for it in vain.
+            self._client = self._connect()
+            raise
