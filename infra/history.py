@@ -70,6 +70,11 @@ class History:
         """The live release's manifest; empty where none is live, or nothing is known of it."""
         return self.manifests.get(self.live or "", {})
 
+    def live_secret(self, name: str) -> str | None:
+        """The keyed hash of the secret *name* that the live release takes; None where it takes none."""
+        digest: str | None = self.live_manifest.get("secrets", {}).get(name)
+        return digest
+
     @property
     def rolled_back(self) -> dict[str, RolledBack]:
         """By id, the releases that were taken out of traffic, and were not live again since."""

@@ -116,21 +116,19 @@ class Getter:
             RepliesError: any other answer, or none in time.
         """
         try:
-            status, body = self._get(path)
-        except (OSError, HTTPParseError, RuntimeError) as error:
-            raise RepliesError(str(error)) from error
-        if status == 200:
-            return body
-        gone = 400 <= status < 500
-        raise (NoSuchRepliesError if gone else RepliesError)(f"GET {path.split('?')[0]} answered {status}")
-
-    def _get(self, path: str) -> tuple[int, bytes]:
-        try:
             with gevent.Timeout(self._timeout_s, RepliesError(f"no answer within {self._timeout_s:g} s")):
                 response = self._client.get(path)
-                return response.status_code, bytes(response.read())
+                body = bytes(response.read())
+        except (OSError, HTTPParseError, RuntimeError) as error:
+            raise RepliesError(str(error)) from error
         except BaseException:
             # A greenlet that is ended while it takes the connection never gives its place in the client back:
             # every later read would wait for it in vain.
             self._client = self._connect()
             raise
+        if response.status_code == 200:
+            return body
+        gone = 400 <= response.status_code < 500
+        raise (NoSuchRepliesError if gone else RepliesError)(
+            f"GET {path.split('?')[0]} answered {response.status_code}"
+        )

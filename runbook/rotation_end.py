@@ -80,8 +80,9 @@ def _give_another_day(workspace: Workspace, name: str, now: datetime.datetime, r
 
 def _why_not_yet(workspace: Workspace, name: str, signer_of: SignerOf, now: datetime.datetime) -> str | None:
     """Why the old value may be needed still: as the live release sees it, or else since its time goes on."""
-    release = workspace.outputs().get("release")
-    if release and not _takes_new(workspace, name):
+    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    release = history.live
+    if release and history.live_secret(name) != secrets.digest(secrets.current[name]):
         return f"release {release} is live, which does not take the new {name} yet"
     # Only webhooks are counted by the secret that signed them.
     found = signer_of(workspace.stack, release) if release and name == "WAHA_WEBHOOK_SECRET" else None
@@ -94,13 +95,6 @@ def _why_not_yet(workspace: Workspace, name: str, signer_of: SignerOf, now: date
         f"nothing shows that the new {name} is in use, and the old one is to be taken until "
         f"{until:{rotation.MINUTE}}"
     )
-
-
-def _takes_new(workspace: Workspace, name: str) -> bool:
-    """Whether the live release was given the present value."""
-    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
-    live = history.live_manifest["secrets"].get(name)
-    return bool(live == secrets.digest(secrets.current[name]))
 
 
 def _now() -> datetime.datetime:

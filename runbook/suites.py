@@ -70,7 +70,7 @@ def webhook_secret(workspace: Workspace) -> str:
         RunbookError: there is none.
     """
     secrets, history = known_secrets(workspace), History.of(workspace.outputs())
-    if digest := history.live_manifest.get("secrets", {}).get(NAME):
+    if digest := history.live_secret(NAME):
         with suppress(KeyError):
             return secrets.values({NAME: digest})[NAME]
     secret = secrets.current.get(NAME)

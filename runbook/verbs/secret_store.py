@@ -96,7 +96,7 @@ def replace(workspace: Workspace, name: str, value: str) -> None:
 def _refuse_signed_with(workspace: Workspace, name: str, digest: str) -> None:
     """Refuse a value of *name*, with this *digest*, that the live release does not take."""
     history = History.of(workspace.outputs())
-    if history.live_manifest.get("secrets", {}).get(name) not in (None, digest):
+    if history.live_secret(name) not in (None, digest):
         signer = OVERLAPS[name].signer
         raise RunbookError(
             f"{signer} signs with the {name} that release {history.live} takes: nothing was set, since the "

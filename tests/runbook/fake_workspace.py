@@ -10,7 +10,11 @@ from typing import Any
 from engine_events import event
 
 from infra.order import Order
+from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
 from runbook.operation import OnEvent
+
+KEY = "the key"
+"""What `stack_with` hashes the secrets with."""
 
 
 @dataclass
@@ -94,3 +98,10 @@ class FakeWorkspace:
             on_event(event(data))
         if self.failure is not None:
             raise self.failure
+
+
+def stack_with(**current: str) -> FakeWorkspace:
+    """A stack that has the generated secrets and those given, and nothing deployed."""
+    workspace = FakeWorkspace()
+    workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
+    return workspace

@@ -4,12 +4,11 @@ import datetime
 import json
 
 import pytest
-from fake_workspace import FakeWorkspace
+from fake_workspace import KEY, FakeWorkspace, stack_with
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.manifest import Secrets
-from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
 from runbook.errors import RunbookError
 from runbook.rotation import (
     OVERLAPS,
@@ -23,17 +22,9 @@ from service.settings import SECRET_NAMES
 
 NAME, PREVIOUS = "WAHA_WEBHOOK_SECRET", "WAHA_WEBHOOK_SECRET_PREVIOUS"
 SIGNING, FALLBACK = "INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK"
-KEY = "the key"
 UNTIL = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
 SECOND = datetime.timedelta(seconds=1)
 VALUES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=4)
-
-
-def stack_with(**current: str) -> FakeWorkspace:
-    """A stack that has the generated secrets and those given."""
-    workspace = FakeWorkspace()
-    workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
-    return workspace
 
 
 def current(workspace: FakeWorkspace) -> dict[str, str]:

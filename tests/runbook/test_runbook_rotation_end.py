@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from fake_workspace import FakeWorkspace
+from fake_workspace import KEY, FakeWorkspace, stack_with
 
 from infra.manifest import Secrets
 from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
@@ -16,17 +16,10 @@ from runbook.signed_with import Signer
 
 NAME, PREVIOUS = "WAHA_WEBHOOK_SECRET", "WAHA_WEBHOOK_SECRET_PREVIOUS"
 SIGNING, FALLBACK = "INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK"
-OLD, NEW, KEY = "hunter2", "hunter3", "the key"
+OLD, NEW = "hunter2", "hunter3"
 UNTIL = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
 DAY, SECOND = datetime.timedelta(days=1), datetime.timedelta(seconds=1)
 BEFORE, AFTER = UNTIL - DAY, UNTIL + DAY
-
-
-def stack_with(**current: str) -> FakeWorkspace:
-    """A stack that has the generated secrets and those given, and nothing deployed."""
-    workspace = FakeWorkspace()
-    workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
-    return workspace
 
 
 def deployed(workspace: FakeWorkspace) -> None:

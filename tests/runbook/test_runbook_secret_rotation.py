@@ -4,21 +4,13 @@ import io
 
 import pytest
 from fake_service import exit_code
-from fake_workspace import FakeWorkspace
+from fake_workspace import stack_with
 
-from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
 from runbook.verbs import secret_rotation
 from runbook.verbs.secret_rotation import begin
 
 NAME, PREVIOUS = "WAHA_WEBHOOK_SECRET", "WAHA_WEBHOOK_SECRET_PREVIOUS"
-OLD, NEW, KEY = "hunter2", "hunter3", "the key"
-
-
-def stack_with(**current: str) -> FakeWorkspace:
-    """A stack that has the generated secrets and those given, and nothing deployed."""
-    workspace = FakeWorkspace()
-    workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
-    return workspace
+OLD, NEW = "hunter2", "hunter3"
 
 
 def test_what_follows_is_said(capsys: pytest.CaptureFixture[str]) -> None:

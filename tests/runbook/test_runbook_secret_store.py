@@ -5,12 +5,12 @@ import io
 import json
 
 import pytest
-from fake_workspace import FakeWorkspace
+from fake_workspace import KEY, FakeWorkspace, stack_with
 from releases_kit import entry, outputs_of
 
 from infra.manifest import Secrets
 from infra.plan import MADE
-from infra.stack_config import GENERATED, REDIS_PASSWORD, RELEASE_KEY
+from infra.stack_config import GENERATED, RELEASE_KEY
 from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.rotation import rotate
@@ -18,14 +18,7 @@ from runbook.secret_input import SETTABLE, checked, generated, read_value
 from runbook.verbs.secret_store import listed, replace, value_of
 from service.settings import SECRET_NAMES
 
-VALUE, OTHER, KEY = "hunter2", "hunter3", "the key"
-
-
-def stack_with(**current: str) -> FakeWorkspace:
-    """A stack that has the generated secrets and those given."""
-    workspace = FakeWorkspace()
-    workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
-    return workspace
+VALUE, OTHER = "hunter2", "hunter3"
 
 
 def test_a_value_is_put_in_force(capsys: pytest.CaptureFixture[str]) -> None:

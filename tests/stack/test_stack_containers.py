@@ -11,6 +11,7 @@ import pytest
 from project import Project
 
 from contracts.durability import DURABLE
+from runbook.stack_containers import containers_of
 
 pytestmark = pytest.mark.stack
 
@@ -20,7 +21,7 @@ RUNNING_ROLES = {"web", "worker", "redis", "proxy", "sandbox"}
 @pytest.fixture
 def inspected(live: Project) -> dict[str, dict[str, Any]]:
     """`docker inspect` of each of the stack's running containers, by name."""
-    found = docker.from_env().containers.list(filters={"label": f"runbook.stack={live.stack}"})
+    found = containers_of(live.stack, docker.from_env())
     roles = {container.labels["runbook.role"] for container in found}
     assert roles == RUNNING_ROLES
     return {str(container.name): container.attrs for container in found}

@@ -14,6 +14,8 @@ import pytest
 from on_demand import on_demand
 from project import Project
 
+from runbook.stack_containers import containers_of
+
 pytestmark = pytest.mark.stack
 
 KILLS = int(os.environ.get("RUNBOOK_KILLS", "3"))
@@ -35,15 +37,15 @@ def known_containers(project: Project) -> set[str]:
     }
 
 
-def containers(label: str) -> dict[str, str]:
-    """Id and name of each container with *label*, running or not."""
-    found = docker.from_env().containers.list(all=True, filters={"label": label}, ignore_removed=True)
+def containers(stack: str) -> dict[str, str]:
+    """Id and name of each container of *stack*, running or not."""
+    found = containers_of(stack, docker.from_env(), stopped=True)
     return {str(container.id): str(container.name) for container in found}
 
 
 def assert_converged(project: Project, release: str) -> None:
     """Engine and state agree, only kept releases are left beside, nobody holds the lock, nothing is to do."""
-    found = containers(f"runbook.stack={project.stack}")
+    found = containers(project.stack)
     assert found.keys() == known_containers(project)
     releases = {name.rpartition("-r-")[2] for name in found.values() if "-web-" in name or "-worker-" in name}
     assert releases == {id_.removeprefix("r-") for id_ in (release, *project.outputs()["kept"])}

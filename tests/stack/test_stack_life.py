@@ -17,6 +17,7 @@ from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
 
 from contracts.webhook import WEBHOOK_PATH, encode, message_event
+from runbook.stack_containers import containers_of
 
 pytestmark = pytest.mark.stack
 
@@ -105,7 +106,7 @@ def test_a_new_release_takes_over_without_a_failed_request(live: Project, comman
 def test_up_puts_right_what_was_removed_by_hand(live: Project) -> None:
     """One container of each kind removed by hand: `up` sees it, says so, and brings them back."""
     before = live.outputs()["release"]
-    found = docker.from_env().containers.list(filters={"label": f"runbook.stack={live.stack}"})
+    found = containers_of(live.stack, docker.from_env())
     for container in {container.labels["runbook.role"]: container for container in found}.values():
         container.remove(force=True)
     done = live.runbook("up")
