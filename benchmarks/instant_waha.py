@@ -25,7 +25,7 @@ _ANSWERS: dict[bytes, tuple[int, dict[str, Any]]] = {
     b"POST /api/sendSeen": (201, {"success": True}),
     b"POST /api/startTyping": (201, {"result": True}),
     b"POST /api/stopTyping": (201, {"result": True}),
-    b"GET /ping": (200, {"message": "pong"}),
+    b"GET /api/server/version": (200, {"version": "2026.10.1"}),
     b"GET /api/sessions/default": (200, {"name": "default", "status": "WORKING"}),
 }
 _REASONS = {200: b"OK", 201: b"Created", 404: b"Not Found"}

@@ -11,7 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from infra.pip_environment import pip_environment
 
 PROGRESS_EACH_S = 15
 LAST_LINES = 15
@@ -43,12 +47,12 @@ def _make(root: Path, log: Path) -> None:
     if not _works(python):
         _see_to_ensurepip(log)
         _run("making .venv", [sys.executable, "-m", "venv", "--clear", str(root / ".venv")], log)
+    env = pip_environment(python)
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     requirements = ["--require-hashes", "-r", str(root / "requirements.lock")]
-    _run("installing the packages of requirements.lock into .venv", [*pip, *requirements], log)
-    _run(
-        "installing the project into .venv", [*pip, "--no-deps", "--no-build-isolation", "-e", str(root)], log
-    )
+    _run("installing the packages of requirements.lock into .venv", [*pip, *requirements], log, env)
+    project = ["--no-deps", "--no-build-isolation", "-e", str(root)]
+    _run("installing the project into .venv", [*pip, *project], log, env)
 
 
 def _works(python: Path) -> bool:
@@ -72,10 +76,10 @@ def _see_to_ensurepip(log: Path) -> None:
     _run(f"installing {package} (apt-get)", [*apt, "install", "-y", "--no-install-recommends", package], log)
 
 
-def _run(what: str, command: list[str], log: Path) -> None:
+def _run(what: str, command: list[str], log: Path, env: Mapping[str, str] = os.environ) -> None:
     """Run *command* with its output in *log*, and say so on stderr from time to time."""
     print(f"runbook: {what}", file=sys.stderr, flush=True)
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    env = {**env, "DEBIAN_FRONTEND": "noninteractive"}
     with log.open("a") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
         spent_s = 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 SCHEMA_FILE = Path(__file__).with_name("health.schema.json")
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
@@ -19,26 +18,30 @@ CRITICAL = frozenset({"database", "redis", "waha"})
 
 _LONGEST_MESSAGE = 160
 
-_FORMATS = FormatChecker(formats=())
-
-
-@_FORMATS.checks("date-time", raises=ValueError)  # type: ignore[untyped-decorator]
-def _is_time(value: object) -> bool:
-    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
-
-
-_VALIDATOR = Draft202012Validator(SCHEMA, format_checker=_FORMATS)
-
 
 def shape_problems(answer: object) -> list[str]:
     """Where *answer*, a decoded body, is not what the schema says, one line each; empty if nowhere."""
-    errors = sorted(_VALIDATOR.iter_errors(answer), key=lambda error: str(error.json_path))
+    errors = sorted(_validator().iter_errors(answer), key=lambda error: str(error.json_path))
     return [f"{_place(error.json_path)}: {_in_one_line(error.message)}" for error in errors]
 
 
 def allowed_states(service: str) -> tuple[str, ...]:
     """The statuses that *service* may have in a release that gets traffic."""
     return ("up",) if service in CRITICAL else ("up", "configured", "not_configured")
+
+
+@cache
+def _validator() -> Any:
+    """Made when it is needed: it takes longer to import than a short smoke run has."""
+    from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+    formats = FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(_is_time)
+    return Draft202012Validator(SCHEMA, format_checker=formats)
+
+
+def _is_time(value: object) -> bool:
+    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
 
 
 def _place(json_path: str) -> str:

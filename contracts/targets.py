@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 TARGETS_FILE = Path(__file__).resolve().parent.parent / "targets.toml"
 
@@ -67,7 +75,7 @@ class Compare(_Section):
     min_blocks: int = Field(ge=8)
 
 
-class Switch(_Section):
+class Rollout(_Section):
     """Limits of moving the traffic from one release to the next.
 
     `steps`: per cent of the requests that go to the new release, one step after the other, up to 100.
@@ -83,6 +91,14 @@ class Switch(_Section):
     slowest_ms: float = Field(gt=0)
     quiet: Literal["promote", "refuse"]
     drain_s: float = Field(gt=0)
+
+    @field_validator("within_s")
+    @classmethod
+    def _lease_ends_within_a_minute(cls, within_s: float) -> float:
+        """A canary's share lasts as long as its step may: one whose deployer died has to end soon."""
+        if within_s > 45:
+            raise ValueError("should be at most 45: a step's share of the traffic is leased for so long")
+        return within_s
 
     @field_validator("steps")
     @classmethod
@@ -109,7 +125,7 @@ class Silence(_Section):
 class Watch(_Section):
     """How a release that just went live is watched, and what takes it out of traffic again.
 
-    Its answers are judged by the limits of `Switch`.
+    Its answers are judged by the limits of `Rollout`.
     """
 
     after_up_s: float = Field(ge=0)
@@ -118,8 +134,20 @@ class Watch(_Section):
     window_s: float = Field(gt=0)
     failures: int = Field(ge=1)
     memory_share: float = Field(gt=0, le=1)
-    dead_letters: int = Field(ge=0)
-    queue_age_s: float = Field(gt=0)
+    queue_stuck_s: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _lasts_long_enough(self) -> Self:
+        """A watch that ends before it could find anything wrong is none; 0 is a deliberate choice."""
+        least_s = self.queue_stuck_s + self.failures * self.each_s
+        for name in ("after_up_s", "after_hotfix_s"):
+            for_s = getattr(self, name)
+            if 0 < for_s < least_s:
+                raise ValueError(
+                    f"{name} should be 0 or at least {least_s:g} (queue_stuck_s, and {self.failures} times "
+                    f"each_s), got {for_s:g}"
+                )
+        return self
 
 
 class Gate(_Section):
@@ -127,6 +155,12 @@ class Gate(_Section):
 
     scenarios: list[str] = Field(min_length=1)
     within_s: float = Field(gt=0)
+
+
+class Images(_Section):
+    """How old the base images may become before `up` speaks of it."""
+
+    old_after_days: int = Field(ge=1)
 
 
 class Bench(_Section):
@@ -147,11 +181,12 @@ class Targets(_Section):
     smoke: Smoke
     load: Load
     compare: Compare
-    switch: Switch
+    rollout: Rollout
     silence: Silence
     watch: Watch
     containers: Containers
     gate: Gate
+    images: Images
     bench: Bench
 
     @field_validator("gate")

@@ -1,5 +1,12 @@
 """What `pulumi up` runs."""
 
-from infra.program import deploy
+import pulumi
 
-deploy()
+from infra.errors import Refused
+from infra.program import deploy
+from infra.stack_config import for_this_stack
+
+try:
+    deploy()
+except (Refused, pulumi.RunError) as refusal:
+    raise pulumi.RunError(for_this_stack(str(refusal))) from None

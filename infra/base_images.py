@@ -1,29 +1,37 @@
-"""Which base image each role uses, decided before anything runs and kept; and how it comes to exist.
+"""Which base image each role uses, decided before anything runs; how it comes to exist and is renewed.
 
 `auto` takes the official image where the engine has it or can pull it, and otherwise one built from Debian
-packages. The choice is remembered for each engine and holds as long as the image is there, so that a registry
-that comes and goes does not make a new release of unchanged content.
+packages. The engine is the memory: what it has is what is used, by whoever deploys to it, until `refresh_all`
+makes or pulls a newer one. So a registry that comes and goes makes no new release of unchanged content.
 """
 
 from __future__ import annotations
 
-import json
+import datetime
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from functools import partial
 
 from infra.cache_folder import cache_folder
 from infra.errors import PartMissing
 from infra.file_lock import held
 from infra.images import debian
 from infra.images.engine import DockerImages, ImageEngine
-from infra.images.recipes import RECIPES, Role, content_tag, plain_tag
+from infra.images.recipes import RECIPES, Role, content_tag, dated_tag, plain_tag, repository
 
-__all__ = ["BaseImage", "Choices", "Mode", "Origin", "Role", "ensure", "ensure_all", "resolve"]
+__all__ = [
+    "BaseImage", "Mode", "Origin", "Role",
+    "age_days", "ensure", "ensure_all", "is_fixed", "refresh", "refresh_all", "resolve",
+]  # fmt: skip
+
+_FIXED = re.compile(r"(@|^)sha256:[0-9a-f]{64}$|^runbook/[a-z]+:(\w+-)*[0-9a-f]{7,12}(-\d{8})?$")
+
+_KEPT = 2
+"""So many Debian images of a role stay when it is refreshed: a release may go back to the one before."""
 
 
 class Mode(StrEnum):
@@ -43,66 +51,45 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class BaseImage:
-    """A role's image: `name` is what containers and `FROM` lines say."""
+    """A role's image: `name` is what containers and `FROM` lines say. It says what is in it, too.
+
+    An official image by its digest; one from Debian packages by its recipe and the day on which it was made.
+    """
 
     role: Role
     name: str
     origin: Origin
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The choices made so far, as JSON in `file`: engine → role → `{"name", "origin", "on"}`."""
-
-    file: Path = field(default_factory=lambda: cache_folder() / "base-images.json")
-    today: Callable[[], date] = date.today
-
-    def recall(self, role: Role, engine: ImageEngine) -> BaseImage | None:
-        """The choice of *role* that still holds: made today, or its image is in the engine."""
-        made = self._read().get(engine.identity(), {}).get(role)
-        if made is None:
-            return None
-        if made["origin"] == Origin.DEBIAN:
-            image, witness = _debian(role), plain_tag(role)
-        else:
-            image = BaseImage(role, made["name"], Origin.OFFICIAL)
-            witness = image.name
-        return image if made["on"] == self.today().isoformat() or engine.has(witness) else None
-
-    def remember(self, image: BaseImage, engine: ImageEngine) -> None:
-        """Keep *image* as its role's choice for this engine."""
-        with held(self.file.with_suffix(".lock")):
-            made = self._read()
-            entry = {"name": image.name, "origin": str(image.origin), "on": self.today().isoformat()}
-            made.setdefault(engine.identity(), {})[image.role] = entry
-            fresh = self.file.with_suffix(f".{os.getpid()}")
-            fresh.write_text(json.dumps(made, indent=1), encoding="utf-8")
-            fresh.replace(self.file)
-
-    def _read(self) -> dict[str, dict[str, dict[str, str]]]:
-        try:
-            made: dict[str, dict[str, dict[str, str]]] = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # lost or damaged: the choice is simply made again
-            return {}
-        return made
-
-
-def resolve(
-    role: Role | str, mode: Mode | str, engine: ImageEngine | None = None, choices: Choices | None = None
-) -> BaseImage:
-    """The base image of *role*. Instant, but an engine's first `auto` may pull the official image."""
-    role, mode = Role(role), Mode(mode)
+def resolve(role: Role | str, mode: Mode | str, engine: ImageEngine | None = None) -> BaseImage:
+    """The base image of *role*. Instant, but an engine's first one may pull the official image."""
+    role, mode, engine = Role(role), Mode(mode), engine or DockerImages()
+    made = _debian_images(role, engine)
+    if mode is Mode.DEBIAN or (mode is Mode.AUTO and made):
+        return BaseImage(role, made[-1] if made else dated_tag(role, _today()), Origin.DEBIAN)
+    official = RECIPES[role].official
+    if engine.has(official) or engine.pull(official):
+        return BaseImage(role, engine.pinned(official), Origin.OFFICIAL)
     if mode is Mode.OFFICIAL:
-        return BaseImage(role, RECIPES[role].official, Origin.OFFICIAL)
-    if mode is Mode.DEBIAN:
-        return _debian(role)
-    engine, choices = engine or DockerImages(), choices or Choices()
-    kept = choices.recall(role, engine)
-    if kept is not None:
-        return kept
-    image = _choose(role, engine)
-    choices.remember(image, engine)
-    return image
+        return BaseImage(role, official, Origin.OFFICIAL)  # `ensure` says what is missing
+    return BaseImage(role, dated_tag(role, _today()), Origin.DEBIAN)
+
+
+def refresh(
+    role: Role, mode: Mode, report: Callable[[str], None], engine: DockerImages | None = None
+) -> None:
+    """Pull the official image of *role* again, or make today's from Debian packages; `resolve` gives it then.
+
+    Raises:
+        PartMissing: it could not be pulled or built.
+    """
+    engine = engine or DockerImages()
+    if resolve(role, mode, engine).origin is Origin.OFFICIAL:
+        _pull(RECIPES[role].official, engine, report)
+        return
+    ensure(BaseImage(role, dated_tag(role, _today()), Origin.DEBIAN), report, engine)
+    for old in _debian_images(role, engine)[:-_KEPT]:
+        engine.remove(old)
 
 
 def ensure(image: BaseImage, report: Callable[[str], None], engine: DockerImages | None = None) -> None:
@@ -116,10 +103,10 @@ def ensure(image: BaseImage, report: Callable[[str], None], engine: DockerImages
         if engine.has(image.name):
             return
         if image.origin == Origin.OFFICIAL:
-            _pull(image, engine, report)
+            _pull(image.name, engine, report)
         else:
             report(f"building the {image.role} image from Debian packages")
-            debian.build(engine.client, image.role, report)
+            debian.build(engine.client, image.role, image.name, report)
             engine.tag(image.name, plain_tag(image.role))
 
 
@@ -129,26 +116,50 @@ def ensure_all(images: Sequence[BaseImage], report: Callable[[str], None]) -> No
     Raises:
         PartMissing: the first that could not be had, after the others are done.
     """
+    _side_by_side([partial(ensure, image, report) for image in images])
+
+
+def refresh_all(mode: Mode, report: Callable[[str], None]) -> None:
+    """`refresh` the image of each role, as many at a time as there are cores; raises as `ensure_all` does."""
+    _side_by_side([partial(refresh, role, mode, report) for role in Role])
+
+
+def age_days(image: BaseImage, engine: ImageEngine | None = None) -> int:
+    """How many days ago the content of *image*, which the engine has, was put together."""
+    created = (engine or DockerImages()).created(image.name)
+    return (datetime.datetime.now(datetime.UTC) - created).days
+
+
+def is_fixed(name: str) -> bool:
+    """Whether an image's *name* says what is in it, by digest, id or recipe: it can never mean another."""
+    return bool(_FIXED.search(name))
+
+
+def _side_by_side(parts: Sequence[Callable[[], None]]) -> None:
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for pending in [pool.submit(ensure, image, report) for image in images]:
+        for pending in [pool.submit(part) for part in parts]:
             pending.result()
 
 
-def _debian(role: Role) -> BaseImage:
-    return BaseImage(role, content_tag(role), Origin.DEBIAN)
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
-def _choose(role: Role, engine: ImageEngine) -> BaseImage:
-    official = RECIPES[role].official
-    if engine.has(official) or engine.pull(official):
-        return BaseImage(role, engine.pinned(official), Origin.OFFICIAL)
-    return _debian(role)
+def _debian_images(role: Role, engine: ImageEngine) -> list[str]:
+    """The names of those in the engine that the present recipe made, oldest first.
+
+    One without a day is from before days were in the names.
+    """
+    plain = content_tag(role)
+    return sorted(
+        name for name in engine.names(repository(role)) if name == plain or name.startswith(f"{plain}-")
+    )
 
 
-def _pull(image: BaseImage, engine: ImageEngine, report: Callable[[str], None]) -> None:
-    report(f"pulling {image.name}")
-    if not engine.pull(image.name):
+def _pull(name: str, engine: ImageEngine, report: Callable[[str], None]) -> None:
+    report(f"pulling {name}")
+    if not engine.pull(name):
         raise PartMissing(
-            f"{image.name} is not in the engine and cannot be pulled",
+            f"{name} is not in the engine and cannot be pulled",
             "give the engine access to the registry, or set the stack's base images to `debian` or `auto`",
         )

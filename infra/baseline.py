@@ -1,4 +1,4 @@
-"""The live release as the candidate's measure: a frontend of its own, for the length of a load gate."""
+"""The live release as the candidate's measure: a frontend of its own, for the length of a gate."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ContainerWatch:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self._look()  # what happened since the last look counts too
+        self._look_if_possible()  # what happened since the last look counts too
 
     def report(self, limits: Containers) -> Report:
         """What was seen so far."""
@@ -93,9 +93,12 @@ class ContainerWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(_EACH_S):
-            # An engine that is busy for a moment costs one look; the one after the suites has to be.
-            with suppress(DockerException, requests.RequestException):
-                self._look()
+            self._look_if_possible()
+
+    def _look_if_possible(self) -> None:
+        """An engine that is busy for a moment costs one look; the suites' own evidence is not lost for it."""
+        with suppress(DockerException, requests.RequestException):
+            self._look()
 
     def _look(self) -> None:
         running = [(watched, container) for watched in self.found if (container := self._inspect(watched))]

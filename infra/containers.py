@@ -1,6 +1,9 @@
-"""Commands inside a stack's containers, through the Docker engine: none of them publishes a control port."""
+"""Commands and files in a stack's containers, through the Docker engine: none publishes a control port."""
 
 from __future__ import annotations
+
+import io
+import tarfile
 
 import docker
 from docker.errors import APIError, NotFound
@@ -13,13 +16,13 @@ class ContainerGone(Refused):
     """The container does not exist (any more)."""
 
 
-class Inside:
+class ContainerExec:
     """One container by its name; commands run as *user* (uid), or as the container's own user."""
 
-    def __init__(self, name: str, user: str = "") -> None:
+    def __init__(self, name: str, user: str = "", engine: docker.DockerClient | None = None) -> None:
         self.name = name
         self._user = user
-        self._client = docker.from_env()
+        self._engine = engine or docker.from_env()
 
     def run(self, command: list[str]) -> tuple[int, str]:
         """Run *command*; its exit code and all that it printed.
@@ -34,12 +37,26 @@ class Inside:
             raise Refused(f"container {self.name} does not run: {error.explanation}") from error
         return int(code or 0), output.decode(errors="replace")
 
-    def signal(self, name: str) -> None:
-        """Send its first process a signal, for example `SIGUSR2`."""
-        self._container().kill(name)
+    def read_file(self, path: str) -> str | None:
+        """The text of a file, in a container that need not run; None where there is no such file.
+
+        Raises:
+            ContainerGone, Refused: there is no such container, or the engine is just removing it.
+        """
+        container = self._container()
+        try:
+            chunks, _ = container.get_archive(path)
+            content = io.BytesIO(b"".join(chunks))
+        except NotFound:
+            return None
+        except APIError as error:
+            raise Refused(f"container {self.name}: {path} cannot be read: {error.explanation}") from error
+        with tarfile.open(fileobj=content) as archive:
+            file = archive.extractfile(archive.getmembers()[0])
+            return None if file is None else file.read().decode(errors="replace")
 
     def _container(self) -> Container:
         try:
-            return self._client.containers.get(self.name)
+            return self._engine.containers.get(self.name)
         except NotFound as error:
             raise ContainerGone(f"there is no container {self.name}") from error

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from infra.errors import PartMissing
-from infra.quoted_command import failure_of
+from infra.run_command import run_command
 
 WAIT_S = 300
 LOOK_EACH_S = 1.0
@@ -45,7 +45,7 @@ def install(packages: Sequence[str], report: Callable[[str], None]) -> None:
 
 def _run(command: list[str], report: Callable[[str], None]) -> None:
     until, waiting = time.monotonic() + WAIT_S, False
-    while failure := failure_of(command, last_lines=_LAST_LINES, env={**os.environ, **_QUIET}):
+    while failure := run_command(command, last_lines=_LAST_LINES, env={**os.environ, **_QUIET}):
         if _LOCKED not in failure.last or time.monotonic() > until:
             raise PartMissing(
                 f"{' '.join(command)} failed (exit {failure.code}):\n{failure.last}",

@@ -10,6 +10,7 @@ LIVE_PORT = 8080
 CANDIDATE_PORT = 8081
 SANDBOX_PORT = 8082
 BASELINE_PORT = 8083
+LIVE_RELEASE_PORT = 8405
 WEB_PORT = 8000
 
 MAX_CONNECTIONS = 6000
@@ -59,7 +60,9 @@ defaults
   timeout http-keep-alive 10s
   timeout queue 10s
   http-error status 503 content-type application/json {_UNAVAILABLE}
+  # Names may have IPv6 addresses too, where nobody listens. This tells the resolver; `ipv4@` tells libc.
   default-server check inter 1s fastinter 200ms fall 2 rise 1 init-addr last,libc,none resolvers docker
+  default-server resolve-prefer ipv4
 
 resolvers docker
   nameserver dns 127.0.0.11:53
@@ -81,7 +84,7 @@ frontend sandbox
   default_backend sandbox
 
 backend sandbox
-  server sandbox sandbox:9000
+  server sandbox ipv4@sandbox:9000
 """
 
 _SET_LANE = "http-request set-header X-Gate-Lane 1"
@@ -97,7 +100,6 @@ _PER_ADDRESS = (
     f"  tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}",
 )
 _PORT = {"live": LIVE_PORT, "candidate": CANDIDATE_PORT, "baseline": BASELINE_PORT}
-_RELEASE_LINE = re.compile(r"^  # release (\S+)$", re.MULTILINE)
 _SERVER_LINE = re.compile(r"^  server (\S+) ", re.MULTILINE)
 
 
@@ -109,49 +111,44 @@ class Backend:
     servers: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Canary:
-    """`percent` (1 to 99) of a route's requests, chosen at random, go to another release."""
-
-    backend: Backend
-    percent: int
-
-
 def base_config(*, sandbox: bool) -> str:
     """The part that no release changes: limits, timeouts, the health frontend, in dev the sandbox's."""
     return _BASE + (_SANDBOX if sandbox else "")
 
 
-def route_config(route: RouteName, to: Backend, canary: Canary | None = None) -> str:
-    """The frontend *route* and its backends: of the release that it leads *to*, and of a canary."""
-    share = [f"  use_backend canary if {{ rand(100) lt {canary.percent} }}"] if canary else []
-    lines = [
+def route_config(route: RouteName, to: Backend) -> str:
+    """The frontend *route*, which leads *to* a release; the live one has more: `infra.live_route`."""
+    # Whoever tests through it can see that it is the release meant.
+    named = f"  http-response set-header X-Release {to.release}"
+    lines = [*frontend_lines(route), named, f"  default_backend {route}", *backend_lines(route, to)]
+    return "\n".join(lines) + "\n"
+
+
+def backend_in(config: str) -> Backend | None:
+    """The release of the first backend in a route's *config*; None where it names none."""
+    section = config.partition("\n  # release ")[2].partition("\n\n")[0]
+    release, servers = section.partition("\n")[0], _SERVER_LINE.findall(section)
+    return Backend(release, tuple(servers)) if release and servers else None
+
+
+def frontend_lines(route: RouteName) -> list[str]:
+    """The frontend's head, without what it leads to."""
+    return [
         f"frontend {route}",
         f"  bind :{_PORT[route]}",
         *(_PER_ADDRESS if route == "live" else ()),
         f"  {_LANE[route]}",
         "  http-request set-header X-Forwarded-For %[src]",
-        *share,
-        f"  default_backend {route}",
-        *_backend_lines(route, to),
-        *(_backend_lines("canary", canary.backend) if canary else ()),
     ]
-    return "\n".join(lines) + "\n"
 
 
-def backend_in(config: str) -> Backend | None:
-    """The release that a route's *config* leads to, without its canary; None where it names none."""
-    main = config.partition("\nbackend canary\n")[0]
-    release, servers = _RELEASE_LINE.search(main), _SERVER_LINE.findall(main)
-    return Backend(release[1], tuple(servers)) if release and servers else None
-
-
-def _backend_lines(name: str, backend: Backend) -> list[str]:
+def backend_lines(name: str, backend: Backend) -> list[str]:
+    """A release's servers as the backend *name*."""
     return [
         "",
         f"backend {name}",
         f"  # release {backend.release}",
         "  balance leastconn",
         "  option httpchk GET /api/health/ready",
-        *[f"  server {server} {server}:{WEB_PORT} maxconn 1000" for server in backend.servers],
+        *[f"  server {server} ipv4@{server}:{WEB_PORT} maxconn 1000" for server in backend.servers],
     ]

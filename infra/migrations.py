@@ -13,12 +13,11 @@ import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.errors import Refused
-from infra.manifest import REPOSITORY
+from infra.manifest import REPOSITORY, Needed
 
 FILE = REPOSITORY / "migrations.toml"
 _TOLD_CHARS = 4000
@@ -88,16 +87,13 @@ def read_migrations(file: Path = FILE) -> list[Migration]:
     return listed
 
 
-def unpassable(live: Iterable[Mapping[str, Any]], to: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Why a release with the migrations *to* cannot follow one with those of *live*, a line each.
-
-    Both as a manifest has them: `key`, `irreversible`.
-    """
-    known = {migration["key"].partition("@")[0] for migration in to}
+def unpassable(live: Iterable[Needed], to: Iterable[Needed]) -> list[str]:
+    """Why a release with the migrations *to* cannot follow one with those of *live*, a line each."""
+    known = {migration.key.partition("@")[0] for migration in to}
     return [
-        f"{migration['key']}: {migration['irreversible']}"
+        f"{migration.key}: {migration.irreversible}"
         for migration in live
-        if migration["irreversible"] and migration["key"].partition("@")[0] not in known
+        if migration.irreversible and migration.key.partition("@")[0] not in known
     ]
 
 

@@ -5,19 +5,29 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 
 from infra.base_images import BaseImage, Role, resolve
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
-from infra.history import TAKES_OUT, History
-from infra.manifest import REPOSITORY, Manifest, Secrets, Shape, describe, packages_context, snapshot
+from infra.deploy_request import DeployRequest
+from infra.history import History
+from infra.manifest import (
+    REPOSITORY,
+    Manifest,
+    Needed,
+    Secrets,
+    Sizing,
+    describe,
+    packages_context,
+    snapshot,
+)
 from infra.migrations import Migration, read_migrations, unpassable
-from infra.order import Order
-from infra.provenance import sources
+from infra.provenance import Sources, read_sources
 from infra.python_site import ensure_site
-from infra.stack_config import GENERATED, RELEASE_KEY, StackConfig
+from infra.release_record import TAKES_OUT
+from infra.stack_config import StackConfig
+from infra.stack_settings import GENERATED, RELEASE_KEY
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
 
 MADE = {"REDIS_URL", "PSEUDONYM_KEY"}
@@ -48,66 +58,91 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`release` is to go live; `kept` are those that keep their containers beside it.
+class Build:
+    """What images are built on and of, where the sources are deployed. `sandbox_context`: dev stacks only."""
 
-    `migrations` are to have run before, with `migration_secrets` (name to value). `sources` are those that
-    `release` was made from.
-    """
-
-    release: Candidate
-    sources: dict[str, Any]
-    kept: list[Candidate]
-    migrations: list[Migration]
-    migration_secrets: dict[str, str]
-    sandbox_context: Path | None
     python: BaseImage
     packages: Packages
     redis: BaseImage
     haproxy: BaseImage
+    sandbox_context: Path | None
 
 
-def read_plan(config: StackConfig, order: Order, history: History) -> Plan:
+@dataclass(frozen=True)
+class Plan:
+    """`release` is to go live; `kept` are those that keep their containers beside it.
+
+    `migrations` are to have run before, with `migration_secrets` (name to value). `sources` are those that
+    `release` was made from. `build` is None where an earlier release comes back: then nothing is built.
+    """
+
+    release: Candidate
+    sources: Sources
+    kept: list[Candidate]
+    migrations: list[Migration]
+    migration_secrets: dict[str, str]
+    build: Build | None
+
+
+def read_plan(config: StackConfig, request: DeployRequest, history: History) -> Plan:
     """Decide what the stack's configuration, its history and the sources as they are now amount to.
 
     Raises:
         pulumi.RunError: a setting is unknown or missing, a secret of a release that is brought back is no
             longer known, or the sources are a release that was rolled back.
     """
-    mode = config.layout.images
-    python = resolve(Role.PYTHON, mode)
+    if request.bring_back:
+        return _plan_of_earlier(request.bring_back, config, request, history)
+    mode, secrets = config.layout.images, _secrets(config)
     site = ensure_site(REPOSITORY / "service/requirements.lock")
+    python = resolve(Role.PYTHON, mode)
     packages = Packages.of(python, packages_context(site))
-    kept = Secrets(config.secrets, config.retired, config.secrets[RELEASE_KEY])
-    context = None if order.bring_back else snapshot("service", site)
-    migrations = [] if order.bring_back else read_migrations()
-    if context is None:
-        manifest = Manifest.from_dict(order.bring_back or {})
-    else:
-        names = SECRET_NAMES & config.secrets.keys()
-        manifest = describe(
-            context,
-            packages.name,
-            _environment(config),
-            kept.digests(names),
-            Shape.of(config.layout),
-            [{"key": each.key(), "irreversible": each.irreversible} for each in migrations],
-        )
-        _refuse_rolled_back(manifest.id, history, order)
-    _refuse_unpassable(manifest, history, order)
-    beside = history.keepable(manifest.id, takes_out=order.verb in TAKES_OUT)
+    context, migrations = snapshot("service", site), read_migrations()
+    manifest = describe(
+        context,
+        packages.name,
+        _environment(config),
+        secrets.digests(SECRET_NAMES & config.secrets.keys()),
+        Sizing.of(config.layout),
+        [Needed(key=each.key(), irreversible=each.irreversible) for each in migrations],
+    )
+    _refuse_rolled_back(manifest.id, history, request)
+    _refuse_unpassable(manifest, history, request)
     return Plan(
-        release=Candidate(manifest, _secret_values(kept, manifest), context),
-        sources=history.sources(manifest.id) if order.bring_back else sources(),
-        kept=_kept(beside, kept)[: config.layout.keep_releases],
+        release=Candidate(manifest, _secret_values(secrets, manifest), context),
+        sources=read_sources(),
+        kept=_kept(history.keepable(manifest.id, takes_out=False), secrets)[: config.layout.keep_releases],
         migrations=migrations,
         migration_secrets=_migration_secrets(migrations, config.secrets),
-        sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
-        python=python,
-        packages=packages,
-        redis=resolve(Role.REDIS, mode),
-        haproxy=resolve(Role.HAPROXY, mode),
+        build=Build(
+            python=python,
+            packages=packages,
+            redis=resolve(Role.REDIS, mode),
+            haproxy=resolve(Role.HAPROXY, mode),
+            sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
+        ),
     )
+
+
+def _plan_of_earlier(
+    manifest: Manifest, config: StackConfig, request: DeployRequest, history: History
+) -> Plan:
+    """An earlier release as it was: what this checkout holds now is not looked at."""
+    _refuse_unpassable(manifest, history, request)
+    secrets = _secrets(config)
+    beside = history.keepable(manifest.id, takes_out=request.verb in TAKES_OUT)
+    return Plan(
+        release=Candidate(manifest, _secret_values(secrets, manifest)),
+        sources=history.sources(manifest.id),
+        kept=_kept(beside, secrets)[: config.layout.keep_releases],
+        migrations=[],
+        migration_secrets={},
+        build=None,
+    )
+
+
+def _secrets(config: StackConfig) -> Secrets:
+    return Secrets(config.secrets, config.retired, config.secrets[RELEASE_KEY])
 
 
 def _environment(config: StackConfig) -> dict[str, str]:
@@ -122,19 +157,19 @@ def _environment(config: StackConfig) -> dict[str, str]:
     return {**(SANDBOX_ENVIRONMENT if config.layout.sandbox else {}), **config.env}
 
 
-def _refuse_rolled_back(release: str, history: History, order: Order) -> None:
+def _refuse_rolled_back(release: str, history: History, request: DeployRequest) -> None:
     why = history.rolled_back.get(release)
-    if why is not None and not order.force:
+    if why is not None and not request.force:
         raise pulumi.RunError(
             f"release {release}, which the sources are, was rolled back {why}; mend the cause, "
             f"or deploy it all the same with `bin/runbook up --force`"
         )
 
 
-def _refuse_unpassable(manifest: Manifest, history: History, order: Order) -> None:
+def _refuse_unpassable(manifest: Manifest, history: History, request: DeployRequest) -> None:
     live = history.live_manifest
-    lines = unpassable(live.get("migrations") or [], manifest.migrations)
-    if lines and not order.force:
+    lines = unpassable(live.migrations if live else [], manifest.migrations)
+    if lines and not request.force:
         raise pulumi.RunError(
             f"release {manifest.id} is from before a migration that cannot be undone:\n  "
             + "\n  ".join(lines)
@@ -151,10 +186,10 @@ def _migration_secrets(migrations: list[Migration], known: dict[str, str]) -> di
     return {name: known[name] for name in sorted(names)}
 
 
-def _kept(manifests: list[dict[str, Any]], secrets: Secrets) -> list[Candidate]:
+def _kept(manifests: list[Manifest], secrets: Secrets) -> list[Candidate]:
     """Those whose secrets are known."""
     found = []
-    for manifest in map(Manifest.from_dict, manifests):
+    for manifest in manifests:
         try:
             found.append(Candidate(manifest, secrets.values(manifest.secrets)))
         except KeyError as error:

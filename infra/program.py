@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,67 +14,81 @@ import stamina
 
 from contracts.targets import Targets, read_targets
 from infra.base_images import BaseImage
-from infra.components.place import Place
-from infra.components.proxy import Proxy, ProxyArgs
-from infra.components.redis_store import RedisArgs, RedisStore
+from infra.components.proxy import Proxy, ProxyArgs, shared_proxy
+from infra.components.redis_store import RedisArgs, RedisStore, kept_password, shared_redis
 from infra.components.release import Release, ReleaseArgs
 from infra.components.sandbox_app import DATABASE, Sandbox, SandboxArgs
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
+from infra.components.stack_context import StackContext
+from infra.deploy_lock import TOKEN, forget_stop, refuse_locked
+from infra.deploy_request import DeployRequest
 from infra.dynamic.base_image import MadeImage
 from infra.dynamic.gate import Gate
 from infra.dynamic.ledger import Ledger
 from infra.dynamic.migrations import Migrations
 from infra.dynamic.route import Route
+from infra.dynamic.stack_id import STATE_LABEL, StackId
 from infra.dynamic.trial import Trial
 from infra.haproxy_config import RouteName
 from infra.history import History
-from infra.order import Order
-from infra.plan import Candidate, Plan, read_plan
-from infra.provenance import provenance, who_and_when
-from infra.release_report import release_folder
-from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY, StackConfig, read_stack_config
+from infra.observed import STACK_LABEL, Observed, observe_stack
+from infra.plan import Build, Candidate, Plan, read_plan
+from infra.policy import Policy
+from infra.provenance import operator, provenance, who_and_when
+from infra.proxy_control import ProxyControl
+from infra.release_record import ReleaseRecord
+from infra.replacement import Decision, decide
+from infra.stack_config import StackConfig, read_stack_config
+from infra.stack_settings import REDIS_PASSWORD, RELEASE_KEY
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What the parts of a stack share."""
+    """What the parts of a stack share. `last_move`: the live route's, as this update found it."""
 
     config: StackConfig
     plan: Plan
-    order: Order
+    request: DeployRequest
     targets: Targets
-    place: Place
+    context: StackContext
     proxy: Proxy
     redis: RedisStore
+    last_move: str
 
 
 def deploy() -> None:
     """Declare the stack: network, Redis, proxy, release, candidate route, trial and gate, live route."""
-    config, order = read_stack_config(), Order.of()
-    plan = read_plan(config, order, History.of(_outputs_before()))
-    place = Place(config.stack, config.prefix, _network(config))
-    redis = RedisStore(RedisArgs(place, _base(plan.redis), _password(config)))
-    proxy = Proxy(ProxyArgs(place, _base(plan.haproxy), config.layout))
-    stack = Stack(config, plan, order, read_targets(), place, proxy, redis)
+    config, request = read_stack_config(), DeployRequest.of()
+    if not pulumi.runtime.is_dry_run():
+        refuse_locked(config.stack)
+        if TOKEN not in os.environ:  # who holds the lock has done so
+            forget_stop(config.stack)
+    before, observed = _outputs_before(), observe_stack(pulumi.get_stack())
+    history = History.of(before, observed)
+    if history.disagreement and not pulumi.runtime.is_dry_run():
+        pulumi.log.warn(f"{history.disagreement}: this update goes by the proxy")
+    plan = read_plan(config, request, history)
+    Policy([*config.secrets.values(), *config.retired.values()]).enforce()
+    stack = _infrastructure(config, request, plan, history, observed)
 
-    packages = _packages(plan)
-    before: list[pulumi.Resource] = [redis]
-    if plan.sandbox_context:
-        before.append(Sandbox(SandboxArgs(place, plan.sandbox_context, packages)))
-    migrations = _migrations(stack, before)
-    migrated = _gate(stack, "migrated", migrations.refusal, after=migrations)
-    release = _release(stack, plan.release, packages, [*before, migrated])
+    waits_for: list[pulumi.Resource] = [stack.redis]
+    packages = None
+    if plan.build:
+        packages = _packages(plan.build)
+        if plan.build.sandbox_context:
+            waits_for.append(Sandbox(SandboxArgs(stack.context, plan.build.sandbox_context, packages)))
+        waits_for.append(_migrated(stack, [*waits_for]))
+    release = _release(stack, plan.release, packages, waits_for)
     for kept in plan.kept:
-        _release(stack, kept, packages, before)
+        _release(stack, kept, packages, waits_for[:1])
 
     candidate = _route(stack, "candidate", release, after=release)
-    trial = _trial(stack, release, after=candidate)
+    trial = _trial(stack, release, history, after=candidate)
     passed = _gate(stack, "gate", trial.refusal, after=trial)
     live = _route(stack, "live", release, after=passed)
     ledger = _ledger(stack, trial, live)
     _gate(stack, "promoted", live.refusal, after=ledger)
-    _export(stack, live, ledger)
-    pulumi.export("migrations", migrations.ran)
+    _export(stack, ledger, before)
 
 
 # A file backend writes the state in place: just then, at the start of this very update, it cannot be read.
@@ -85,12 +100,83 @@ def _outputs_before() -> dict[str, Any]:
     return dict(found.get("outputs") or {})
 
 
-def _network(config: StackConfig) -> docker.Network:
-    return docker.Network(
-        f"{config.prefix}-network",
-        name=config.prefix,
-        labels=[docker.NetworkLabelArgs(label="runbook.stack", value=config.stack)],
+def _infrastructure(
+    config: StackConfig, request: DeployRequest, plan: Plan, history: History, observed: Observed
+) -> Stack:
+    """What outlives every release; it stays as it is where one comes back."""
+    of_redis, of_proxy = _decisions(config, plan, request, observed)
+    context = _context(
+        config,
+        is_known=history.live_in_state is not None,
+        stays=of_redis.as_it_was or of_proxy.as_it_was,
     )
+    images = (plan.build.redis, plan.build.haproxy) if plan.build else (None, None)
+    redis = RedisStore(RedisArgs(context, _shared_image(images[0], of_redis), _password(config), of_redis))
+    proxy = Proxy(ProxyArgs(context, _shared_image(images[1], of_proxy), config.layout, of_proxy))
+    if plan.build:
+        _warn_of_base_config(ProxyControl(f"{config.prefix}-proxy").route("00-base"), proxy.base)
+    moves = observed.live.moves if observed.live else ()
+    last_move = moves[-1].id if moves else ""
+    return Stack(config, plan, request, read_targets(), context, proxy, redis, last_move)
+
+
+def _warn_of_base_config(before: str | None, now: str) -> None:
+    if before not in (None, now):
+        pulumi.log.warn(
+            "the proxy's base configuration changes: live traffic gets it at the next reload, before the "
+            "gate, and a refused release does not take it back"
+        )
+
+
+def _decisions(config: StackConfig, plan: Plan, request: DeployRequest, observed: Observed) -> list[Decision]:
+    """What becomes of Redis and the proxy; raises where they would be replaced unasked."""
+    if plan.build is None:
+        return [Decision("", observed.image(role), as_it_was=True) for role in ("redis", "proxy")]
+    network = _network_arguments(config)
+    password = config.secrets[REDIS_PASSWORD]
+    _refuse_another_password(config, password)
+    shared = [
+        shared_redis(config.prefix, plan.build.redis.name, password, network),
+        shared_proxy(config.prefix, plan.build.haproxy.name, config.layout, network),
+    ]
+    return decide(shared, request)
+
+
+def _refuse_another_password(config: StackConfig, password: str) -> None:
+    """The releases that run have the one of Redis: with another, they would lose it until a gate passes."""
+    if kept_password(config.prefix) in (None, password):
+        return
+    file = f"Pulumi.{config.stack}.yaml"
+    refusal = (
+        f"{REDIS_PASSWORD} of {file} is not the one that the stack's releases have: they would lose it\n"
+        f"hint: nothing was changed; take {file} from whoever deployed last, or from git: a stack keeps "
+        "the password that it began with"
+    )
+    if not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(refusal)
+    pulumi.log.warn(refusal)
+
+
+def _context(config: StackConfig, *, is_known: bool, stays: bool) -> StackContext:
+    state_id = StackId(config.stack, is_known=is_known).value
+    # A network with other labels would be replaced: deleted first, with the live containers on it.
+    opts = pulumi.ResourceOptions(ignore_changes=["*"] if stays else ["labels"])
+    arguments = _network_arguments(config)
+    labels = [*arguments.pop("labels"), {"label": STATE_LABEL, "value": state_id}]
+    network = docker.Network(f"{config.prefix}-network", **arguments, labels=labels, opts=opts)
+    return StackContext(config.stack, config.prefix, state_id, network)
+
+
+def _network_arguments(config: StackConfig) -> dict[str, Any]:
+    labels = [{"label": STACK_LABEL, "value": config.stack}]
+    return {"name": config.prefix, "labels": labels}
+
+
+def _shared_image(planned: BaseImage | None, decision: Decision) -> pulumi.Input[str]:
+    """The planned one is declared, and made if need be, unless the container stays on another."""
+    if planned is not None and not decision.as_it_was and decision.image in (None, planned.name):
+        return _base(planned)
+    return decision.image or ""
 
 
 def _password(config: StackConfig) -> pulumi.Output[str]:
@@ -104,32 +190,32 @@ def _base(image: BaseImage) -> pulumi.Output[str]:
     return docker.RemoteImage(f"base-{image.role}", name=image.name, keep_locally=True).name
 
 
-def _packages(plan: Plan) -> pulumi.Output[str]:
+def _packages(build: Build) -> pulumi.Output[str]:
     """The image with the packages, built once for a lock file: a release then builds in a second."""
-    image = plan.packages
+    image = build.packages
     return docker.RemoteImage(
         f"packages-{image.name.rpartition(':')[2]}",
         name=image.name,
         build=docker.RemoteImageBuildArgs(
-            context=str(image.context), build_args={"BASE": _base(plan.python)}, force_remove=True
+            context=str(image.context), build_args={"BASE": _base(build.python)}, force_remove=True
         ),
         keep_locally=True,
     ).name
 
 
 def _release(
-    stack: Stack, candidate: Candidate, packages: pulumi.Output[str], before: list[pulumi.Resource]
+    stack: Stack, candidate: Candidate, packages: pulumi.Output[str] | None, after: list[pulumi.Resource]
 ) -> Release:
     secrets = {name: pulumi.Output.secret(value) for name, value in candidate.secrets.items()}
     made = {"REDIS_URL": stack.redis.url, "PSEUDONYM_KEY": _pseudonym_key(stack.config)}
     args = ReleaseArgs(
-        place=stack.place,
+        context=stack.context,
         manifest=candidate.manifest,
         image=_image(candidate, packages),
         secrets={**secrets, **made},
         as_it_was=candidate.context is None,
     )
-    return Release(args, pulumi.ResourceOptions(depends_on=before))
+    return Release(args, pulumi.ResourceOptions(depends_on=after))
 
 
 def _pseudonym_key(config: StackConfig) -> pulumi.Output[str]:
@@ -138,10 +224,10 @@ def _pseudonym_key(config: StackConfig) -> pulumi.Output[str]:
     return pulumi.Output.secret(key.hex())
 
 
-def _image(candidate: Candidate, packages: pulumi.Output[str]) -> pulumi.Output[str]:
+def _image(candidate: Candidate, packages: pulumi.Output[str] | None) -> pulumi.Output[str]:
     """The release's image: built from the sources as they are, or there since the release was made."""
     manifest = candidate.manifest
-    if candidate.context is None:
+    if candidate.context is None or packages is None:
         return pulumi.Output.from_input(manifest.image)
     return docker.RemoteImage(
         f"image-{manifest.id}",
@@ -156,18 +242,23 @@ def _image(candidate: Candidate, packages: pulumi.Output[str]) -> pulumi.Output[
     ).name
 
 
-def _migrations(stack: Stack, before: list[pulumi.Resource]) -> Migrations:
+def _migrated(stack: Stack, after: list[pulumi.Resource]) -> Gate:
+    """Run the migrations that did not run yet; the gate stops the update if one fails."""
     secrets = {name: pulumi.Output.secret(value) for name, value in stack.plan.migration_secrets.items()}
-    return Migrations(
+    migrations = Migrations(
         release=stack.plan.release.manifest.id,
         wanted=stack.plan.migrations,
         secrets=secrets,
         entry=provenance(),
-        opts=pulumi.ResourceOptions(depends_on=before),
+        opts=pulumi.ResourceOptions(depends_on=after),
     )
+    pulumi.export("migrations", migrations.ran)
+    return _gate(stack, "migrated", migrations.refusal, after=migrations)
 
 
 def _route(stack: Stack, name: RouteName, release: Release, *, after: pulumi.Resource) -> Route:
+    request, sources = stack.request, stack.plan.sources
+    why = {"verb": request.verb, "reason": request.reason, "by": operator()}
     return Route(
         name,
         release=stack.plan.release.manifest.id,
@@ -175,14 +266,15 @@ def _route(stack: Stack, name: RouteName, release: Release, *, after: pulumi.Res
         proxy=stack.proxy.container.name,
         proxy_id=stack.proxy.container.id,
         base=stack.proxy.base,
-        redis=stack.redis.container.name,
-        limits=stack.targets.switch,
-        in_steps=stack.order.in_steps,
+        limits=stack.targets.rollout,
+        in_steps=request.in_steps,
+        why={**why, "commit": sources.commit, "branch": sources.branch},
+        last_move=stack.last_move,
         opts=pulumi.ResourceOptions(depends_on=[after, stack.proxy]),
     )
 
 
-def _trial(stack: Stack, release: Release, *, after: pulumi.Resource) -> Trial:
+def _trial(stack: Stack, release: Release, history: History, *, after: pulumi.Resource) -> Trial:
     layout, manifest = stack.config.layout, stack.plan.release.manifest
     return Trial(
         release=manifest.id,
@@ -195,8 +287,9 @@ def _trial(stack: Stack, release: Release, *, after: pulumi.Resource) -> Trial:
             "web": release.web_names,
             "workers": release.worker_names,
         },
-        entry=_entry(stack),
-        depth=stack.order.depth,
+        record=_record(stack).as_data(),
+        depth=stack.request.depth,
+        attempt=history.lost_traffic(manifest.id),
         reports=_reports(stack),
         opts=pulumi.ResourceOptions(depends_on=[after]),
     )
@@ -216,40 +309,49 @@ def _gate(stack: Stack, of: str, refusal: pulumi.Output[list[str]], *, after: pu
 
 
 def _ledger(stack: Stack, trial: Trial, live: Route) -> Ledger:
+    gate = [report.model_dump(mode="json") for report in stack.request.gate] or trial.figures
+    found = {"gate": gate, "traffic": live.traffic, "refusal": live.refusal}
     return Ledger(
         release=stack.plan.release.manifest.id,
-        entry={
-            **_entry(stack),
-            "manifest": stack.plan.release.manifest.as_dict(),
-            "gate": trial.figures,
-            "traffic": live.traffic,
-            "refusal": live.refusal,
-        },
+        record={**_record(stack).as_data(), **found},
+        proxy=stack.proxy.container.name,
         reports=_reports(stack),
         opts=pulumi.ResourceOptions(depends_on=[live]),
     )
 
 
-def _entry(stack: Stack) -> dict[str, Any]:
+def _record(stack: Stack) -> ReleaseRecord:
     """Who asks for this update, how and why, and from which sources its release was made."""
-    what = {"stack": stack.config.stack, "image": stack.plan.release.manifest.image}
-    return {"order": stack.order.as_entry(), **what, **who_and_when(), **stack.plan.sources}
+    manifest, request = stack.plan.release.manifest, stack.request
+    return ReleaseRecord(
+        release=manifest.id,
+        stack=stack.config.stack,
+        image=manifest.image,
+        verb=request.verb,
+        reason=request.reason,
+        depth=request.depth,
+        manifest=manifest,
+        **who_and_when(),
+        **stack.plan.sources.model_dump(),
+    )
 
 
 def _reports(stack: Stack) -> Path:
-    return release_folder(stack.config.stack, stack.plan.release.manifest.id, stack.order.as_entry())
+    return _record(stack).folder
 
 
 def _loopback(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _export(stack: Stack, live: Route, ledger: Ledger) -> None:
+def _export(stack: Stack, ledger: Ledger, before: dict[str, Any]) -> None:
     layout = stack.config.layout
     pulumi.export("url", layout.url)
     pulumi.export("candidate_url", _loopback(layout.candidate_port))
     if layout.sandbox:
         pulumi.export("sandbox_url", _loopback(layout.sandbox_port))
-    pulumi.export("release", live.release)
+    pulumi.export("release", ledger.release)
     pulumi.export("kept", [kept.manifest.id for kept in stack.plan.kept])
     pulumi.export("releases", ledger.entries)
+    if not stack.plan.build and "migrations" in before:  # they did not run, and stay what they were
+        pulumi.export("migrations", before["migrations"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import getpass
+import os
 import re
 import socket
 import subprocess
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from infra.errors import encodable
 from infra.manifest import REPOSITORY
 
 _SHORT = 12
@@ -18,6 +22,13 @@ _TIMEOUT_S = 10
 _AHEAD_BEHIND = re.compile(r"\+(?P<ahead>\d+) -(?P<behind>\d+)")
 _FIELDS_BEFORE_PATH = {"1": 8, "2": 9, "u": 10, "?": 1}
 """By the kind of a line of `git status --porcelain=v2`, how many fields stand before the path."""
+
+_NAMES_A_REPOSITORY = frozenset(
+    {
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_PREFIX"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,24 @@ class GitState:
         return bool(self.changed)
 
 
+class Sources(BaseModel):
+    """Git's commit (`+` marks uncommitted changes), and where that is.
+
+    `branch` is empty and `dirty` false without git, `behind` and `ahead` are None without an upstream.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    commit: str = ""
+    branch: str = ""
+    dirty: bool = False
+    behind: int | None = None
+    ahead: int | None = None
+
+
 def provenance(folder: Path = REPOSITORY) -> dict[str, Any]:
     """Who does something, when, and from which sources."""
-    return {**who_and_when(), **sources(folder)}
+    return {**who_and_when(), **read_sources(folder).model_dump()}
 
 
 def who_and_when() -> dict[str, Any]:
@@ -50,25 +76,21 @@ def who_and_when() -> dict[str, Any]:
     return {"by": operator(), "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
 
 
-def sources(folder: Path = REPOSITORY) -> dict[str, Any]:
-    """Git's commit (`+` marks uncommitted changes), and where that is.
-
-    `branch` is empty and `dirty` false without git, `behind` and `ahead` are None without an upstream. The
-    state keeps nothing of a None: who reads the ledger asks with `get`.
-    """
+def read_sources(folder: Path = REPOSITORY) -> Sources:
+    """The sources in *folder* as they are now."""
     git = git_state(folder) or GitState("")
-    return {
-        "commit": git.commit + "+" if git.commit and git.dirty else git.commit,
-        "branch": git.branch,
-        "dirty": git.dirty,
-        "behind": git.behind,
-        "ahead": git.ahead,
-    }
+    return Sources(
+        commit=git.commit + "+" if git.commit and git.dirty else git.commit,
+        branch=git.branch,
+        dirty=git.dirty,
+        behind=git.behind,
+        ahead=git.ahead,
+    )
 
 
 def operator() -> str:
     """Whoever runs this, as `user@host`."""
-    return f"{_user()}@{socket.gethostname()}"
+    return encodable(f"{_user()}@{socket.gethostname()}")
 
 
 def git_state(folder: Path = REPOSITORY) -> GitState | None:
@@ -102,17 +124,27 @@ def _parsed(status: str) -> GitState:
     )
 
 
+def run_git(
+    folder: Path, *arguments: str, timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run git on the repository of *folder*, whichever one the environment names, as for a hook of git's."""
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        env={name: value for name, value in os.environ.items() if name not in _NAMES_A_REPOSITORY},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=timeout_s,
+    )
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
-            capture_output=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-        )
+        done = run_git(folder, "--no-optional-locks", *arguments, timeout_s=_TIMEOUT_S)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _user() -> str:

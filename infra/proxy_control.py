@@ -1,4 +1,4 @@
-"""Moves the proxy: writes a route's file, has HAProxy take it without losing a request, waits until it did.
+"""Controls a stack's proxy: reads its routes, writes one, has HAProxy take it without losing a request.
 
 All through the Docker engine: the proxy publishes no control port.
 """
@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
-from infra.containers import ContainerGone, Inside
+import docker
+
+from infra.containers import ContainerExec, ContainerGone
 from infra.errors import Refused
-from infra.haproxy_config import Backend, backend_in
+from infra.live_route import LiveRoute, Move, read_live_route
 
 ROUTES = "/routes"
-_TAKEN_WITHIN_S = 10.0
-_POLL_S = 0.05
+_STOP = f"{ROUTES}/stop"
+_POLL_INTERVAL_S = 0.05
+_CHANGE_ROUTES = Path(__file__).with_name("change_routes.sh").read_text(encoding="utf-8")
+MAX_RELOAD_S = float(_CHANGE_ROUTES.partition("\nMAX_RELOAD_S=")[2].partition("\n")[0])
+"""HAProxy takes a new configuration within this time, or it is taken back."""
 
-# Checked beside the other routes before it takes the place of the old file: a wrong one changes nothing.
-_WRITE = """
-set -e
-umask 022
-cd "$1"
-printf '%s' "$3" > "$2.cfg.new"
-set -- "$2"
-others=
-for file in *.cfg; do [ "$file" = "$1.cfg" ] || others="$others -f $file"; done
-if ! haproxy -c -q $others -f "$1.cfg.new"; then rm -f "$1.cfg.new"; exit 1; fi
-mv "$1.cfg.new" "$1.cfg"
-"""
+_UNKNOWN = " init-addr none\n"
+"""Added by `change_routes.sh` to a server whose name nobody had then."""
+_INVALID, _NOT_TAKEN, _MOVED = 10, 11, 12
+"""Its exit codes."""
+
 # The master keeps the connection open after an answer: it has to be told to close it.
 _ASK = "exec 3<>/dev/tcp/127.0.0.1/8999 && printf '%s;quit\\n' \"$1\" >&3 && timeout 5 cat <&3"
 
@@ -46,8 +46,8 @@ class Workers:
 class Counters:
     """A backend's answers since the last reload.
 
-    `errors` are those with a 5xx status, HAProxy's own included, `refused` those with a 4xx. `mean_ms` is
-    over the last 1024 answers, `slowest_ms` the longest time from a request's last byte to its answer's head.
+    `errors` are those with a 5xx status, HAProxy's own included, `refused` those with a 4xx. `mean_ms` decays
+    over some 512 answers, `slowest_ms` the longest time from a request's last byte to its answer's head.
     """
 
     requests: int
@@ -57,43 +57,78 @@ class Counters:
     refused: int = 0
 
 
+class RouteMoved(Refused):
+    """Somebody else gave the traffic to another release meanwhile: there it stays."""
+
+    @classmethod
+    def by(cls, move: Move) -> Self:
+        """Of the *move* that came between."""
+        return cls(
+            f"the traffic was moved meanwhile: `{move.verb}` of {move.by} gave it to {move.release} at "
+            f"{move.at}; it stays there",
+            "`bin/runbook releases` says what is live; run this again if that is not to stay",
+        )
+
+
 class ProxyControl:
-    """One proxy's container."""
+    """One proxy's container, *name*."""
 
-    def __init__(self, container: str) -> None:
+    def __init__(self, name: str, engine: docker.DockerClient | None = None) -> None:
+        engine = engine or docker.from_env()
         # Root owns the routes, so that HAProxy itself (uid 99) cannot change them.
-        self._inside = Inside(container, user="0")
+        self._proxy = ContainerExec(name, user="0", engine=engine)
+        # It has the same volume and is there when the proxy is gone.
+        self._routes_seed = ContainerExec(f"{name}-routes-seed", engine=engine)
 
-    def put_route(self, name: str, config: str) -> None:
-        """Make *config* the route *name*; returns when new connections are served by it.
+    def put_route(self, name: str, config: str, lease_s: float = 0, after: Collection[str] = ()) -> None:
+        """Make *config* the route *name*, as `put_routes` does."""
+        self.put_routes({name: config}, lease_s, after)
+
+    def put_routes(self, routes: Mapping[str, str], lease_s: float = 0, after: Collection[str] = ()) -> None:
+        """Make each configuration the route of its name; returns when new connections are served by them.
+
+        `LEASE_END` in one becomes the time in *lease_s* seconds. *after*: only while the last move of the
+        live route, if it has any, is one of these ids.
 
         Raises:
-            Refused: HAProxy finds the configuration wrong, or did not take it in time.
+            RouteMoved: it is another; the routes are as they were.
+            Refused: HAProxy finds one wrong, or did not take them in time; the routes are as they were.
         """
-        before = self._workers()
-        self._run(["sh", "-c", _WRITE, "sh", ROUTES, name, config], f"route {name!r} is not valid")
-        self._reload(before)
+        parts = [part for route in routes.items() for part in route]
+        self._change(", ".join(map(repr, routes)), "put", str(round(lease_s)), " ".join(after), *parts)
 
     def remove_route(self, name: str) -> None:
         """End the route *name*. Nothing to do where it, or the whole proxy, is gone."""
         try:
-            before = self._workers()
-            self._run(["rm", "-f", f"{ROUTES}/{name}.cfg"], f"route {name!r} could not be removed")
-            self._reload(before)
+            self._change(repr(name), "remove", name)
         except ContainerGone:
             return
 
     def route(self, name: str) -> str | None:
-        """The configuration that the route *name* has now; None where there is none, or no proxy."""
-        try:
-            code, output = self._inside.run(["cat", f"{ROUTES}/{name}.cfg"])
-        except ContainerGone:
-            return None
-        return output if code == 0 else None
+        """The configuration of the route *name*, from a proxy that need not run; None where there is none."""
+        for container in (self._proxy, self._routes_seed):
+            try:
+                config = container.read_file(f"{ROUTES}/{name}.cfg")
+            except ContainerGone:
+                continue
+            return config and config.replace(_UNKNOWN, "\n")
+        return None
 
-    def leads_to(self, name: str) -> Backend | None:
-        """The release that the route *name* leads to, without its canary; None where it leads nowhere."""
-        return backend_in(self.route(name) or "")
+    def live_route(self) -> LiveRoute | None:
+        """Which release has the live traffic, and since when; None before the first."""
+        return read_live_route(self.route("live"))
+
+    def request_stop(self) -> None:
+        """Ask whoever tries a release, or shifts the traffic to it, to give up: it goes back at once."""
+        self._run(["touch", _STOP], "a stop cannot be asked for")
+
+    def stop_requested(self) -> bool:
+        """Whether somebody asked for a stop since `clear_stop`."""
+        return self._proxy.run(["test", "-e", _STOP])[0] == 0
+
+    def clear_stop(self) -> None:
+        """Forget a stop that was asked for before this update."""
+        self._run(["rm", "-f", _STOP], "an earlier request to stop cannot be removed")
 
     def counters(self, backend: str) -> Counters | None:
         """What the serving process has counted on *backend* since the last reload; None if it has no such."""
@@ -104,20 +139,26 @@ class ProxyControl:
         """Wait until no old worker has a request left; False if some still had after *timeout_s*."""
         return self._wait(lambda workers: not workers.old, timeout_s)
 
-    def _reload(self, before: Workers) -> None:
-        self._inside.signal("SIGUSR2")
-        if not self._wait(lambda workers: workers.current not in ("", before.current), _TAKEN_WITHIN_S):
+    def _change(self, named: str, *arguments: str) -> None:
+        code, output = self._proxy.run(["bash", "-c", _CHANGE_ROUTES, "bash", *arguments])
+        if code == _MOVED and (live := self.live_route()) and live.moves:
+            raise RouteMoved.by(live.moves[-1])
+        if code == _INVALID:
+            raise Refused(f"with route {named} changed the configuration is not valid: {output.strip()}")
+        if code == _NOT_TAKEN:
             raise Refused(
-                f"the proxy {self._inside.name} did not take its new configuration within "
-                f"{_TAKEN_WITHIN_S:g} s; `docker logs {self._inside.name}` says why"
+                f"route {named}: the proxy {self._proxy.name} did not take its new configuration within "
+                f"{MAX_RELOAD_S:g} s; `docker logs {self._proxy.name}` says why"
             )
+        if code != 0:
+            raise Refused(f"route {named} could not be changed: {output.strip()}")
 
     def _wait(self, reached: Callable[[Workers], bool], timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if reached(self._workers()):
                 return True
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_INTERVAL_S)
         return False
 
     def _workers(self) -> Workers:
@@ -126,11 +167,11 @@ class ProxyControl:
 
     def _ask(self, question: str) -> str | None:
         """The master's answer; None while it restarts itself for a reload."""
-        code, output = self._inside.run(["bash", "-c", _ASK, "bash", question])
+        code, output = self._proxy.run(["bash", "-c", _ASK, "bash", question])
         return output if code == 0 else None
 
     def _run(self, command: list[str], otherwise: str) -> None:
-        code, output = self._inside.run(command)
+        code, output = self._proxy.run(command)
         if code != 0:
             raise Refused(f"{otherwise}: {output.strip()}")
 

@@ -6,6 +6,7 @@ Containers may have neither a network nor the machine's certificates, so nothing
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -15,11 +16,12 @@ from pathlib import Path
 import docker
 from packaging.markers import Marker
 
+from infra.cache_folder import cache_folder
 from infra.errors import PartMissing
 from infra.file_lock import held
-from infra.quoted_command import failure_of
+from infra.pip_environment import pip_environment
+from infra.run_command import run_command
 
-BUILD = Path(__file__).resolve().parent.parent / ".build"
 IMAGE_PYTHON = "3.11.2"
 """The oldest Python among the base images: Debian 12's."""
 
@@ -29,8 +31,10 @@ _KEPT = 4
 _LAST_LINES = 8
 
 
-def ensure_site(lock: Path, build: Path = BUILD) -> Path:
+def ensure_site(lock: Path, folder: Path | None = None) -> Path:
     """A folder with the packages of *lock*, for Python 3.11 on the engine's kind of machine; made once.
+
+    It lies in *folder*; by default in the user's cache, for every checkout.
 
     Raises:
         PartMissing: pip could not fetch a wheel, or its hash is not the lock file's.
@@ -38,12 +42,14 @@ def ensure_site(lock: Path, build: Path = BUILD) -> Path:
     machine = _engine_machine()
     requirements = for_image(lock.read_text(encoding="utf-8"), machine)
     digest = hashlib.sha256(f"{machine} {IMAGE_PYTHON}\n{requirements}".encode()).hexdigest()
-    site = build / f"site-{digest[:12]}"
-    if not site.is_dir():
-        with held(build / "site.lock"):
-            if not site.is_dir():
-                _install(requirements, machine, site)
-                _prune(build, keep=site)
+    sites = folder or cache_folder() / "sites"
+    site = sites / digest[:12]
+    with held(sites / "lock"):
+        if site.is_dir():
+            os.utime(site)  # the sites that were used last are kept
+        else:
+            _install(requirements, machine, site)
+            _prune(sites, keep=site)
     return site
 
 
@@ -102,7 +108,8 @@ def _install(requirements: str, machine: str, site: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".site-", dir=site.parent) as folder:
         staged, resolved = Path(folder, "site"), Path(folder, "requirements.txt")
         resolved.write_text(requirements, encoding="utf-8")
-        failure = failure_of(pip_command(resolved, machine, staged), last_lines=_LAST_LINES)
+        command, env = pip_command(resolved, machine, staged), pip_environment(sys.executable)
+        failure = run_command(command, last_lines=_LAST_LINES, env=env)
         if failure:
             raise PartMissing(
                 f"the service's packages could not be had (pip):\n{failure.last}",
@@ -112,8 +119,8 @@ def _install(requirements: str, machine: str, site: Path) -> None:
         staged.rename(site)
 
 
-def _prune(build: Path, keep: Path) -> None:
-    """Remove all but the newest few sites."""
-    by_age = sorted(build.glob("site-*/"), key=lambda path: path.stat().st_mtime, reverse=True)
+def _prune(sites: Path, keep: Path) -> None:
+    """Remove all but the few sites that were used last."""
+    by_age = sorted(sites.glob("*/"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in [path for path in by_age if path != keep][_KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)

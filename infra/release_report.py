@@ -10,48 +10,40 @@ from typing import Any
 import pulumi
 
 from infra.errors import Refused
-from infra.manifest import BUILD
 from infra.release_page import render
-from infra.suites import Depth
+from infra.release_record import ReleaseRecord
 
 _FACTS = "release.json"
 
 
-def release_folder(stack: str, release: str, order: Mapping[str, Any]) -> Path:
-    """Where the evidence on *release* of *stack* lies, on the machine that tried it.
+def write(folder: Path, facts: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+    """Add *facts* to those that are known, and *files* (text by name), and make the page.
 
-    *order*: of the update, as the state keeps it. That of a full gate is kept when the release comes back.
-    """
-    folder = BUILD / "reports" / stack / release
-    return folder if order["gate"] == Depth.FULL else folder / order["verb"]
-
-
-def write(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Add *facts* to those that are known and make the page.
-
-    A page that cannot be made is a warning: it stops no release.
+    What cannot be written is a warning: it stops no release. The folder may be missing in a fresh checkout.
     """
     file = folder / _FACTS
     known = _known(file)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
         file.write_text(json.dumps({**known, **facts}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         render(folder)
     except (OSError, Refused) as error:
         pulumi.log.warn(f"the release's page could not be written: {error}")
 
 
-def facts_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of who deployed what, how and why; *entry* as the state keeps it."""
-    order = entry["order"]
-    names = ("stack", "image", "at", "by", "commit", "branch", "behind")
-    known = {name: entry.get(name) for name in names}
-    return {
-        **known,
-        "dirty": bool(entry.get("dirty")),
-        "gate": order["gate"],
-        "reason": order["reason"] or None,
-    }
+def write_traffic(folder: Path, record: ReleaseRecord) -> None:
+    """Add how a release did with live traffic."""
+    outcome = {"outcome": "refused", "refusal": record.refusal} if record.refusal else {"outcome": "live"}
+    write(folder, outcome, {"traffic.json": record.traffic.model_dump_json()} if record.traffic else {})
+
+
+def facts_of(record: ReleaseRecord) -> dict[str, Any]:
+    """What the page says of who deployed what, how and why."""
+    names = ("stack", "image", "at", "by", "commit", "branch", "behind", "dirty")
+    known = {name: getattr(record, name) for name in names}
+    return {**known, "gate": str(record.depth), "reason": record.reason or None}
 
 
 def _known(file: Path) -> dict[str, Any]:

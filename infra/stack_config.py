@@ -1,53 +1,15 @@
-"""What an operator sets for a stack: read once from Pulumi's configuration, all problems together."""
+"""A stack's configuration: read once from Pulumi's, all problems together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from infra.base_images import Mode
-
-REDIS_PASSWORD = "REDIS_PASSWORD"  # noqa: S105 - the name of a secret
-RELEASE_KEY = "RELEASE_KEY"
-"""Keys the hashes of secrets in a release's id, so that an id says nothing about a secret's value."""
-GENERATED = (REDIS_PASSWORD, RELEASE_KEY)
-"""Secrets that only the infrastructure uses; made for a stack when it is made."""
-
-
-class Layout(BaseModel):
-    """`pulumi config` keys of the project, with their defaults. Ports are on `bind`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: Mode = Mode.AUTO
-    sandbox: bool = False
-    bind: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=1, le=65535)
-    candidate_port: int = Field(default=8081, ge=1, le=65535)
-    sandbox_port: int = Field(default=8082, ge=1, le=65535)
-    baseline_port: int = Field(default=8083, ge=1, le=65535)
-    keep_releases: int = Field(default=2, ge=0, le=10)
-    alertmanager_url: str = ""
-    web_replicas: int = Field(default=2, ge=1, le=32)
-    worker_replicas: int = Field(default=1, ge=1, le=32)
-    web_memory_mb: int = Field(default=256, ge=64)
-    worker_memory_mb: int = Field(default=256, ge=64)
-
-    @property
-    def url(self) -> str:
-        """Where the public frontend answers, from this machine."""
-        everywhere = self.bind == "0.0.0.0"  # noqa: S104 - what the operator may have set
-        return f"http://{'127.0.0.1' if everywhere else self.bind}:{self.port}"
-
-    @model_validator(mode="after")
-    def _ports_differ(self) -> Layout:
-        ports = [self.port, self.candidate_port, self.baseline_port]
-        ports += [self.sandbox_port] if self.sandbox else []
-        if len(set(ports)) < len(ports):
-            raise ValueError(f"port, candidate_port, baseline_port, sandbox_port should differ, got {ports}")
-        return self
+from infra.errors import encodable
+from infra.stack_name import name_stack
+from infra.stack_settings import GENERATED, StackSettings, layout_problems, stack_name_problem
 
 
 @dataclass(frozen=True)
@@ -59,7 +21,7 @@ class StackConfig:
     """
 
     stack: str
-    layout: Layout
+    layout: StackSettings
     env: dict[str, str]
     secrets: dict[str, str]
     retired: dict[str, str]
@@ -70,6 +32,13 @@ class StackConfig:
         return f"{pulumi.get_project()}-{self.stack}"
 
 
+def for_this_stack(text: str) -> str:
+    """*text* for people, with this stack named in each command: `bin/pulumi` shows it as it is."""
+    organization, stack = pulumi.get_organization() or "organization", pulumi.get_stack()
+    is_local = organization == "organization"
+    return name_stack(text, stack if is_local else f"{organization}/{pulumi.get_project()}/{stack}")
+
+
 def read_stack_config() -> StackConfig:
     """Read the stack's configuration.
 
@@ -77,15 +46,23 @@ def read_stack_config() -> StackConfig:
         pulumi.RunError: a message naming every wrong key with its value, and what to do.
     """
     config = pulumi.Config()
-    problems: list[str] = []
+    problems = [problem] if (problem := stack_name_problem(pulumi.get_stack())) else []
     layout = _layout(config, problems)
     env = _strings(config.get_object("env"), "env", problems)
     kept = config.get_object("secrets") or {}
     secrets = _strings(kept.get("current"), "secrets.current", problems)
     retired = _strings(kept.get("retired"), "secrets.retired", problems)
-    for name in GENERATED:
-        if not secrets.get(name):
-            problems.append(f"secrets.{name}: is missing; `bin/runbook up` generates it")
+    if kept:
+        source = f"take Pulumi.{pulumi.get_stack()}.yaml from git or the checkout that deploys the stack"
+        missing = [name for name in GENERATED if not secrets.get(name)]
+        problems += [f"secrets.{name}: is missing; {source}" for name in missing]
+        problems += [
+            f"secrets.{name}: is not UTF-8 text; `bin/runbook secrets set {name}`"
+            for name, value in secrets.items()
+            if encodable(value) != value
+        ]
+    else:
+        problems.append("secrets: there are none; `bin/runbook up` generates them")
     if problems:
         raise pulumi.RunError("the stack's configuration is wrong:\n  " + "\n  ".join(problems))
     return StackConfig(
@@ -97,20 +74,12 @@ def read_stack_config() -> StackConfig:
     )
 
 
-def _layout(config: pulumi.Config, problems: list[str]) -> Layout:
+def _layout(config: pulumi.Config, problems: list[str]) -> StackSettings:
     try:
-        return Layout.model_validate(config.get_object("layout") or {})
+        return StackSettings.model_validate(config.get_object("layout") or {})
     except ValidationError as error:
         problems.extend(layout_problems(error))
-        return Layout()
-
-
-def layout_problems(error: ValidationError) -> list[str]:
-    """A line for each thing that is wrong with a layout: its key, why, its value."""
-    return [
-        f"layout{''.join(f'.{part}' for part in found['loc'])}: {found['msg']}, got {found['input']!r}"
-        for found in error.errors()
-    ]
+        return StackSettings()
 
 
 def _strings(found: object, key: str, problems: list[str]) -> dict[str, str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from contracts.verdict import Report
-from infra.manifest import REPOSITORY
+from infra.suite_environment import suite_environment
+
+_POLL_INTERVAL_S = 0.5
+_GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -29,29 +34,65 @@ def run_suite(
     report_file: Path,
     env: Mapping[str, str],
     within_s: float,
+    stop_requested: Callable[[], bool] = lambda: False,
+    prepare: Callable[[], object] | None = None,
 ) -> Found:
     """Run *command*, which writes *report_file*; its output goes beside it, as `SUITE.log`.
 
-    One that has not ended *within_s* is ended.
+    Its environment is that of every suite, and *env*. One that has not ended *within_s* is ended, as is one
+    that somebody wants to stop. *prepare* is called while a suite starts that waits for a line on its input
+    (smoke's `--begin-on-input`).
     """
     log = report_file.with_suffix(".log")
     report_file.unlink(missing_ok=True)
-    with log.open("wb") as output:
-        try:
-            code = subprocess.run(
-                command,
-                cwd=REPOSITORY,
-                env={**os.environ, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=within_s,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            why = f"did not end within {within_s:g} s ([gate] within_s of targets.toml)"
-            return Found(None, [f"gate: {suite} on {release} {why}; see {log}"])
-    return judge(suite, release, code, report_file)
+    with log.open("wb") as output, suite_environment(env) as environment:
+        process = subprocess.Popen(
+            command,
+            cwd=environment.folder,
+            env=environment.variables,
+            stdin=subprocess.PIPE if prepare else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        with _ended_after(process):
+            if prepare and process.stdin:
+                prepare()
+                with suppress(BrokenPipeError):  # it has ended already, and gives no report
+                    process.stdin.write(b"\n")
+                    process.stdin.flush()
+            why_ended = _wait(process, within_s, stop_requested)
+    if why_ended:
+        return Found(None, [f"gate: {suite} on {release} {why_ended}; see {log}"])
+    return judge(suite, release, process.returncode, report_file)
+
+
+def _wait(process: subprocess.Popen[bytes], within_s: float, stop_requested: Callable[[], bool]) -> str:
+    """Wait for the end of *process*; why it was ended, empty where it ended by itself."""
+    deadline = time.monotonic() + within_s
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_INTERVAL_S)
+            return ""
+        if stop_requested():
+            return "was asked to stop"
+        if time.monotonic() >= deadline:
+            return f"did not end within {within_s:g} s ([gate] within_s of targets.toml)"
+
+
+@contextmanager
+def _ended_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """In the end *process* ends, as by Ctrl-C, so that it takes back what it disturbed; else at once."""
+    try:
+        yield
+    finally:
+        if process.stdin:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.send_signal(signal.SIGINT)
+            process.wait(_GRACE_S)
+        process.kill()
+        process.wait()
 
 
 def judge(suite: str, release: str, code: int, report_file: Path) -> Found:

@@ -26,20 +26,23 @@ def run_child(
     *,
     folder: Path,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
     output: IO[bytes] | int | None = None,
+    on_stop: Callable[[], None] | None = None,
 ) -> int:
     """Run *command* in *folder*, *env* added to the environment; the exit code.
 
-    *output* takes both of its output streams; by default it has ours.
+    Without *inherit*, *env* is all of it. *output* takes both of its output streams; by default it has ours.
+    *on_stop* is called, once, when we are told to stop.
 
     Raises:
         KeyboardInterrupt: we were told to stop; so was the program, and it has ended.
     """
-    process = _start(command, folder, env, output)
+    process = _start(command, folder, {**(os.environ if inherit else {}), **(env or {})}, output)
     try:
         return _end_of(process)
     except KeyboardInterrupt:
-        _stop(process)
+        _stop(process, on_stop)
         raise
 
 
@@ -48,7 +51,7 @@ def child_beside(
     command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None, output: IO[bytes]
 ) -> Iterator[Callable[[], int]]:
     """Run *command* as `run_child` does, while the block goes on; gives what waits for its exit code."""
-    process = _start(command, folder, env, output)
+    process = _start(command, folder, {**os.environ, **(env or {})}, output)
     try:
         yield process.wait
     except KeyboardInterrupt:
@@ -57,12 +60,12 @@ def child_beside(
 
 
 def _start(
-    command: Sequence[str], folder: Path, env: Mapping[str, str] | None, output: IO[bytes] | int | None
+    command: Sequence[str], folder: Path, env: Mapping[str, str], output: IO[bytes] | int | None
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, **(env or {})},
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
@@ -80,11 +83,13 @@ def stop_children() -> None:
             continue
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], on_stop: Callable[[], None] | None = None) -> None:
     """Let *process* end in order; told again, at once."""
     say("stopping: what is under way ends first; interrupt again to stop at once")
     process.send_signal(signal.SIGINT)
     try:
+        if on_stop:
+            on_stop()
         _end_of(process)
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)

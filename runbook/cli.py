@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Never
 
@@ -15,36 +14,49 @@ from docker.errors import DockerException
 
 from contracts.targets import TargetsError
 from infra.errors import Refused
-from runbook.console import say_error
+from runbook.console import deliver_result, prepare_streams, say_error
 from runbook.errors import RunbookError
-from runbook.verbs import VERBS
+from runbook.verbs import VERBS, load_verb
 
 _INTERRUPTED = 130
 """The exit code that Typer gives a command which was interrupted; it says nothing of its own."""
 
-app = typer.Typer(
-    name="runbook",
-    help="The deployment runbook of a WhatsApp AI assistant, executable.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for _name, _verb in VERBS.items():
-    if isinstance(_verb, typer.Typer):
-        app.add_typer(_verb, name=_name)
-    else:
-        app.command(_name)(_verb)
+
+def run_command_line(arguments: Sequence[str] | None = None) -> None:
+    """Run the verb that *arguments* begin with; by default, those that this process was started with."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    app = typer.Typer(
+        name="runbook",
+        help="The deployment runbook of a WhatsApp AI assistant, executable.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(lambda: None)  # a single verb is typed by its name, too
+    for name in words[:1] if words and words[0] in VERBS else VERBS:
+        verb = load_verb(name)
+        if isinstance(verb, typer.Typer):
+            app.add_typer(verb, name=name)
+        else:
+            app.command(name)(verb)
+    app(words, prog_name="bin/runbook")
 
 
-_COMMAND_LINE = partial(app, prog_name="bin/runbook")
-
-
-def main(command: Callable[[], object] = _COMMAND_LINE) -> None:
+def main(command: Callable[[], object] = run_command_line) -> None:
     """Run *command*, the verb on the command line: exit 0 done, 1 refused or failed, 2 usage."""
     for stop in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(stop) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored, and means it
             signal.signal(stop, _interrupt)
+    prepare_streams()
+    try:
+        _run(command)
+    finally:
+        deliver_result()
+
+
+def _run(command: Callable[[], object]) -> None:
+    """Run *command*; every error becomes words, and an exit code."""
     try:
         command()
     except (RunbookError, Refused) as error:

@@ -1,142 +1,138 @@
-"""One deployment of a stack at a time, whichever machine it is started from.
-
-The lock lies where the stack does: it is a volume of the Docker engine, whose labels say who holds it.
-Creating a volume that exists gives the one that is there, so of many who try at once exactly one finds its
-own token on it. `docker volume prune` of an engine before version 23 removes it, as it does all volumes
-that no container uses; Pulumi's own lock stands behind this one.
-"""
+"""One deployment of a stack at a time: takes the deploy lock for a verb, waits for who has it, renews it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-import docker
-from docker.errors import DockerException, NotFound
+import requests
+from docker.errors import DockerException
 
-from infra.cache_folder import cache_folder
-from infra.file_lock import held
+from infra.deploy_lock import RENEW_INTERVAL_S, TOKEN, DeployLock, forget_stop, refusal
+from infra.lock_holder import Holder, Kind
+from infra.stack_name import bare_name
 from runbook.console import say
-from runbook.errors import RunbookError
-from runbook.lock_holder import Holder, Kind
-from runbook.recovery import Patience
-from runbook.workspace import bare_name
 
 WAIT_S = 120.0
-_LOOK_EACH_S = 0.5
-_held: set[str] = set()
-"""The stacks whose lock this process has: a verb may call another that wants it too."""
+_POLL_INTERVAL_S = 0.5
+_held: dict[str, Holder] = {}
+"""By stack, the locks that this process has: a verb may call another that wants it too."""
 
 
-class DeployLock:
-    """The lock of *stack* in *engine*."""
+@dataclass(frozen=True)
+class Patience:
+    """How long somebody else's work is waited for, and by which clock."""
 
-    def __init__(self, stack: str, engine: docker.DockerClient | None = None) -> None:
-        self.stack = bare_name(stack)
-        self._engine = engine or docker.from_env()
-        self._name = f"runbook-{self.stack}-deploy-lock"
-
-    def read(self) -> Holder | None:
-        """Who holds it; None if nobody does."""
-        try:
-            volume = self._engine.volumes.get(self._name)
-        except NotFound:
-            return None
-        return Holder.from_labels(volume.attrs.get("Labels") or {})
-
-    def take(self, holder: Holder) -> Holder:
-        """Give it to *holder* if it is free; who holds it now."""
-        # Not `runbook.stack`: that label is for what an update makes and recovery may remove.
-        labels = {"runbook.lock": self.stack, **holder.as_labels()}
-        while (found := self.read()) is None:
-            self._engine.volumes.create(name=self._name, labels=labels)
-        return found
-
-    def remove(self, holder: Holder) -> bool:
-        """End the lock if *holder* still has it; whether it did.
-
-        The engine removes by name alone. So that of two who find the same stale lock the second does not
-        remove what the first has taken, those of this machine look and remove one at a time.
-        """
-        with held(cache_folder() / "locks" / f"deploy-{self.stack}"):
-            found = self.read()
-            if found is None or found.token != holder.token:
-                return False
-            try:
-                self._engine.volumes.get(self._name).remove()
-            except NotFound:
-                return False
-            return True
+    wait_s: float = WAIT_S
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 @contextmanager
 def hold(
     stack: str,
     message: str,
-    wait_s: float = WAIT_S,
-    *,
-    waits_for_freeze: bool = False,
-    lock: DeployLock | None = None,
     patience: Patience | None = None,
-) -> Iterator[None]:
-    """Hold the deploy lock of *stack* for the block; *message* tells others what for.
+    *,
+    past_freeze: bool = False,
+    on_wait: Callable[[Holder], None] | None = None,
+    lock: DeployLock | None = None,
+) -> Iterator[Holder]:
+    """Hold the deploy lock of *stack* for the block; *message* tells others what for. Gives who we are.
 
-    Whoever holds it is waited for up to *wait_s* seconds; a freeze (a manual lock) only with
-    *waits_for_freeze*. A holder whose process is gone from this machine is replaced. Within a block that
-    holds it, it is held already.
+    A process that has it is waited for, after *on_wait* was told of it; one that is gone is replaced. A
+    freeze (a manual lock) is refused; with *past_freeze* the block runs under it. Within a block that holds
+    the lock, it is held already.
 
     Raises:
-        RunbookError: somebody else has it still; says who, since when, why.
+        Refused: somebody else has it still; says who, since when, why.
     """
     name = bare_name(stack)
     if name in _held:
-        yield
+        yield _held[name]
         return
     lock, mine = lock or DeployLock(name), Holder.here(Kind.PROCESS, message)
     try:
-        acquire(lock, mine, patience or Patience(wait_s), waits_for_freeze=waits_for_freeze)
-        _held.add(name)
-        yield
+        holder = acquire(lock, mine, patience or Patience(), past_freeze=past_freeze, on_wait=on_wait)
+        _held[name], os.environ[TOKEN] = holder, holder.token
+        with _renewed(lock, holder):
+            forget_stop(name)
+            yield holder
     finally:
-        _held.discard(name)
-        _let_go(lock, mine)
+        _held.pop(name, None)
+        os.environ.pop(TOKEN, None)
+        _release(lock, mine)
 
 
-def acquire(lock: DeployLock, mine: Holder, patience: Patience, *, waits_for_freeze: bool = False) -> None:
-    """Give *lock* to *mine*, waiting for who has it as long as *patience* lasts.
+def acquire(
+    lock: DeployLock,
+    mine: Holder,
+    patience: Patience,
+    *,
+    past_freeze: bool = False,
+    on_wait: Callable[[Holder], None] | None = None,
+) -> Holder:
+    """Give *lock* to *mine*, waiting for who has it as long as *patience* lasts; who holds it then.
 
     Raises:
-        RunbookError: somebody else has it still.
+        Refused: somebody else has it still.
     """
-    deadline, told = patience.now() + patience.wait_s, ""
+    deadline, announced = patience.now() + patience.wait_s, ""
     while (holder := lock.take(mine)).token != mine.token:
-        if holder.is_gone:
+        if lock.is_gone(holder):
+            mine = replace(mine, took_over=(*holder.took_over, holder.host))
             if lock.remove(holder):
                 say(f"taking over the deploy lock of a process that is gone: {holder}")
             continue
-        is_freeze = holder.kind is Kind.MANUAL and not waits_for_freeze
-        if is_freeze or patience.now() >= deadline:
+        if holder.kind is Kind.MANUAL and past_freeze:
+            say(f"stack {lock.stack} is frozen by {holder}: this goes on all the same")
+            return holder
+        if holder.kind is Kind.MANUAL or patience.now() >= deadline:
             raise refusal(lock.stack, holder)
-        if told != holder.token:
+        if announced != holder.token:
             say(f"waiting up to {patience.wait_s:g} s for the deploy lock of {holder}")
-            told = holder.token
-        patience.sleep(_LOOK_EACH_S)
+            announced = holder.token
+            if on_wait:
+                on_wait(holder)
+        patience.sleep(_POLL_INTERVAL_S)
+    return mine
 
 
-def refusal(stack: str, holder: Holder) -> RunbookError:
-    """What is said to those who cannot have the lock."""
-    if holder.kind is Kind.MANUAL:
-        return RunbookError(
-            f"deployments of stack {stack} are frozen by {holder}",
-            f"`bin/runbook lock release --stack {stack}` ends the freeze",
-        )
-    return RunbookError(
-        f"stack {stack} is being worked on by {holder}",
-        f"wait for it; if that machine is gone, `bin/runbook lock break --stack {stack}`",
-    )
+@contextmanager
+def _renewed(lock: DeployLock, holder: Holder) -> Iterator[None]:
+    """Renew the lease from a thread; a lock that somebody broke ends the block as Ctrl-C does."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEW_INTERVAL_S):
+            try:
+                found = lock.read()
+                if found is not None and found.token == holder.token:
+                    lock.renew(holder)
+                    continue
+            except (DockerException, requests.RequestException):
+                continue  # the engine is away for a moment; so is everybody who could take the lock
+            say(f"the deploy lock of stack {lock.stack} was taken away from this process: it stops")
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+
+    thread = threading.Thread(target=renew, name="deploy lock", daemon=True)
+    if holder.kind is Kind.PROCESS:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.is_alive():
+            thread.join()
 
 
-def _let_go(lock: DeployLock, mine: Holder) -> None:
+def _release(lock: DeployLock, mine: Holder) -> None:
     """End our lock, if we had it; without the engine it ends with our process, and what went wrong counts."""
     try:
         lock.remove(mine)

@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+
+import requests
+from docker.errors import DockerException
 
 from contracts.targets import read_targets
 from contracts.verdict import Report, Verdict
-from infra.order import Order
+from infra.deploy_request import DeployRequest
+from infra.errors import Refused
+from infra.history import History
+from infra.lock_holder import Holder
+from infra.release_record import ReleaseRecord
+from infra.stack_name import bare_name
 from runbook.console import say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
 from runbook.layout import layout_of
-from runbook.liveness import Expected, why_not_live, why_silent
+from runbook.liveness import Expected, proxy_of, why_not_live, why_stack_silent
 from runbook.operation import OnEvent, OperationFailed
 from runbook.progress import Progress
+from runbook.repair import repair
 from runbook.silence import Alertmanager, silenced
-from runbook.workspace import Workspace, bare_name
-
-_NAME_TAKEN = ("already exists", "already in use by container")  # Docker's words, as are the next
-_PORT_TAKEN = ("port is already allocated", "address already in use")  # and the system's
+from runbook.workspace import Workspace
 
 ProblemOf = Callable[[Expected], str | None]
 
 
 @contextmanager
-def deploying(stack: str, what: str) -> Iterator[None]:
+def hold_for_deployment(stack: str, what: str) -> Iterator[Holder]:
     """Hold the deploy lock of *stack* for the block and keep its alerts silent. *what*: for others to read.
 
     Raises:
-        RunbookError: somebody else deploys, or the service was down when the silence ended.
+        Refused: somebody else deploys, or the service was down when the silence ended.
     """
     layout = layout_of(stack)
     alertmanager = Alertmanager(layout.alertmanager_url) if layout.alertmanager_url else None
     silence = silenced(
-        alertmanager, bare_name(stack), read_targets().silence.for_s, lambda: why_silent(layout.url, 0)
+        alertmanager, bare_name(stack), read_targets().silence.for_s, lambda: why_stack_silent(stack)
     )
-    with hold(stack, what), silence:
-        yield
+    with hold(stack, what) as holder, silence:
+        yield holder
 
 
-def deploy(workspace: Workspace, order: Order) -> Progress:
-    """Run the update that *order* asks for and show it, with the figures of the gate that it passed.
+def deploy(workspace: Workspace, request: DeployRequest, targets: Sequence[str] = ()) -> Progress:
+    """Run the update that *request* asks for and show it, with the figures of the gate that it passed.
+
+    Only the resources whose URN fits one of *targets* are touched, if any are given.
 
     Raises:
-        RunbookError: it was stopped; says by what, and that the live release still has the traffic.
+        RunbookError: it was stopped; says by what, and who has the traffic.
     """
-    progress = _run(lambda on_event: workspace.up(on_event, order), workspace.stack)
+    progress = _run(lambda on_event: workspace.up(on_event, request, targets), workspace.stack)
     if "release" not in progress.outputs:  # a later CLI may tell them otherwise: the state has them too
         progress.outputs = workspace.outputs()
     for line in evidence_lines(progress):
@@ -54,8 +62,21 @@ def deploy(workspace: Workspace, order: Order) -> Progress:
     return progress
 
 
-def answering(
-    workspace: Workspace, order: Order, progress: Progress, problem_of: ProblemOf = why_not_live
+def refresh(workspace: Workspace) -> None:
+    """Compare the state with the engine: what is gone there is made again by the next update.
+
+    Raises:
+        RunbookError: it was stopped; says by what, and who has the traffic.
+    """
+    _run(workspace.refresh, workspace.stack)
+
+
+def ensure_live(
+    workspace: Workspace,
+    request: DeployRequest,
+    progress: Progress,
+    problem_of: ProblemOf = why_not_live,
+    repair: Callable[[Workspace], bool] = repair,
 ) -> Progress:
     """See that all runs and the live release answers; put right what was changed behind Pulumi's back.
 
@@ -64,14 +85,15 @@ def answering(
     """
     if problem := problem_of(_expected(workspace, progress)):
         say(f"not as it should be ({problem}): comparing the state with the engine")
-        _run(workspace.refresh, workspace.stack)
-        before, progress = progress, deploy(workspace, order)
+        if not repair(workspace):
+            refresh(workspace)
+        before, progress = progress, deploy(workspace, request)
         progress.changed = [*before.changed, *progress.changed]
         if problem := problem_of(_expected(workspace, progress)):
-            raise RunbookError(
-                f"the live release is not as it should be: {problem}",
-                "see `docker ps -a` and `docker logs NAME`, or go back with `bin/runbook rollback`",
-            )
+            hint = "see `docker ps -a` and `docker logs NAME`"
+            if len(History.in_state(progress.outputs).good) > 1:
+                hint += f", or go back: `bin/runbook rollback --stack {workspace.stack}`"
+            raise RunbookError(f"the live release is not as it should be: {problem}", hint)
     return progress
 
 
@@ -81,20 +103,16 @@ def _expected(workspace: Workspace, progress: Progress) -> Expected:
 
 
 def evidence_lines(progress: Progress) -> list[str]:
-    """What each suite found; nothing where no gate ran in this update."""
+    """What each suite found; nothing where the traffic did not move in this update."""
     release = progress.outputs.get("release")
-    entries = progress.outputs.get("releases") or []
-    if f"gate-{release}" not in progress.changed or not entries:
+    records = [ReleaseRecord.model_validate(each) for each in progress.outputs.get("releases") or []]
+    if "ledger" not in progress.changed or not records or records[-1].release != release:
         return []
-    found = [
-        Report.model_validate(report)
-        for report in [*entries[-1]["gate"], entries[-1].get("traffic")]
-        if report
-    ]
-    return [line for report in found for line in _told(report)]
+    reports = [*records[-1].gate, *([records[-1].traffic] if records[-1].traffic else [])]
+    return [line for report in reports for line in _report_lines(report)]
 
 
-def _told(report: Report) -> list[str]:
+def _report_lines(report: Report) -> list[str]:
     """A suite's verdict and its checks; not each one that had nothing to go by."""
     if report.verdict is Verdict.NO_EVIDENCE:
         return [f"{report.suite}: {report.verdict}: {report.not_passed[0].detail}"]
@@ -106,23 +124,18 @@ def _run(operation: Callable[[OnEvent], None], stack: str) -> Progress:
         try:
             operation(progress)
         except OperationFailed as error:
-            why = progress.why or str(error)
-            raise RunbookError(why, _what_to_do(why, stack)) from error
+            hint = progress.hint or f"{situation(stack)}; mend the cause and run the same command again"
+            raise RunbookError(progress.why or str(error), hint) from error
     return progress
 
 
-def _what_to_do(why: str, stack: str) -> str:
-    again = "the live release has the traffic; mend the cause and run the same command again"
-    if any(words in why for words in _PORT_TAKEN):
-        return (
-            f"{again}: end what has the port, or take another: "
-            f"`bin/pulumi config set --path runbook:layout.port NUMBER --stack {stack}` "
-            "(or candidate_port, baseline_port, sandbox_port)"
-        )
-    if any(words in why for words in _NAME_TAKEN):
-        shown = f"docker ps -a --filter label=runbook.stack={bare_name(stack)}"
-        return (
-            f"this engine has a stack {stack} that is not in this checkout's state (`{shown}`): "
-            "deploy it from the checkout that made it, or make another with --stack"
-        )
-    return again
+def situation(stack: str) -> str:
+    """Who has the traffic now, as the proxy and the public frontend say: for whoever reads an error."""
+    try:
+        live = proxy_of(stack).live_route()
+        silent = why_stack_silent(stack) if live else None
+    except (DockerException, requests.RequestException, Refused) as error:
+        return f"who has the traffic of stack {stack} cannot be seen ({error})"
+    if live is None:
+        return f"no release of stack {stack} has traffic yet"
+    return f"release {live.release} has the traffic" + (f", and does not answer: {silent}" if silent else "")

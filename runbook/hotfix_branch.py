@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.manifest import REPOSITORY
-from infra.provenance import GitState, git_state
+from infra.provenance import GitState, git_state, run_git
 from runbook.errors import RunbookError
 from runbook.git_state import named
 
@@ -88,21 +87,16 @@ class HotfixBranch:
         return git
 
     def _succeeds(self, *arguments: str) -> bool:
-        return self._git(*arguments).returncode == 0
+        return run_git(self.folder, *arguments).returncode == 0
 
     def _run(self, *arguments: str) -> str:
-        done = self._git(*arguments)
+        done = run_git(self.folder, *arguments)
         if done.returncode != 0:
             raise RunbookError(
                 f"`git {' '.join(arguments)}`: {done.stderr.strip()}",
                 f"does this checkout have the commit {self.live}? `git fetch` may bring it",
             )
         return done.stdout.strip()
-
-    def _git(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", "-C", str(self.folder), *arguments], capture_output=True, text=True, check=False
-        )
 
 
 def checked_name(name: str) -> str:

@@ -7,19 +7,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from infra.manifest import REPOSITORY
-from infra.stack_config import Layout, layout_problems
+from infra.stack_settings import StackSettings, layout_problems
 from runbook.errors import RunbookError
 from runbook.workspace import configuration
 
 
-def layout_of(stack: str, folder: Path = REPOSITORY) -> Layout:
+def layout_of(stack: str, folder: Path = REPOSITORY) -> StackSettings:
     """The layout of *stack*; the defaults for what its file does not say.
 
     Raises:
         RunbookError: it is wrong; a line for each problem.
     """
     try:
-        return Layout.model_validate(configuration(stack, folder).get("runbook:layout") or {})
+        return StackSettings.model_validate(configuration(stack, folder).get("runbook:layout") or {})
     except ValidationError as error:
         raise RunbookError(
             "the stack's configuration is wrong:\n  " + "\n  ".join(layout_problems(error)),

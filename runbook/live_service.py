@@ -13,16 +13,19 @@ from typing import Any, Protocol
 
 import docker
 
-from infra.containers import Inside
+from infra.containers import ContainerExec
 from infra.errors import Refused
+from infra.observed import stack_containers
+from infra.proxy_control import ProxyControl
+from infra.stack_name import prefix_of
+from runbook.console import say
 from runbook.errors import RunbookError
-from runbook.stack_containers import containers_of
 
 _USAGE = 2
 
 
 class Runs(Protocol):
-    """A container that commands can be run in, as `Inside` is."""
+    """A container that commands can be run in, as `ContainerExec` is."""
 
     name: str
 
@@ -56,14 +59,15 @@ class Service:
 def live_service(
     stack: str,
     engine: docker.DockerClient | None = None,
-    open_container: Callable[[str], Runs] = Inside,
+    open_container: Callable[[str], Runs] = ContainerExec,
 ) -> Service:
-    """The live release's service in *stack*.
+    """The live release's service in *stack*; where neither proxy nor route tell which that is, another's.
 
     Raises:
-        RunbookError: no worker of it runs.
+        RunbookError: no worker of it runs, or none answers.
     """
-    workers = _workers(stack, engine or docker.from_env())
+    engine = engine or docker.from_env()
+    workers = _workers(stack, engine)
     services = {name: Service(open_container(worker), tuple(workers)) for name, worker in workers.items()}
     if not services:
         raise RunbookError(
@@ -71,19 +75,33 @@ def live_service(
         )
     if len(services) == 1:
         return next(iter(services.values()))
-    live = _live_release(list(services.values()))
+    answering, live = _first_answer(list(services.values()))
+    live = live or live_in_route(stack, engine)
+    if live is None:
+        # All of them see the same Redis.
+        say(f"which release of stack {stack} is live is not known: {answering.worker.name} is asked")
+        return answering
     if live not in services:
         raise RunbookError(
-            f"no worker of the live release ({live or 'none yet'}) of stack {stack} runs, "
+            f"no worker of the live release ({live}) of stack {stack} runs, "
             f"only those of {', '.join(services)}",
             f"`bin/runbook up --stack {stack}` puts that right",
         )
     return services[live]
 
 
+def live_in_route(stack: str, engine: docker.DockerClient | None = None) -> str | None:
+    """The live release by the file of the route, which a stopped proxy has, too; None without one."""
+    try:
+        route = ProxyControl(f"{prefix_of(stack)}-proxy", engine).live_route()
+    except Refused:
+        return None
+    return route.release if route else None
+
+
 def _workers(stack: str, engine: docker.DockerClient) -> dict[str, str]:
     """By release, the name of one of its workers that runs."""
-    found = containers_of(stack, engine)
+    found = stack_containers(stack, engine, stopped=False)
     return {
         container.labels.get("runbook.release", ""): str(container.name)
         for container in sorted(found, key=lambda container: str(container.name))
@@ -91,14 +109,17 @@ def _workers(stack: str, engine: docker.DockerClient) -> dict[str, str]:
     }
 
 
-def _live_release(services: Sequence[Service]) -> str | None:
-    """As any of them knows it; a release that is not live may well be one that does not work."""
+def _first_answer(services: Sequence[Service]) -> tuple[Service, str | None]:
+    """One that answers, and the live release as it knows it: None where the proxy does not tell it.
+
+    A release that is not live may well be one that does not work.
+    """
     for service in services[:-1]:
         try:
-            return _live_according_to(service)
+            return service, _live_according_to(service)
         except RunbookError:
             continue
-    return _live_according_to(services[-1])
+    return services[-1], _live_according_to(services[-1])
 
 
 def _live_according_to(service: Service) -> str | None:

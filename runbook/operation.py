@@ -27,8 +27,16 @@ class OperationFailed(Exception):
     """The CLI ended with an error; its events said why, or else the message does."""
 
 
-def run_operation(command: Sequence[str], folder: Path, env: Mapping[str, str], on_event: OnEvent) -> None:
+def run_operation(
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    on_event: OnEvent,
+    on_stop: Callable[[], None] | None = None,
+) -> None:
     """Run *command* (`pulumi up …`) in *folder* and hand each event to *on_event*, in order, from one thread.
+
+    *on_stop* is called, once, when we are told to stop.
 
     Raises:
         OperationFailed: exit code other than 0.
@@ -44,6 +52,7 @@ def run_operation(command: Sequence[str], folder: Path, env: Mapping[str, str], 
                 folder=folder,
                 env={**env, **_HAS_EVENT_LOG},
                 output=output,
+                on_stop=on_stop,
             )
         if code != 0:
             text = said.read_text(encoding="utf-8", errors="replace")

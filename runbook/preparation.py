@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 from contracts.targets import read_targets
-from infra.base_images import Mode, Role, ensure_all, resolve
+from infra.base_images import BaseImage, Mode, Role, age_days, ensure_all, refresh_all, resolve
+from infra.images.engine import ImageEngine
 from infra.manifest import REPOSITORY
 from infra.python_site import ensure_site
 from runbook.child import stop_children
@@ -22,8 +23,10 @@ _THREADS = "preparation"
 _LOOK_EACH_S = 0.2
 
 
-def prepare(stack: str) -> None:
+def prepare(stack: str, *, refresh_images: bool = False) -> None:
     """Bring the machine to where an update can start; quick when it is there already.
+
+    *refresh_images*: the base images are pulled or made anew.
 
     Raises:
         RunbookError, Refused: a part is missing and could not be had; says which, and what to install.
@@ -34,7 +37,7 @@ def prepare(stack: str) -> None:
     # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
     side_by_side(
         partial(ensure_cli, say),
-        partial(_ensure_images, mode),
+        partial(_ensure_images, mode, refresh_images),
         partial(ensure_site, REPOSITORY / "service/requirements.lock"),
     )
 
@@ -65,5 +68,20 @@ def _end_work() -> None:
         time.sleep(_LOOK_EACH_S)
 
 
-def _ensure_images(mode: Mode) -> None:
-    ensure_all([resolve(role, mode) for role in Role], say)
+def _ensure_images(mode: Mode, refreshed: bool) -> None:
+    if refreshed:
+        refresh_all(mode, say)
+    images = [resolve(role, mode) for role in Role]
+    ensure_all(images, say)
+    for line in old_images(images, read_targets().images.old_after_days):
+        say(line)
+
+
+def old_images(images: Sequence[BaseImage], days: int, engine: ImageEngine | None = None) -> list[str]:
+    """A line for each of *images* whose packages are older than so many *days*."""
+    ages = {image.role: age_days(image, engine) for image in images}
+    return [
+        f"the {role} image is {age} days old: `bin/runbook up --refresh-images` takes the latest packages"
+        for role, age in ages.items()
+        if age > days
+    ]

@@ -12,6 +12,7 @@ from pulumi.automation import EngineEvent, OpType, StepEventMetadata
 from rich.markup import escape
 from rich.status import Status
 
+from infra.errors import split_hint
 from runbook.console import err, say
 
 _DONE = {
@@ -83,7 +84,12 @@ class Progress:
     @property
     def why(self) -> str:
         """What stopped the operation, in its own words, each thing once."""
-        return "\n".join(dict.fromkeys(self._errors))
+        return "\n".join(dict.fromkeys(split_hint(error)[0] for error in self._errors))
+
+    @property
+    def hint(self) -> str:
+        """What to do about it; empty where whoever stopped it did not say."""
+        return "; ".join(dict.fromkeys(hint for error in self._errors if (hint := split_hint(error)[1])))
 
     def _begin(self, op: OpType, urn: str) -> None:
         if op not in self._words or _is_component(urn):
@@ -110,7 +116,7 @@ class Progress:
 
     def _diagnose(self, severity: str, message: str) -> None:
         text = _COLOURS.sub("", message).strip()
-        if not text or _NOISE.fullmatch(text):
+        if not text or severity == "debug" or _NOISE.fullmatch(text):
             return
         if severity == "error":
             self._errors.append(_in_short(text))

@@ -1,4 +1,4 @@
-"""Throws away what no release needs any more: images of old and of refused ones, old build contexts.
+"""Throws away what no release needs any more: images and reports of old and of refused ones, build contexts.
 
 Only what this stack's own history names: another stack on the engine may be able to roll back to what it has.
 """
@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import docker
 from docker.errors import APIError
 
-from infra.history import EARLIER, History
+from infra.history import MAX_GOOD, History
 from infra.manifest import BUILD
 
 CONTEXTS = 3
+MAX_REFUSED_REPORTS = 10
 
 
 def prune(
     history: History,
     refused: Iterable[str],
+    reports: Path,
     engine: docker.DockerClient | None = None,
     contexts: Path = BUILD / "context",
 ) -> list[str]:
-    """Remove what is not needed; the releases whose image is gone now. *refused*: their ids."""
-    for folder in obsolete_contexts(contexts):
+    """Remove what is not needed; the releases whose image is gone now.
+
+    *refused*: their ids, oldest first. *reports*: the folder with the stack's evidence, a folder a release.
+    """
+    refused = list(refused)
+    for folder in (*obsolete_contexts(contexts), *obsolete_reports(reports, history, refused)):
         shutil.rmtree(folder, ignore_errors=True)
     images = (engine or docker.from_env()).images
     gone = []
@@ -43,9 +49,15 @@ def obsolete(history: History, refused: Iterable[str]) -> list[str]:
 
     One that was rolled back keeps its image as long as a good one would: whoever mends it may want to look.
     """
-    known = list(history.manifests)
-    needed = {history.live, *history.running, *history.good, *known[: EARLIER + 1]}
+    known = history.releases
+    needed = {history.live, *history.running, *history.good, *known[: MAX_GOOD + 1]}
     return [release for release in dict.fromkeys([*known, *refused]) if release not in needed]
+
+
+def obsolete_reports(folder: Path, history: History, refused: Sequence[str]) -> list[Path]:
+    """The evidence on releases that neither can come back nor were refused lately."""
+    kept = set(history.releases) - set(obsolete(history, refused)) | {*refused[-MAX_REFUSED_REPORTS:]}
+    return [path for path in folder.glob("r-*") if path.name not in kept]
 
 
 def obsolete_contexts(folder: Path) -> list[Path]:

@@ -26,8 +26,10 @@ class Kept(StrEnum):
 
 
 def show_lanes(found: dict[str, Any]) -> None:
-    """The lanes as a table, and under it the workers that hold messages or might."""
-    show(f"live release: {found['live_release'] or 'none yet'}")
+    """The lanes as a table, above it how full Redis is, under it the workers that hold messages or might."""
+    show(f"live release: {found['live_release'] or 'not known'}")
+    if "memory" in found:  # a release from before it does not tell
+        show(_memory(found["memory"]))
     show_table(LANES, [_lane(lane) for lane in found["lanes"]])
     consumers = [
         (consumer["name"], _name(lane), consumer["pending"], span(consumer["idle_ms"]))
@@ -49,6 +51,17 @@ def show_records(kept: Kept, found: dict[str, Any]) -> None:
 
 def _name(lane: dict[str, Any]) -> str:
     return f"{lane['lane']} {lane['release']}" if lane["release"] else str(lane["lane"])
+
+
+def _memory(memory: dict[str, Any]) -> str:
+    """How full Redis is and what it sustains, as far as that is known."""
+    used, most = memory["used_bytes"] >> 20, memory["max_bytes"]
+    parts = [f"{used} MB, no limit" if most is None else f"{used} of {most >> 20} MB"]
+    if memory["sustained_per_s"] is not None:
+        parts.append(f"sustains {memory['sustained_per_s']} messages/s")
+    if memory["bytes_per_message"] is not None:
+        parts.append(f"keeps {memory['bytes_per_message']} bytes of each")
+    return f"Redis's memory: {', '.join(parts)}"
 
 
 def _lane(lane: dict[str, Any]) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
-"""After an update that was killed: its lock, pending operations, containers the state does not know.
+"""After an update that was killed: its lock, its pending operations, containers the state does not know.
 
-Only a lock whose process is dead, or pending operations in the state, are taken as the sign of such an
-update. Without one nothing is removed: a container with the stack's label may belong to another checkout.
-Volumes are never removed: creating one that exists takes it over, with its data.
+Only what carries this state's own id is removed: another checkout's stack of the same name is left alone. A
+volume is never removed: creating one that exists takes it over, with its data. Called by whoever holds the
+deploy lock: no other update runs then.
 """
 
 from __future__ import annotations
@@ -10,31 +10,27 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
+from docker.models.containers import Container
 
+from infra.dynamic.stack_id import NAME as STACK_ID
+from infra.dynamic.stack_id import STATE_LABEL
+from infra.observed import RELEASE_LABEL, ROLE_LABEL, STACK_LABEL, Observed, observe_stack, stack_containers
+from infra.stack_name import bare_name
 from runbook.console import say
+from runbook.deploy_lock import Patience
 from runbook.errors import RunbookError
-from runbook.stack_containers import containers_of
-from runbook.workspace import Workspace, bare_name
+from runbook.workspace import Workspace
 
-_LOOK_EACH_S = 0.5
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long an update that is running is waited for, and by which clock."""
-
-    wait_s: float = 120.0
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+_POLL_INTERVAL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,11 +46,10 @@ class Lock:
         """Who, where, since when."""
         return f"process {self.pid} of {self.user} on {self.host} since {self.since}"
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether the process that took it is gone from this machine; one elsewhere cannot be judged."""
+    def is_stale(self, gone_hosts: Collection[str]) -> bool:
+        """Whether the process that took it has ended: here, or on a machine whose deploy lock ran out."""
         if self.host != socket.gethostname():
-            return False
+            return self.host in gone_hosts
         try:
             command = Path(f"/proc/{self.pid}/cmdline").read_bytes()
         except OSError:
@@ -63,29 +58,29 @@ class Lock:
 
 
 def recover(
-    workspace: Workspace, engine: docker.DockerClient | None = None, patience: Patience | None = None
+    workspace: Workspace,
+    gone_hosts: Collection[str] = (),
+    engine: docker.DockerClient | None = None,
+    patience: Patience | None = None,
 ) -> None:
     """Clear away what a killed update left, and say what was done. Waits for one that is running.
+
+    *gone_hosts*: where those were whose deploy lock was taken over.
 
     Raises:
         RunbookError: another update goes on for longer than our patience, or a thing cannot be removed.
     """
-    locks = _stale_locks(workspace, patience or Patience())
-    pending = _pending_operations(workspace)
-    if not locks and not pending:
-        return
-    say(f"an earlier update of stack {workspace.stack} was killed: clearing up")
-    known = {resource.get("id") for resource in workspace.export().get("resources") or []}
-    if workspace.state_folder is None:
-        # Its locks cannot be seen from here, but this is refused while an update runs: so it comes first.
-        _forget(pending, workspace)
-        _remove_unknown(workspace.stack, known, engine or docker.from_env())
-        return
+    locks = _stale_locks(workspace, gone_hosts, patience or Patience())
+    deployment = workspace.deployment()
+    pending = deployment.get("pending_operations") or []
     # In this order: if this is killed too, the lock or the pending operations make the next run begin again.
-    _remove_unknown(workspace.stack, known, engine or docker.from_env())
-    if locks:
-        say(f"  removing its lock ({locks[0]}, which is gone)")
+    _remove_orphans(workspace.stack, deployment, engine or docker.from_env())
+    if locks or (gone_hosts and workspace.state_folder is None):
+        say(f"an earlier update of stack {workspace.stack} was killed: removing its lock")
         workspace.cancel()
+    if not is_in_order(deployment):
+        say("an earlier update left the state's resources out of order: sorting them")
+        workspace.sort()
     if pending:
         _forget(pending, workspace)
 
@@ -103,8 +98,39 @@ def read_locks(workspace: Workspace) -> list[Lock]:
     return [lock for file in files if (lock := _read_lock(file, workspace.stack)) is not None]
 
 
+def state_id_in(deployment: Mapping[str, Any]) -> str | None:
+    """The id by which a state's own containers are known; None before its first update."""
+    for resource in deployment.get("resources") or []:
+        if resource["urn"].endswith(f"pulumi-python:dynamic:Resource::{STACK_ID}"):
+            return str((resource.get("outputs") or {}).get("value") or "") or None
+    return None
+
+
+def strangers(stack: str, deployment: Mapping[str, Any], engine: docker.DockerClient) -> list[Container]:
+    """The containers of *stack* that its state, *deployment*, neither knows nor made."""
+    state_id, known = state_id_in(deployment), ids_in(deployment)
+    return [
+        each
+        for each in stack_containers(stack, engine)
+        if each.id not in known and (state_id is None or each.labels.get(STATE_LABEL) != state_id)
+    ]
+
+
+def is_in_order(deployment: Mapping[str, Any]) -> bool:
+    """Whether each resource of a state comes after those that it needs: Pulumi takes no other state."""
+    seen: set[str] = set()
+    for resource in deployment.get("resources") or []:
+        of_properties = (resource.get("propertyDependencies") or {}).values()
+        needs = {*(resource.get("dependencies") or ()), *chain.from_iterable(filter(None, of_properties))}
+        needs |= {resource[key] for key in ("parent", "deletedWith") if resource.get(key)}
+        if not needs <= seen:
+            return False
+        seen.add(resource["urn"])
+    return True
+
+
 def _read_lock(file: Path, stack: str) -> Lock | None:
-    """The lock; None where it has been let go meanwhile."""
+    """The lock; None where it has been released meanwhile."""
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         return Lock(int(kept["pid"]), kept["hostname"], kept["username"], kept["timestamp"])
@@ -117,12 +143,12 @@ def _read_lock(file: Path, stack: str) -> Lock | None:
         ) from error
 
 
-def _stale_locks(workspace: Workspace, patience: Patience) -> list[Lock]:
-    """The locks, once all who still run have let go of theirs."""
-    deadline, told = patience.now() + patience.wait_s, False
+def _stale_locks(workspace: Workspace, gone_hosts: Collection[str], patience: Patience) -> list[Lock]:
+    """The locks, once all who still run have released theirs."""
+    deadline, announced = patience.now() + patience.wait_s, False
     while True:
         locks = read_locks(workspace)
-        running = [lock for lock in locks if not lock.is_stale]
+        running = [lock for lock in locks if not lock.is_stale(gone_hosts)]
         if not running:
             return locks
         if patience.now() >= deadline:
@@ -131,46 +157,69 @@ def _stale_locks(workspace: Workspace, patience: Patience) -> list[Lock]:
                 "wait for it; if that machine or process is gone, "
                 f"`bin/pulumi cancel --stack {workspace.stack}` ends its lock",
             )
-        if not told:
+        if not announced:
             say(f"waiting up to {patience.wait_s:g} s for the update by {running[0]}")
-            told = True
-        patience.sleep(_LOOK_EACH_S)
-
-
-def _pending_operations(workspace: Workspace) -> list[dict[str, Any]]:
-    """What the state says is under way; read from the file, where it is one, to spare a run of the CLI."""
-    root = workspace.state_folder
-    file = root / "stacks/runbook" / f"{bare_name(workspace.stack)}.json" if root else None
-    if file is None or not file.is_file():
-        return workspace.export().get("pending_operations") or []
-    try:
-        deployment = json.loads(file.read_text(encoding="utf-8"))["checkpoint"].get("latest") or {}
-        return deployment.get("pending_operations") or []
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise RunbookError(
-            f"the state of stack {workspace.stack} is damaged: {file}: {error}",
-            f"`{file}.bak` and {root}/backups hold earlier ones",
-        ) from error
+            announced = True
+        patience.sleep(_POLL_INTERVAL_S)
 
 
 def _forget(pending: list[dict[str, Any]], workspace: Workspace) -> None:
     names = ", ".join(sorted(_name(operation["resource"]["urn"]) for operation in pending))
-    say(f"  forgetting operations that were under way: {names}")
+    say(f"forgetting operations that were under way when an update was killed: {names}")
     workspace.without_pending()
 
 
-def _remove_unknown(stack: str, known: set[str | None], engine: docker.DockerClient) -> None:
-    """Remove the stack's containers, then its networks, whose ids are not among those *known*."""
-    for container in containers_of(stack, engine, stopped=True):
-        if container.id not in known:
+def _remove_orphans(stack: str, deployment: Mapping[str, Any], engine: docker.DockerClient) -> None:
+    """Remove the containers, then the networks, that this state made and does not know."""
+    state_id = state_id_in(deployment)
+    if state_id is None:
+        return
+    known = ids_in(deployment)
+    observed = observe_stack(stack, engine)
+    served = _release_unknown_to(known, observed)
+    unknown = [
+        each
+        for each in observed.containers
+        if each.labels.get(STATE_LABEL) == state_id and each.id not in known
+    ]
+    spared = [each for each in unknown if served is not None and _serves(each, served)]
+    if served:
+        names = ", ".join(str(each.name) for each in spared) or "nothing of this state"
+        say(
+            f"warning: {served} has the traffic and the state knows none of it, as an old one would not; "
+            f"left alone: {names}; restore a newer state, or remove what `up` finds in its way"
+        )
+    for container in unknown:
+        if container not in spared:
             _remove(f"container {container.name}", partial(container.remove, force=True))
-    for network in engine.networks.list(filters={"label": f"runbook.stack={bare_name(stack)}"}):
+    if served:
+        return  # the network is what the rest of it is on
+    labels = [f"{STACK_LABEL}={bare_name(stack)}", f"{STATE_LABEL}={state_id}"]
+    for network in engine.networks.list(filters={"label": labels}):
         if network.id not in known:
             _remove(f"network {network.name}", network.remove)
 
 
+def ids_in(deployment: Mapping[str, Any]) -> set[str]:
+    """The ids of all that a state knows: a container's own, a volume's name."""
+    return {resource["id"] for resource in deployment.get("resources") or [] if resource.get("id")}
+
+
+def _serves(container: Container, live: str) -> bool:
+    """Whether customers are served by *container*: of the release *live*, or what all releases share."""
+    shared = container.labels.get(ROLE_LABEL) in ("proxy", "redis") and container.status == "running"
+    return shared or container.labels.get(RELEASE_LABEL) == live
+
+
+def _release_unknown_to(known: Collection[str | None], observed: Observed) -> str | None:
+    """The release that the proxy serves, if none of its containers is *known*: an old state was restored."""
+    live = observed.live.release if observed.live else None
+    of_live = {each.id for each in observed.containers if each.labels.get(RELEASE_LABEL) == live}
+    return live if of_live and of_live.isdisjoint(known) else None
+
+
 def _remove(what: str, removal: Callable[[], None]) -> None:
-    say(f"  removing {what}, which the state does not know")
+    say(f"removing {what}, which an earlier update left and the state does not know")
     try:
         removal()
     except NotFound:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 
-from infra.history import History
 from runbook import rotation
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.secret_values import known_secrets
-from runbook.signed_with import Signer, signer
+from runbook.stack_view import read_history
+from runbook.webhook_signer import Signer, observe_signer
 from runbook.workspace import Workspace
 
 SignerOf = Callable[[str, str], Signer]
@@ -26,7 +26,7 @@ def end(
     name: str,
     *,
     force: bool,
-    signer_of: SignerOf = signer,
+    signer_of: SignerOf = observe_signer,
     now: datetime.datetime | None = None,
 ) -> None:
     """End the overlap of *name*, if nobody needs the old value any more.
@@ -52,7 +52,7 @@ def end(
 
 
 def end_expired(
-    workspace: Workspace, signer_of: SignerOf = signer, now: datetime.datetime | None = None
+    workspace: Workspace, signer_of: SignerOf = observe_signer, now: datetime.datetime | None = None
 ) -> None:
     """Before an update, drop the old values whose time is over; one that is needed still has another day.
 
@@ -80,7 +80,7 @@ def _give_another_day(workspace: Workspace, name: str, now: datetime.datetime, r
 
 def _why_not_yet(workspace: Workspace, name: str, signer_of: SignerOf, now: datetime.datetime) -> str | None:
     """Why the old value may be needed still: as the live release sees it, or else since its time goes on."""
-    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    secrets, history = known_secrets(workspace), read_history(workspace)
     release = history.live
     if release and history.live_secret(name) != secrets.digest(secrets.current[name]):
         return f"release {release} is live, which does not take the new {name} yet"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import sys
-from typing import TextIO
+from typing import BinaryIO
 
 import typer
 
-from infra.stack_config import RELEASE_KEY
+from infra.errors import encodable
+from infra.stack_settings import RELEASE_KEY
 from runbook.errors import RunbookError
 from service.settings import SECRET_NAMES
 
@@ -22,8 +23,16 @@ _BYTES = 32
 
 
 def asked_for(name: str) -> str:
-    """The value that the operator gives for the secret *name*."""
-    given = typer.prompt(name, hide_input=True, err=True) if sys.stdin.isatty() else read_value(sys.stdin)
+    """The value that the operator gives for the secret *name*.
+
+    Raises:
+        RunbookError: it is not one line of UTF-8 text; without the value.
+    """
+    try:
+        is_typed = sys.stdin.isatty()
+        given = typer.prompt(name, hide_input=True, err=True) if is_typed else read_value(sys.stdin.buffer)
+    except UnicodeDecodeError:
+        raise _not_text(name) from None
     return checked(name, given)
 
 
@@ -41,12 +50,13 @@ def generated(name: str) -> str:
     return secrets.token_urlsafe(_BYTES)
 
 
-def read_value(stdin: TextIO) -> str:
-    """What was piped in, without the line's end."""
-    try:
-        return stdin.read().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise RunbookError("the value given is not UTF-8 text", "give one line of text") from None
+def read_value(stdin: BinaryIO) -> str:
+    """What was piped in, without the line's end. Of bytes: read as text, Python lets what is no UTF-8 pass.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return stdin.read().decode().removesuffix("\n").removesuffix("\r")
 
 
 def checked(name: str, value: str) -> str:
@@ -57,4 +67,10 @@ def checked(name: str, value: str) -> str:
     """
     if not value or any(sign in value for sign in "\0\r\n"):
         raise RunbookError(f"the value given for {name} is empty or has several lines", "give one line")
+    if encodable(value) != value:
+        raise _not_text(name)
     return value
+
+
+def _not_text(name: str) -> RunbookError:
+    return RunbookError(f"the value given for {name} is not UTF-8 text", "give one line of text")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from infra.cache_folder import cache_folder
+from infra.file_lock import held
 from infra.manifest import Secrets
-from infra.stack_config import RELEASE_KEY
+from infra.stack_name import bare_name
+from infra.stack_settings import RELEASE_KEY
 from runbook.errors import RunbookError
 from runbook.workspace import Workspace
 
@@ -19,9 +22,16 @@ def known_secrets(workspace: Workspace) -> Secrets:
 def change(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
     """Put the values in force, all at once; None ends one. What was in force is kept for rollbacks.
 
+    One at a time: of two that change different secrets at once, neither undoes the other.
+
     Raises:
         RunbookError: the key is missing under whose hash an old value would be kept.
     """
+    with held(cache_folder() / "locks" / f"secrets-{bare_name(workspace.stack)}"):
+        _change(workspace, changes)
+
+
+def _change(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
     kept = workspace.secrets()
     current = kept["current"]
     replaced = [current[name] for name, value in changes.items() if current.get(name, value) != value]

@@ -75,14 +75,15 @@ def silenced(
 
     *down* says why the service does not answer, None if it does. Where it does not when the time is over, the
     block is ended as by Ctrl-C; where it does not at the block's end, the silence is left to end by itself.
+    An Alertmanager that cannot be reached stops nobody: a hotfix may be for what took it down, too.
 
     Raises:
-        RunbookError: the silence could not be had, or the service was down when it ended.
+        RunbookError: the service was down when the silence ended.
     """
-    if alertmanager is None:
+    silence = _begin(alertmanager, stack, for_s) if alertmanager else None
+    if alertmanager is None or silence is None:
         yield
         return
-    silence = alertmanager.silence(stack, for_s, f"deployment of stack {stack}")
     say(f"alerts of stack {stack} are silent for {for_s:g} s")
     end = _End(for_s, down)
     try:
@@ -98,6 +99,15 @@ def silenced(
     finally:
         if not end.is_over:
             _end_early(alertmanager, silence, down)
+
+
+def _begin(alertmanager: Alertmanager, stack: str, for_s: float) -> str | None:
+    """The silence's id; None where there is none."""
+    try:
+        return alertmanager.silence(stack, for_s, f"deployment of stack {stack}")
+    except RunbookError as error:
+        say(f"warning: alerts are not silent: {error.message}; {error.hint}")
+        return None
 
 
 class _End:

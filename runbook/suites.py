@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from contracts.verdict import Report, Verdict
 from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
-from infra.history import History
-from infra.manifest import REPOSITORY
+from infra.suite_environment import suite_environment
 from infra.suites import Suite, suite_command
 from runbook.child import run_child
 from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.secret_values import known_secrets
+from runbook.stack_view import read_history
 from runbook.workspace import Workspace, open_workspace
 
 
@@ -69,7 +69,7 @@ def webhook_secret(workspace: Workspace) -> str:
     Raises:
         RunbookError: there is none.
     """
-    secrets, history = known_secrets(workspace), History.of(workspace.outputs())
+    secrets, history = known_secrets(workspace), read_history(workspace)
     if digest := history.live_secret(NAME):
         with suppress(KeyError):
             return secrets.values({NAME: digest})[NAME]
@@ -85,12 +85,17 @@ def run(suite: Suite, url: str, secret: str, *more: str, as_json: bool) -> None:
     Raises:
         RunbookError: it did not pass, or ended without a report.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    encoding = sys.stderr.encoding or "utf-8"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        suite_environment({NAME: secret}, encoding=encoding) as environment,
+    ):
         file = Path(folder) / "report.json"
         code = run_child(
             suite_command(suite, url, file, *more),
-            folder=REPOSITORY,
-            env={NAME: secret},
+            folder=environment.folder,
+            env=environment.variables,
+            inherit=False,
             output=sys.stderr.fileno(),  # the suite's own words are progress; the report is the result
         )
         report = read_report(suite, file, code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Sequence
 
+from infra.errors import printable
 from runbook.console import show_row
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -25,9 +26,7 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 def cell(value: object) -> str:
     """A value as one cell: nothing in it can end the line or steer the terminal."""
-    if value is None or value == "":
-        return "-"
-    return "".join(sign if sign.isprintable() else "?" for sign in str(value))
+    return "-" if value is None or value == "" else printable(value)
 
 
 def span(milliseconds: int | None) -> str | None:

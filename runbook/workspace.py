@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import docker
+import requests
 import yaml
+from docker.errors import DockerException
 from pulumi.automation import CommandError, Deployment, LocalWorkspace, Stack, StackNotFoundError
 
+from infra.deploy_request import DeployRequest
 from infra.manifest import REPOSITORY
-from infra.order import Order
+from infra.observed import stack_containers
+from infra.stack_name import bare_name
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.operation import OnEvent, error_in, run_operation
-from runbook.toolchain.environment import pulumi_environment
+from runbook.stop_request import request_stop
+from runbook.toolchain.environment import file_backend, passphrase_hint, pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
 
 _PULUMI_S_OWN = "the message is Pulumi's own; `bin/pulumi` is the CLI, set up for this project"
@@ -39,10 +46,8 @@ class Workspace:
     @property
     def state_folder(self) -> Path | None:
         """Where a file backend keeps states and locks; None for a backend that is elsewhere."""
-        scheme, _, path = self._env["PULUMI_BACKEND_URL"].partition("://")
-        if scheme != "file":
-            return None
-        return self._folder / Path(path.partition("?")[0]).expanduser() / ".pulumi"
+        folder = file_backend(self._env["PULUMI_BACKEND_URL"])
+        return None if folder is None else self._folder / folder / ".pulumi"
 
     def exists(self) -> bool:
         """Select the stack if the backend has it."""
@@ -61,13 +66,18 @@ class Workspace:
         except CommandError as error:
             raise _failed(error, f"stack {self.stack!r} cannot be created") from error
 
-    def up(self, on_event: OnEvent, order: Order) -> None:
-        """Run `pulumi up` as *order* says.
+    def up(self, on_event: OnEvent, request: DeployRequest, targets: Sequence[str] = ()) -> None:
+        """Run `pulumi up` as *request* says; only on the resources whose URN fits one of *targets*, if any.
 
         Raises:
             OperationFailed: the engine refused or failed; its events said why.
         """
-        self._operate(["up", "--yes", "--skip-preview"], on_event, order.as_env())
+        only = [part for target in targets for part in ("--target", target)]
+        if only:
+            # One at a time: Pulumi writes what is not meant, and what that needs, in any order, and refuses a
+            # state in which something comes before what it needs (v3.257, `generateSteps`: "untargeted").
+            only += ["--parallel", "1"]
+        self._operate(["up", "--yes", "--skip-preview", *only], on_event, request.as_env())
 
     def preview(self, on_event: OnEvent) -> None:
         """Run `pulumi preview`; raises as `up` does."""
@@ -80,6 +90,15 @@ class Workspace:
     def destroy(self, on_event: OnEvent) -> None:
         """Delete all that the state knows; raises as `up` does."""
         self._operate(["destroy", "--yes", "--skip-preview"], on_event)
+
+    def unprotect(self) -> None:
+        """Let `destroy` delete what nothing else may."""
+        done = self._cli("state", "unprotect", "--all", "--yes")
+        if done.returncode != 0:
+            raise RunbookError(
+                f"what is protected in stack {self.stack!r} cannot be freed: {error_in(done.stderr)}",
+                _PULUMI_S_OWN,
+            )
 
     def remove(self) -> None:
         """Forget the stack and its configuration."""
@@ -102,6 +121,25 @@ class Workspace:
         except CommandError as error:
             raise _failed(error, f"the state of stack {self.stack!r} cannot be read") from error
 
+    def deployment(self) -> dict[str, Any]:
+        """As `export`; read from the file, where the state is one, to spare a run of the CLI.
+
+        Raises:
+            RunbookError: the state cannot be read.
+        """
+        root = self.state_folder
+        file = root / "stacks/runbook" / f"{bare_name(self.stack)}.json" if root else None
+        if file is None or not file.is_file():
+            return self.export()
+        try:
+            checkpoint = json.loads(file.read_text(encoding="utf-8"))["checkpoint"]
+            return dict(checkpoint.get("latest") or {})
+        except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+            raise RunbookError(
+                f"the state of stack {self.stack} is damaged: {file}: {error}",
+                f"`{file}.bak` and {root}/backups hold earlier ones",
+            ) from error
+
     def without_pending(self) -> None:
         """Drop the operations that the state says are still under way; refused while an update runs."""
         try:
@@ -110,6 +148,16 @@ class Workspace:
             self._open.import_stack(Deployment(version=state.version, deployment=deployment))
         except CommandError as error:
             raise _failed(error, f"the state of stack {self.stack!r} cannot be mended") from error
+
+    def sort(self) -> None:
+        """Put the state's resources in order, each after those that it needs."""
+        done = self._cli("state", "repair", "--yes")
+        if done.returncode != 0:
+            error = error_in(done.stderr)
+            raise RunbookError(
+                f"the state of stack {self.stack!r} cannot be repaired: {error}",
+                passphrase_hint(error) or _PULUMI_S_OWN,
+            )
 
     def cancel(self) -> None:
         """Remove the stack's lock."""
@@ -169,11 +217,23 @@ class Workspace:
         self, operation: list[str], on_event: OnEvent, more_env: Mapping[str, str] | None = None
     ) -> None:
         command = ["pulumi", "--non-interactive", *operation, "--stack", self.stack]
-        run_operation(command, self._folder, {**self._env, **(more_env or {})}, on_event)
+        env = {**self._env, **(more_env or {})}
+        on_stop = partial(request_stop, self.stack) if operation[0] == "up" else None
+        run_operation(command, self._folder, env, on_event, on_stop)
 
     def _config(self, action: str, key: str, *flags: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            ["pulumi", "--non-interactive", "config", action, key, *flags, "--stack", self.stack],
+        done = self._cli("config", action, key, *flags, stdin=stdin)
+        if done.returncode != 0:
+            error = error_in(done.stderr)
+            raise RunbookError(
+                f"`pulumi config {action} {key}` on stack {self.stack!r}: {error}",
+                passphrase_hint(error) or _PULUMI_S_OWN,
+            )
+        return done.stdout
+
+    def _cli(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["pulumi", "--non-interactive", *command, "--stack", self.stack],
             cwd=self._folder,
             env={**os.environ, **self._env},
             input=stdin,
@@ -181,12 +241,6 @@ class Workspace:
             text=True,
             check=False,
         )
-        if done.returncode != 0:
-            raise RunbookError(
-                f"`pulumi config {action} {key}` on stack {self.stack!r}: {error_in(done.stderr)}",
-                _PULUMI_S_OWN,
-            )
-        return done.stdout
 
 
 def open_workspace(stack: str) -> Workspace:
@@ -199,11 +253,6 @@ def open_workspace(stack: str) -> Workspace:
     if not workspace.exists():
         raise _no_stack(stack)
     return workspace
-
-
-def bare_name(stack: str) -> str:
-    """The name without organization and project: what files and labels have."""
-    return stack.rpartition("/")[2]
 
 
 def configuration_file(stack: str, folder: Path = REPOSITORY) -> Path:
@@ -227,10 +276,25 @@ def configuration(stack: str, folder: Path = REPOSITORY) -> dict[str, Any]:
         raise RunbookError(f"{file.name} cannot be read: {error}", "mend it, or take it from git") from error
 
 
+def elsewhere(stack: str) -> str:
+    """What to do, in words, where the engine has a stack that is not in this checkout's state."""
+    file = configuration_file(stack).name
+    return f"its state is elsewhere: take it and {file} from git or from the checkout that deploys the stack"
+
+
 def _no_stack(stack: str) -> RunbookError:
+    try:
+        is_running = bool(stack_containers(stack, docker.from_env()))
+    except (DockerException, requests.RequestException):  # the state may be elsewhere than the engine
+        is_running = False
+    if is_running:
+        return RunbookError(
+            f"there is no stack {stack!r} in this checkout's state, and this engine has containers of it",
+            elsewhere(stack),
+        )
     return RunbookError(f"there is no stack {stack!r}", f"`bin/runbook up --stack {stack}` makes it")
 
 
 def _failed(error: CommandError, what: str) -> RunbookError:
-    text = str(error).partition("stderr:")[2] or str(error)  # the part that the CLI wrote there
-    return RunbookError(f"{what}: {error_in(text)}", _PULUMI_S_OWN)
+    text = error_in(str(error).partition("stderr:")[2] or str(error))  # the part that the CLI wrote there
+    return RunbookError(f"{what}: {text}", passphrase_hint(text) or _PULUMI_S_OWN)

@@ -18,7 +18,7 @@ from sandbox.model import model_app
 from sandbox.resend import resend_app
 from sandbox.sentry import sentry_app
 from sandbox.upstash import upstash_app
-from sandbox.waha import Sent, waha_app
+from sandbox.waha import ApiKey, Sent, waha_app
 from sandbox.waha_webhook import WahaWebhook
 
 
@@ -28,11 +28,14 @@ def create_app(
     inngest: Inngest | None = None,
     waha_webhook: WahaWebhook | None = None,
 ) -> Starlette:
-    """The whole sandbox; WAHA wants *waha_api_key* if there is one, Upstash is there if it has a Redis."""
+    """The whole sandbox; WAHA wants *waha_api_key*, if any, until it is told another.
+
+    Upstash is there if it has a Redis.
+    """
     inngest = inngest or Inngest()
-    sent, events, mails = Sent(), Kept(), Kept()
+    sent, api_key, events, mails = Sent(), ApiKey(waha_api_key), Kept(), Kept()
     services: dict[str, ASGIApp] = {
-        "waha": waha_app(sent, waha_api_key, waha_webhook),
+        "waha": waha_app(sent, api_key, waha_webhook),
         "convex": convex_app(Tables()),
         "clerk": clerk_app(),
         "inngest": inngest.app(),
@@ -47,6 +50,6 @@ def create_app(
     at_root = Faulty(services["inngest"], "inngest", faults)
     roots = [Route(path, at_root, methods=["POST"]) for path in ("/e/{key}", "/fn/register")]
     return Starlette(
-        routes=[*control_routes(faults, sent, events, mails, inngest.deliveries), *mounts, *roots],
+        routes=[*control_routes(faults, sent, api_key, events, mails, inngest.deliveries), *mounts, *roots],
         exception_handlers={**in_shape(control_error), FaultError: refuse_fault},
     )

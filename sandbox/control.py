@@ -6,17 +6,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.bodies import read_json
+from sandbox.bodies import RefusedError, read_json, read_object
 from sandbox.faults import Fault, FaultError, Faults
 from sandbox.inngest_deliveries import Deliveries
 from sandbox.kept import Kept
-from sandbox.waha import Sent
+from sandbox.waha import ApiKey, Sent
 
 
 def control_routes(
-    faults: Faults, sent: Sent, events: Kept, mails: Kept, deliveries: Deliveries
+    faults: Faults, sent: Sent, api_key: ApiKey, events: Kept, mails: Kept, deliveries: Deliveries
 ) -> list[Route]:
-    """`/healthz`, `/faults[/{service}]`, `/waha/sent`, `/sentry/events`, `/resend/sent`, `/inngest/runs`."""
+    """`/healthz`, `/faults[/{service}]`, `/waha/sent`, `/waha/key`, and what the others were told."""
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -40,6 +40,14 @@ def control_routes(
         sent.clear()
         return Response(status_code=204)
 
+    async def set_key(request: Request) -> Response:
+        api_key.value = _key_in(await read_object(request))
+        return Response(status_code=204)
+
+    async def end_key(request: Request) -> Response:
+        api_key.value = None
+        return Response(status_code=204)
+
     async def list_runs(request: Request) -> Response:
         return JSONResponse(deliveries.listed())
 
@@ -50,10 +58,19 @@ def control_routes(
         Route("/faults/{service}", end_fault, methods=["DELETE"]),
         Route("/waha/sent", list_sent, methods=["GET"]),
         Route("/waha/sent", empty_sent, methods=["DELETE"]),
+        Route("/waha/key", set_key, methods=["PUT"]),
+        Route("/waha/key", end_key, methods=["DELETE"]),
         Route("/inngest/runs", list_runs, methods=["GET"]),
         *_kept_routes("/sentry/events", events),
         *_kept_routes("/resend/sent", mails),
     ]
+
+
+def _key_in(body: dict[str, object]) -> str:
+    key = body.get("key")
+    if not isinstance(key, str) or not key or body.keys() != {"key"}:
+        raise RefusedError(400, 'send {"key": "…"}: the key that WAHA wants, a text that is not empty')
+    return key
 
 
 def _kept_routes(path: str, kept: Kept) -> list[Route]:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -61,8 +61,19 @@ class Sent:
         self._messages.clear()
 
 
-def waha_app(sent: Sent, api_key: str | None, webhook: WahaWebhook | None = None) -> Starlette:
-    """WAHA's API; all paths want *api_key* in `X-Api-Key` if there is one; *webhook* is told what is sent."""
+@dataclass
+class ApiKey:
+    """The key that WAHA wants in `X-Api-Key`; None: it takes any."""
+
+    value: str | None = field(default=None, repr=False)
+
+    def admits(self, given: str) -> bool:
+        """Whether *given* is it."""
+        return self.value is None or hmac.compare_digest(given.encode(), self.value.encode())
+
+
+def waha_app(sent: Sent, api_key: ApiKey, webhook: WahaWebhook | None = None) -> Starlette:
+    """WAHA's API; all under `/api` wants *api_key*; *webhook* is told what is sent."""
 
     async def send_text(request: Request) -> Response:
         body = await read_object(request)
@@ -75,8 +86,8 @@ def waha_app(sent: Sent, api_key: str | None, webhook: WahaWebhook | None = None
         return JSONResponse(_webjs_answer(message, bare_id), status_code=201)
 
     endpoints: list[tuple[str, str, Endpoint]] = [
-        ("GET", "/ping", _ping),
         ("GET", "/api/server/version", _version),
+        ("GET", "/api/sessions", _sessions),
         ("GET", "/api/sessions/{name}", _session),
         ("POST", "/api/sendText", send_text),
         ("POST", "/api/sendSeen", _chat_action({"success": True})),
@@ -86,13 +97,13 @@ def waha_app(sent: Sent, api_key: str | None, webhook: WahaWebhook | None = None
     routes = [
         Route(path, _guarded(endpoint, api_key), methods=[method]) for method, path, endpoint in endpoints
     ]
-    return Starlette(routes=routes, exception_handlers=in_shape(_nest_error))
+    ping = Route("/ping", _ping, methods=["GET"])
+    return Starlette(routes=[ping, *routes], exception_handlers=in_shape(_nest_error))
 
 
-def _guarded(endpoint: Endpoint, api_key: str | None) -> Endpoint:
+def _guarded(endpoint: Endpoint, api_key: ApiKey) -> Endpoint:
     async def guarded(request: Request) -> Response:
-        given = request.headers.get("X-Api-Key", "")
-        if api_key is not None and not hmac.compare_digest(given.encode(), api_key.encode()):
+        if not api_key.admits(request.headers.get("X-Api-Key", "")):
             return JSONResponse({"message": "Unauthorized", "statusCode": 401}, status_code=401)
         return await endpoint(request)
 
@@ -107,15 +118,27 @@ async def _version(request: Request) -> Response:
     return JSONResponse(ENVIRONMENT)
 
 
+async def _sessions(request: Request) -> Response:
+    return JSONResponse([_described("default")])
+
+
 async def _session(request: Request) -> Response:
     name = request.path_params["name"]
     if not _SESSION_NAME.fullmatch(name):
         raise RefusedError(404, "Session not found")
+    return JSONResponse(_described(name))
+
+
+def _described(name: str) -> dict[str, Any]:
     status = _status(name)
     me = {"id": ME, "pushName": "Assistant"} if status == "WORKING" else None
-    return JSONResponse(
-        {"name": name, "status": status, "config": {"webhooks": []}, "me": me, "engine": {"engine": "WEBJS"}}
-    )
+    return {
+        "name": name,
+        "status": status,
+        "config": {"webhooks": []},
+        "me": me,
+        "engine": {"engine": "WEBJS"},
+    }
 
 
 def _chat_action(answer: dict[str, bool]) -> Endpoint:

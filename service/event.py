@@ -1,6 +1,7 @@
 """What a WAHA webhook says: whether it is a message to answer, and which message it is.
 
-Only the parts that the service uses are looked at; all else is the engine's own and may be anything.
+Only the parts that the service uses are looked at; all else is the engine's own and may be anything. WAHA's
+engines disagree about most fields: only one without which there is nothing to answer refuses an event.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -21,16 +22,12 @@ MESSAGE_EVENTS = frozenset({"message", "message.any"})
 
 # {fromMe}_{chatId}_{msgId}[_{participant}]
 _PAYLOAD_ID = re.compile(
-    r"(?P<from_me>true|false)_(?P<chat>[!-^`-~]{1,128})_(?P<bare>[!-^`-~]{1,128})(?:_[!-~]{1,128})?"
+    r"(?P<from_me>true|false)_(?P<chat>[!-^`-~]{1,128})_(?P<bare>[!-^`-~]{1,128})"
+    r"(?:_(?P<participant>[!-~]{1,128}))?"
 )
 _CHAT_ID = re.compile(r"[!-~]{1,128}")
 _SESSION = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _LATEST = 1 << 53  # beyond it, JavaScript's numbers are not exact and no time is meant
-
-_Time = (
-    Annotated[int, msgspec.Meta(ge=0, lt=_LATEST)] | Annotated[float, msgspec.Meta(ge=0, lt=_LATEST)] | None
-)
-"""Old versions of WAHA tell none."""
 
 
 class Unwanted(StrEnum):
@@ -40,6 +37,8 @@ class Unwanted(StrEnum):
     FROM_ME = "sent by the assistant itself"
     STATUS = "status broadcast"
     NEWSLETTER = "newsletter"
+    EMPTY = "nobody wrote anything"
+    """A missed call, a deletion, a notice; or a message whose text comes later, under the same id."""
 
 
 class Message(msgspec.Struct):
@@ -60,6 +59,8 @@ class Message(msgspec.Struct):
     quoted_id: str | None
     event_ms: int | None
     sent_ms: int | None
+    is_empty: bool = False
+    """Whether it has neither text nor anything else that somebody sent."""
 
     @property
     def identity(self) -> str:
@@ -75,7 +76,9 @@ class Message(msgspec.Struct):
             return Unwanted.FROM_ME
         if self.chat_id == "status@broadcast":
             return Unwanted.STATUS
-        return Unwanted.NEWSLETTER if self.chat_id.endswith("@newsletter") else None
+        if self.chat_id.endswith("@newsletter"):
+            return Unwanted.NEWSLETTER
+        return Unwanted.EMPTY if self.is_empty else None
 
 
 class _Named(msgspec.Struct):
@@ -84,28 +87,48 @@ class _Named(msgspec.Struct):
     event: str
 
 
-class _Payload(msgspec.Struct, rename={"from_": "from", "from_me": "fromMe", "reply_to": "replyTo"}):
-    """What is looked at of a message. `reply_to`: as the engine has it."""
+class _Payload(msgspec.Struct, rename="camel"):
+    """What is looked at of a message. What is an `object` may be missing, null, or of any shape.
+
+    `data`: the engine's own, as sent; it is the most of an event, and hardly ever looked at.
+    """
 
     id: str
-    from_: str | msgspec.UnsetType = msgspec.UNSET
-    from_me: bool = False
-    timestamp: _Time = None
+    from_: object = msgspec.field(default=None, name="from")
+    from_me: object = None
+    participant: object = None
+    timestamp: object = None
     body: str | None = None
+    has_media: object = None
+    location: object = None
+    v_cards: object = None
     reply_to: object = None
+    data: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="_data")
+
+
+class _OwnData(msgspec.Struct):
+    """What is looked at of the engine's own."""
+
+    type: object = None
 
 
 class _MessageEvent(_Named):
-    """What is looked at of a message's event. `metadata`: as configured in WAHA."""
+    """The same of a message's event. `me`: the session's account. `metadata`: as configured in WAHA."""
 
     session: str
     payload: _Payload
+    me: object = None
     metadata: object = None
-    timestamp: _Time = None
+    timestamp: object = None
 
 
 _NAMED = msgspec.json.Decoder(_Named)
 _MESSAGE_EVENT = msgspec.json.Decoder(_MessageEvent)
+
+_OWN_DATA = msgspec.json.Decoder(_OwnData)
+
+_GOODS = ("order", "product")
+"""Types of messages in which WEBJS tells of what was sent in its own data alone."""
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
@@ -171,21 +194,37 @@ def _refuse_constant(constant: str) -> NoReturn:
 def _message(event: _MessageEvent) -> Message:
     session, payload = event.session, event.payload
     _matched("session", session, _SESSION)
-    sent_by_id, chat, bare_id = _matched("payload.id", payload.id, _PAYLOAD_ID).groups()
-    if payload.from_ is not msgspec.UNSET:
-        chat = _matched("payload.from", payload.from_, _CHAT_ID)[0]
+    sent_by_id, chat, bare_id, participant = _matched("payload.id", payload.id, _PAYLOAD_ID).groups()
+    chat = _chat_id(payload.from_) or chat
+    sender = _chat_id(payload.participant) or participant or chat
+    text = payload.body or ""
     return Message(
         session=session,
         payload_id=payload.id,
         bare_id=bare_id,
         chat_id=chat,
-        from_me=payload.from_me or sent_by_id == "true",
-        text=payload.body or "",
+        from_me=payload.from_me is True or sent_by_id == "true" or _is_ours(sender, event.me),
+        text=text,
         tenant=_tenant(event.metadata) or session,
         quoted_id=_quoted_id(payload.reply_to),
-        event_ms=None if event.timestamp is None else int(event.timestamp),
-        sent_ms=None if payload.timestamp is None else int(payload.timestamp) * 1000,
+        event_ms=_time(event.timestamp),
+        sent_ms=None if (sent_s := _time(payload.timestamp)) is None else sent_s * 1000,
+        is_empty=not (
+            text.strip()
+            or payload.has_media
+            or payload.location
+            or payload.v_cards
+            or _is_of_goods(payload.data)
+        ),
     )
+
+
+def _is_of_goods(data: msgspec.Raw) -> bool:
+    """Whether somebody ordered, or asks about a product, by the engine's own *data*."""
+    try:
+        return _OWN_DATA.decode(data).type in _GOODS
+    except _NOT_JSON:  # it may be missing, or of any shape
+        return False
 
 
 def _matched(name: str, value: str, pattern: re.Pattern[str]) -> re.Match[str]:
@@ -193,6 +232,30 @@ def _matched(name: str, value: str, pattern: re.Pattern[str]) -> re.Match[str]:
     if found is None:
         raise Malformed(f"{name} should have the form that WAHA gives it")
     return found
+
+
+def _chat_id(value: object) -> str | None:
+    """*value*, if it is somebody's id; some engines give null where they do not know it."""
+    return value if isinstance(value, str) and _CHAT_ID.fullmatch(value) else None
+
+
+def _is_ours(sender: str, me: object) -> bool:
+    """Whether *sender* is the session's account: some engines tell of our lines as if others wrote them."""
+    ours = (me.get("id"), me.get("lid")) if isinstance(me, dict) else ()
+    return any(isinstance(own, str) and _account(own) == _account(sender) for own in ours)
+
+
+def _account(chat_id: str) -> tuple[str, bool]:
+    """Whose id that is, whichever device (`:12`) and server it names; hidden ids (@lid) are others."""
+    user, _, server = chat_id.partition("@")
+    return user.partition(":")[0], server == "lid"
+
+
+def _time(value: object) -> int | None:
+    """*value*, if it is a time; old versions of WAHA tell none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value < _LATEST else None
 
 
 def _tenant(metadata: object) -> str | None:

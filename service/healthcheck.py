@@ -18,12 +18,15 @@ TIMEOUT_S = 3.0
 HEARTBEAT_MAX_AGE_S = 30.0
 
 
+def own_host() -> str:
+    """Where the process in this container listens."""
+    host = os.environ.get("HOST") or DEFAULT_HOST
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - these include the loopback one
+
+
 def check_web() -> bool:
     """Whether the web process answers `GET /api/health/live`."""
-    host = os.environ.get("HOST") or DEFAULT_HOST
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - every address includes the loopback one
-        host = "127.0.0.1"
-    address = (host, int(os.environ.get("PORT") or DEFAULT_PORT))
+    address = (own_host(), int(os.environ.get("PORT") or DEFAULT_PORT))
     request = b"GET /api/health/live HTTP/1.1\r\nHost: healthcheck\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection(address, timeout=TIMEOUT_S) as connection:

@@ -10,9 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-LIVE_POINTER = "{wa}:live"
-"""Holds the id of the release whose workers take live messages."""
-
 GROUP = "workers"
 """The consumer group on every lane's stream."""
 
@@ -28,14 +25,10 @@ class LaneName(StrEnum):
 
 @dataclass(frozen=True)
 class Lane:
-    """One lane's keys and how long they live.
-
-    `claim_ttl_s`: how long a message is known as taken. `lane_ttl_s`: 0 if the streams stay for ever.
-    """
+    """One lane's keys and how long they live. `lane_ttl_s`: 0 if the streams stay for ever."""
 
     name: LaneName
     prefix: str
-    claim_ttl_s: int
     lane_ttl_s: int
 
     @property
@@ -63,9 +56,10 @@ class Lane:
         """The stream of recorded replies (gate lanes only)."""
         return f"{self.prefix}:replies"
 
-    def claim(self, identity: str) -> str:
-        """Set while the message of this identity counts as taken."""
-        return f"{self.prefix}:claim:{identity}"
+    @property
+    def known(self) -> str:
+        """What the keys begin with under which messages are known as taken, and how they ended."""
+        return f"{self.prefix}:known"
 
     def rate(self, address: str) -> str:
         """The rate limit's state of one client address."""
@@ -80,9 +74,9 @@ class Lane:
         return f"{self.prefix}:sending:{entry_id}"
 
 
-LIVE = Lane(LaneName.LIVE, "{wa}", claim_ttl_s=2 * DAY_S, lane_ttl_s=0)
+LIVE = Lane(LaneName.LIVE, "{wa}", lane_ttl_s=0)
 
 
 def gate_lane(release: str) -> Lane:
     """The lane of *release*'s own gate."""
-    return Lane(LaneName.GATE, f"{{wa}}:gate:{release}", claim_ttl_s=3600, lane_ttl_s=3600)
+    return Lane(LaneName.GATE, f"{{wa}}:gate:{release}", lane_ttl_s=3600)

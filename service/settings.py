@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     """For each round trip."""
     release: Name = ""
     """The release this process belongs to; empty for a bare run, whose worker is always live."""
+    live_release_url: OptionalUrl = None
+    """Where the proxy says which release has the traffic; without it a worker is always live."""
     host: Text = "127.0.0.1"
     stop_grace_s: Seconds = 20
     """From SIGTERM until the process has ended, whatever is still in hand."""
@@ -193,6 +195,10 @@ class AnsweringSettings(Settings):
     ai_api_key: OptionalKey = None
     ai_model: Text = "gpt-4o-mini"
     ai_timeout_s: Seconds = 20
+    gate_reply_delay_ms: Annotated[
+        int, Field(ge=0, le=60_000, description="a number of milliseconds, 0 to 60000")
+    ] = 200
+    """How long a gate's message takes to be written: the customers' model is not asked."""
     waha_timeout_s: Seconds = 15
     """Above the 5 s after which WAHA itself answers 422 for a session that is not working."""
     lease_s: Seconds = 30

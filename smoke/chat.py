@@ -76,11 +76,15 @@ class Chat:
         """The seconds until *event* is answered, or None if it is not within the time."""
         started = time.monotonic()
         while True:
-            answered = any(reply.reply_to == message_id(event) for reply in self.replies())
+            answered = self.reply_to(event) is not None
             waited = time.monotonic() - started
             if answered or waited > within_s:
                 return waited if answered else None
             time.sleep(POLL_S)
+
+    def reply_to(self, event: Event) -> Reply | None:
+        """The first reply recorded so far to *event*."""
+        return next((reply for reply in self.replies() if reply.reply_to == message_id(event)), None)
 
 
 def message_id(event: Event) -> str:

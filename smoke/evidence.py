@@ -26,8 +26,11 @@ class Measured:
         samples: int,
         unit: str = "",
         detail: str = "",
+        note: str = "",
     ) -> None:
         """Record *value* (in *unit*, resting on *samples* observations) against *limit*.
+
+        *detail* is the reason of a failure; *note* says what to know of a pass.
 
         Raises:
             AssertionError: it is not *ok*, or rests on no observation.
@@ -40,8 +43,7 @@ class Measured:
             limit=limit,
             unit=unit,
             samples=samples,
-            # A reason belongs to a failure; beside a pass it would read like a complaint.
-            detail="" if verdict is Verdict.PASS else detail,
+            detail=note if verdict is Verdict.PASS else detail,
         )
         assert verdict is Verdict.PASS, str(self.check)
 

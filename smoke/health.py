@@ -1,8 +1,9 @@
-"""One answer of `/api/health`, and how many of them a check rests on."""
+"""What `/api/health` answers, and the wait until it answers as expected."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,6 +13,12 @@ from contracts.health import shape_problems
 from smoke.target import Target, described
 
 PATH = "/api/health"
+
+
+IN_A_ROW = 3
+"""Answers that must agree: a proxy picks one of several web processes, and each finds out for itself."""
+
+BETWEEN_ANSWERS_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,29 @@ class HealthAnswer:
 
     def _field(self, name: str) -> Any:
         return self.body.get(name) if isinstance(self.body, dict) else None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """For how long (s) answers were waited for, how many came, and the last of them."""
+
+    took_s: float
+    asked: int
+    last: str
+
+
+def wait_for(
+    ask: Callable[[], HealthAnswer], expected: Callable[[HealthAnswer], bool], limit_s: float
+) -> Wait:
+    """Ask until some answers in a row are as *expected*, or the limit is over."""
+    started, asked, agreed = time.monotonic(), 0, 0
+    while True:
+        answer = ask()
+        asked, agreed = asked + 1, agreed + 1 if expected(answer) else 0
+        took_s = round(time.monotonic() - started, 3)
+        if agreed == IN_A_ROW or took_s > limit_s:
+            return Wait(took_s, asked, answer.line)
+        time.sleep(BETWEEN_ANSWERS_S)
 
 
 def _text(value: object) -> str:

@@ -23,13 +23,15 @@ class OptionsError(Exception):
 class Options:
     """One run's settings.
 
-    `replies_url` lists what was really sent (the sandbox's `/waha/sent`); without it the replies are read
-    from the release's gate lane. `logs_command` prints the release's recent log lines. `faults_url` is where
+    `baseline_url` is where the live release has its gate lane, to compare with. `replies_url` lists what was
+    really sent (the sandbox's `/waha/sent`); without it the replies are read from the release's gate lane.
+    `logs_command` prints the release's recent log lines. `faults_url` is where
     faults are set (the sandbox's `/faults`), for requests from `fault_hosts` only if there are any. `reports`
     are files to write. `secret` signs the webhooks.
     """
 
     base_url: str
+    baseline_url: str | None
     replies_url: str | None
     is_short: bool
     logs_command: tuple[str, ...] | None
@@ -49,6 +51,7 @@ class Options:
         faults_url = _optional_url("--faults-url", option)
         return cls(
             base_url=_url("--base-url", option("--base-url")),
+            baseline_url=_optional_url("--baseline", option),
             replies_url=_optional_url("--replies-url", option),
             is_short=bool(option("--short")),
             logs_command=_command("--logs-command", option("--logs-command")),

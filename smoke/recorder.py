@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts.verdict import Check, Report, Verdict
+from smoke.checks import CHECKS, check_name
 from smoke.evidence import Measured, conclude, not_run
 from smoke.options import Options
-from smoke.selection import left_out
+from smoke.selection import Selection
 from smoke.target import NoAnswerError
-
-ORDER = (
-    *("test_tls", "test_ready", "test_health", "test_metrics", "test_headers", "test_refusals"),
-    *("test_replies", "test_kinds", "test_unanswered", "test_logs", "test_settled", "test_truth"),
-)
-"""The suite's files as they run.
-
-First whether there is anything to check, then what takes a moment, and at last what disturbs the release.
-"""
 
 MAX_UNANSWERED = 3
 """Tests that may end without an answer before the run is given up: the others would only wait as long."""
@@ -34,24 +27,27 @@ class Recorder:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._selection = Selection.of(options)
         self._started = time.monotonic()
-        self._names: dict[str, str] = {}
         self._checks: dict[str, Check] = {}
-        self._left_out: list[str] = []
         self._unanswered = 0
         self._report: Report | None = None
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Do not read a file of which nothing is run: what it imports takes part of a short run's time."""
+        tests = CHECKS.get(collection_path.stem)
+        return True if tests and not {*tests} & {*self._selection.tests} else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what is not to be run, order the files, and give every test its record."""
-        reasons = {item: left_out(item, self._options) for item in items}
-        self._left_out = list(dict.fromkeys(reason for reason in reasons.values() if reason))
-        config.hook.pytest_deselected(items=[item for item in items if reasons[item]])
-        items[:] = [item for item in items if not reasons[item]]
-        items.sort(key=lambda item: ORDER.index(item.path.stem))
+        unwanted = {test for tests in CHECKS.values() for test in tests} - {*self._selection.tests}
+        config.hook.pytest_deselected(items=[item for item in items if item.name in unwanted])
+        items[:] = [item for item in items if item.name not in unwanted]
+        order = list(CHECKS)
+        items.sort(key=lambda item: order.index(item.path.stem))
         for item in items:
             item.stash[MEASURED] = Measured(check_name(item.name))
-            self._names[item.nodeid] = item.stash[MEASURED].name
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -72,7 +68,7 @@ class Recorder:
         outcome = yield
         if call.when == "call" or call.excinfo is not None:
             problem = _reason(call.excinfo.value) if call.excinfo else None
-            self._checks[item.nodeid] = conclude(item.stash[MEASURED], problem)
+            self._checks[item.name] = conclude(item.stash[MEASURED], problem)
         if call.excinfo is not None and isinstance(call.excinfo.value, NoAnswerError):
             self._count_unanswered(item.session)
         return outcome
@@ -84,19 +80,25 @@ class Recorder:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report; anything but a pass makes the exit code non-zero."""
-        missing = [name for nodeid, name in self._names.items() if nodeid not in self._checks]
-        checks = list(self._checks.values())
-        if missing:
-            checks.append(not_run(missing, str(session.shouldfail or session.shouldstop or "interrupted")))
-        duration_s = round(time.monotonic() - self._started, 3)
-        self._report = Report.of(self._options.suite, checks, duration_s, self._left_out)
-        for file in self._options.reports:
-            file.write_text(self._report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        if session.exitstatus == pytest.ExitCode.OK and self._report.verdict is not Verdict.PASS:
+        report = self.write_report(_why_not_all(session))
+        if session.exitstatus == pytest.ExitCode.OK and report.verdict is not Verdict.PASS:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    def write_report(self, why_not_all: str) -> Report:
+        """Write what was found to every file; what is missing is not run, and *why_not_all* says why."""
+        missing = [check_name(test) for test in self._selection.tests if test not in self._checks]
+        checks = list(self._checks.values())
+        if missing:
+            checks.append(not_run(missing, why_not_all))
+        duration_s = round(time.monotonic() - self._started, 3)
+        report = Report.of(self._options.suite, checks, duration_s, self._selection.left_out)
+        for file in self._options.reports:
+            file.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        self._report = report
+        return report
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """One line for the whole, one for each check that did not pass, one for each that was left out."""
+        """A line for the whole, for each check that did not pass or has a note, for what was left out."""
         if self._report is None:
             return
         report, failed = self._report, self._report.not_passed
@@ -107,20 +109,20 @@ class Recorder:
         )
         for check in failed:
             terminalreporter.write_line(str(check), red=True)
+        for check in report.checks:
+            if check.verdict is Verdict.PASS and check.detail:
+                terminalreporter.write_line(str(check))
         for reason in report.left_out:
             terminalreporter.write_line(f"left out: {reason}")
 
 
-def check_name(test_name: str) -> str:
-    """A test's name as words, with its parameter in brackets: `test_live_answers` is `live answers`.
-
-    After "of" the parameter is a word of its own: `test_health_of[redis]` is `health of redis`.
-    """
-    name, _, parameter = test_name.removeprefix("test_").removesuffix("]").partition("[")
-    words = name.replace("_", " ")
-    if not parameter:
-        return words
-    return f"{words} {parameter}" if words.endswith(" of") else f"{words} [{parameter}]"
+def _why_not_all(session: pytest.Session) -> str:
+    """Why checks were not run, if any were not."""
+    if stopped := session.shouldfail or session.shouldstop:
+        return str(stopped)
+    if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        return "interrupted"
+    return "pytest's options, variables (PYTEST_ADDOPTS) or plugins left them out"
 
 
 def _reason(error: BaseException) -> str:

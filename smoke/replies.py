@@ -19,10 +19,11 @@ class RepliesError(Exception):
 
 
 class Reply(BaseModel):
-    """One reply: where it went, and the full id of the message it answers."""
+    """One reply: where it went, the full id of the message it answers, and what it says."""
 
     chat_id: str = Field(alias="chatId")
     reply_to: str | None = Field(alias="replyTo")
+    text: str = ""
 
 
 class Replies(Protocol):

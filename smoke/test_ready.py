@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pytest
-
 from contracts.targets import Targets
 from smoke.evidence import Measured
 from smoke.target import NoAnswerError, Target, described, status_event
@@ -16,7 +14,6 @@ WEBHOOKS = 3
 BETWEEN_PROBES_S = 0.25
 
 
-@pytest.mark.short
 def test_ready(measured: Measured, target: Target, targets: Targets, stop_run: Callable[[str], None]) -> None:
     """The release answers 200 on its readiness within the limit; otherwise nothing else is worth running."""
     limit_s = targets.ready.within_s

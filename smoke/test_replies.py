@@ -18,7 +18,7 @@ from smoke.target import Target, Webhook, described
 AT_ONCE = 8
 
 
-@pytest.mark.parametrize("algorithm", [pytest.param("sha512", marks=pytest.mark.short), "sha256"])
+@pytest.mark.parametrize("algorithm", ["sha512", "sha256"])
 def test_signed_message_is_answered_once(
     measured: Measured,
     dialogue: Dialogue,
@@ -50,7 +50,6 @@ DUPLICATES: dict[str, Callable[[Event], Event]] = {
 }
 
 
-@pytest.mark.short
 def test_retried_webhook_is_not_answered_again(
     measured: Measured, dialogue: Dialogue, conversations: Conversations
 ) -> None:

@@ -8,21 +8,24 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.place import Place
+from infra.components.stack_context import StackContext
 
 STOP_GRACE_S = 15
 
 
-def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str], **instead: Any) -> dict[str, Any]:
+def hardened(user: str, memory_mb: int, tmpfs_mb: Mapping[str, int], **instead: Any) -> dict[str, Any]:
     """Arguments of a container that runs as *user* (uid:gid), read-only; *instead* replaces single ones.
 
-    `memory_swap` equals `memory` because the provider would otherwise see a change on each update.
+    All are plain values: what a container consists of is hashed (`infra/replacement.py`).
+
+    *tmpfs_mb*: the folders that it may write, each with its size. `memory_swap` equals `memory` because the
+    provider would otherwise see a change on each update.
     """
     return {
         "user": user,
         "read_only": True,
-        "tmpfs": dict(tmpfs),
-        "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        "tmpfs": {folder: tmpfs_options(user, size_mb) for folder, size_mb in tmpfs_mb.items()},
+        "capabilities": {"drops": ["ALL"]},
         "security_opts": ["no-new-privileges:true"],
         "memory": memory_mb,
         "memory_swap": memory_mb,
@@ -37,10 +40,20 @@ def hardened(user: str, memory_mb: int, tmpfs: Mapping[str, str], **instead: Any
     }
 
 
+def tmpfs_options(user: str, size_mb: int) -> str:
+    """Options of a tmpfs that *user* (uid:gid) owns.
+
+    By a mode alone the user could write it at the container's first start only: from the second one on it has
+    the mode of the mount point that the first one made, 0755, whatever is asked for. The owner always holds.
+    """
+    uid, gid = user.split(":")
+    return f"size={size_mb}m,uid={uid},gid={gid},mode=0755"
+
+
 def seed(
     name: str,
     *,
-    place: Place,
+    context: StackContext,
     image: pulumi.Input[str],
     volume: docker.Volume,
     mount: str,
@@ -59,10 +72,10 @@ def seed(
         command=["true"],
         start=False,
         must_run=False,
-        labels=place.labels(),
-        volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path=mount)],
+        labels=context.labels(),
+        volumes=[{"volume_name": volume.name, "container_path": mount}],
         uploads=[
-            docker.ContainerUploadArgs(file=f"{mount}/{file}", content=content, permissions="0444")
+            {"file": f"{mount}/{file}", "content": content, "permissions": "0444"}
             for file, content in sorted(files.items())
         ],
         opts=pulumi.ResourceOptions(parent=parent),

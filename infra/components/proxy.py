@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
 
 from infra.components.hardening import hardened, seed
-from infra.components.place import Place
+from infra.components.stack_context import StackContext, as_it_was
 from infra.haproxy_config import BASELINE_PORT, CANDIDATE_PORT, LIVE_PORT, SANDBOX_PORT, base_config
-from infra.stack_config import Layout
+from infra.replacement import LABEL, Decision, SharedContainer
+from infra.stack_settings import StackSettings
 
 ROUTES = "/routes"
 _ALIVE = (
     "exec 3<>/dev/tcp/127.0.0.1/8404 && "
     "printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '200 OK' <&3"
 )
+_OUTAGE_S = (2, 20)
 
 
 @dataclass(frozen=True)
 class ProxyArgs:
-    """What the proxy needs to know."""
+    """What the proxy needs to know. `decision`: what becomes of the one that runs."""
 
-    place: Place
+    context: StackContext
     image: pulumi.Input[str]
-    layout: Layout
+    layout: StackSettings
+    decision: Decision
 
 
 class Proxy(pulumi.ComponentResource):
@@ -39,13 +43,14 @@ class Proxy(pulumi.ComponentResource):
     base: str
 
     def __init__(self, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        opts = pulumi.ResourceOptions.merge(opts, as_it_was(args.decision.as_it_was))
         super().__init__("runbook:infra:Proxy", "proxy", None, opts)
-        place, name = args.place, f"{args.place.prefix}-proxy"
+        context, name = args.context, f"{args.context.prefix}-proxy"
         self.base = base_config(sandbox=args.layout.sandbox)
-        routes = place.volume(f"{name}-routes", self)
+        routes = context.volume("proxy-routes", self)
         seeded = seed(
             f"{name}-routes",
-            place=place,
+            context=context,
             image=args.image,
             volume=routes,
             mount=ROUTES,
@@ -56,27 +61,49 @@ class Proxy(pulumi.ComponentResource):
             name,
             name=name,
             image=args.image,
-            entrypoints=["haproxy"],
-            command=["-W", "-db", "-S", "127.0.0.1:8999", "-f", ROUTES],
-            ports=_ports(args.layout),
-            networks_advanced=place.joined("proxy"),
-            volumes=[docker.ContainerVolumeArgs(volume_name=routes.name, container_path=ROUTES)],
-            healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD", "bash", "-c", _ALIVE], interval="2s", timeout="2s", retries=15
-            ),
-            wait=True,
-            wait_timeout=60,
-            labels=place.labels(role="proxy"),
-            # The master process is the first one, and SIGUSR1 is its way to end what is under way.
-            **hardened(
-                "99:99", 192, {"/run/haproxy": "size=1m,mode=0777"}, init=False, stop_signal="SIGUSR1"
-            ),
+            networks_advanced=context.joined("proxy"),
+            volumes=[{"volume_name": routes.name, "container_path": ROUTES}],
+            labels=context.labels(role="proxy", **{LABEL: args.decision.fingerprint}),
+            **_arguments(args.layout),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[seeded]),
         )
         self.register_outputs({"container": self.container.name})
 
 
-def _ports(layout: Layout) -> list[docker.ContainerPortArgs]:
+def shared_proxy(prefix: str, image: str, layout: StackSettings, network: dict[str, Any]) -> SharedContainer:
+    """The proxy's container as it would be made now, for `infra.replacement`."""
+    arguments = _arguments(layout)
+    return SharedContainer(
+        name=f"{prefix}-proxy",
+        image=image,
+        arguments={**arguments, "network": network, "volumes": {"proxy-routes": ROUTES}},
+        outage_s=_OUTAGE_S,
+        ports=[(port["ip"], port["external"]) for port in arguments["ports"]],
+    )
+
+
+def _arguments(layout: StackSettings) -> dict[str, Any]:
+    """What the container is, but for its image, network and volume."""
+    return {
+        "entrypoints": ["haproxy"],
+        "command": ["-W", "-db", "-S", "127.0.0.1:8999", "-f", ROUTES],
+        "ports": _ports(layout),
+        # At a start each name that nobody has yet is waited for, where the DNS outside does not answer.
+        "dns_opts": ["timeout:1", "attempts:2"],
+        "healthcheck": {
+            "tests": ["CMD", "bash", "-c", _ALIVE],
+            "interval": "2s",
+            "timeout": "2s",
+            "retries": 15,
+        },
+        "wait": True,
+        "wait_timeout": 60,
+        # The master process is the first one, and SIGUSR1 is its way to end what is under way.
+        **hardened("99:99", 192, {"/run/haproxy": 1}, init=False, stop_signal="SIGUSR1"),
+    }
+
+
+def _ports(layout: StackSettings) -> list[dict[str, Any]]:
     published = {
         LIVE_PORT: (layout.bind, layout.port),
         CANDIDATE_PORT: ("127.0.0.1", layout.candidate_port),
@@ -85,6 +112,6 @@ def _ports(layout: Layout) -> list[docker.ContainerPortArgs]:
     if layout.sandbox:
         published[SANDBOX_PORT] = ("127.0.0.1", layout.sandbox_port)
     return [
-        docker.ContainerPortArgs(internal=internal, external=external, ip=address)
+        {"internal": internal, "external": external, "ip": address}
         for internal, (address, external) in published.items()
     ]

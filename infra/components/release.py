@@ -8,8 +8,8 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.components.hardening import STOP_GRACE_S, hardened, seed
-from infra.components.place import Place
-from infra.haproxy_config import WEB_PORT
+from infra.components.stack_context import StackContext, as_it_was
+from infra.haproxy_config import LIVE_RELEASE_PORT, WEB_PORT
 from infra.manifest import Manifest
 
 _SECRETS = "/run/secrets"
@@ -23,7 +23,7 @@ class ReleaseArgs:
     `as_it_was`: it was made by an earlier update, perhaps by other code than this. What there is of it stays.
     """
 
-    place: Place
+    context: StackContext
     manifest: Manifest
     image: pulumi.Input[str]
     secrets: dict[str, pulumi.Input[str]]
@@ -37,55 +37,52 @@ class Release(pulumi.ComponentResource):
     worker_names: list[str]
 
     def __init__(self, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        frozen = pulumi.ResourceOptions(transformations=[_unchanged] if args.as_it_was else [])
-        opts = pulumi.ResourceOptions.merge(opts, frozen)
+        opts = pulumi.ResourceOptions.merge(opts, as_it_was(args.as_it_was))
         super().__init__("runbook:infra:Release", args.manifest.id, None, opts)
         self._args = args
-        name = f"{args.place.prefix}-secrets-{args.manifest.id}"
-        self._secrets = args.place.volume(name, self)
+        self._secrets = args.context.volume(f"secrets-{args.manifest.id}", self)
         self._seeded = seed(
-            name,
-            place=args.place,
+            f"{args.context.prefix}-secrets-{args.manifest.id}",
+            context=args.context,
             image=args.image,
             volume=self._secrets,
             mount=_SECRETS,
             files=args.secrets,
             parent=self,
         )
-        shape = args.manifest.shape
+        sizing = args.manifest.sizing
         self.web_names = [
-            self._container("web", number, shape.web_memory_mb) for number in range(1, shape.web_replicas + 1)
+            self._container("web", number, sizing.web_memory_mb)
+            for number in range(1, sizing.web_replicas + 1)
         ]
         self.worker_names = [
-            self._container("worker", number, shape.worker_memory_mb)
-            for number in range(1, shape.worker_replicas + 1)
+            self._container("worker", number, sizing.worker_memory_mb)
+            for number in range(1, sizing.worker_replicas + 1)
         ]
         self.register_outputs({"release": args.manifest.id})
 
     def _container(self, role: str, number: int, memory_mb: int) -> str:
         args = self._args
-        name = f"{args.place.prefix}-{role}-{number}-{args.manifest.id}"
+        name = f"{args.context.prefix}-{role}-{number}-{args.manifest.id}"
         docker.Container(
             name,
             name=name,
             image=args.image,
             command=["python3", "-m", "service", role],
             envs=self._environment(),
-            networks_advanced=args.place.joined(name),
-            volumes=[
-                docker.ContainerVolumeArgs(
-                    volume_name=self._secrets.name, container_path=_SECRETS, read_only=True
-                )
-            ],
-            healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD", "python3", "-m", "service", "healthcheck", role],
-                interval="10s",
-                timeout="5s",
-                retries=3,
-                start_period="20s",
+            networks_advanced=args.context.joined(name),
+            volumes=[{"volume_name": self._secrets.name, "container_path": _SECRETS, "read_only": True}],
+            healthcheck={
+                "tests": ["CMD", "python3", "-m", "service", "healthcheck", role],
+                "interval": "10s",
+                "timeout": "5s",
+                "retries": 3,
+                "start_period": "20s",
+            },
+            labels=args.context.labels(
+                role=role, release=args.manifest.id, manifest=args.manifest.model_dump_json()
             ),
-            labels=args.place.labels(role=role, release=args.manifest.id),
-            **hardened(_USER, memory_mb, {"/tmp": "size=64m"}),  # noqa: S108 - a tmpfs in the container
+            **hardened(_USER, memory_mb, {"/tmp": 64}),  # noqa: S108 - a tmpfs in the container
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._seeded]),
         )
         return name
@@ -98,15 +95,8 @@ class Release(pulumi.ComponentResource):
             "HOST": "0.0.0.0",  # noqa: S104 - of the container; only the stack's network reaches it
             "PORT": str(WEB_PORT),
             "TRUST_PROXY": "true",
+            "LIVE_RELEASE_URL": f"http://proxy:{LIVE_RELEASE_PORT}/",
             "STOP_GRACE_S": str(STOP_GRACE_S - 3),
         }
         files = {f"{name}_FILE": f"{_SECRETS}/{name}" for name in self._args.secrets}
         return [f"{name}={value}" for name, value in sorted({**plain, **files}.items())]
-
-
-def _unchanged(
-    resource: pulumi.ResourceTransformationArgs,
-) -> pulumi.ResourceTransformationResult:
-    """Whatever this code would make otherwise now: what changes is replaced, and this was gated."""
-    opts = pulumi.ResourceOptions.merge(resource.opts, pulumi.ResourceOptions(ignore_changes=["*"]))
-    return pulumi.ResourceTransformationResult(resource.props, opts)

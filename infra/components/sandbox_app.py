@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.components.hardening import hardened
-from infra.components.place import Place
+from infra.components.stack_context import StackContext
 
 _URL = "http://sandbox:9000"
 DATABASE = "NEXT_PUBLIC_CONVEX_URL"
@@ -28,10 +28,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class SandboxArgs:
-    """What the sandbox needs to know. `context` is its build context, named by its content."""
+    """What the sandbox needs to know. `build_context` is named by its content."""
 
-    place: Place
-    context: Path
+    context: StackContext
+    build_context: Path
     base_image: pulumi.Input[str]
 
 
@@ -42,12 +42,12 @@ class Sandbox(pulumi.ComponentResource):
 
     def __init__(self, args: SandboxArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("runbook:infra:Sandbox", "sandbox", None, opts)
-        name = f"{args.place.prefix}-sandbox"
+        name = f"{args.context.prefix}-sandbox"
         image = docker.RemoteImage(
             f"{name}-image",
-            name=f"runbook/sandbox:{args.context.name.split('-')[1]}",
+            name=f"runbook/sandbox:{args.build_context.name.split('-')[1]}",
             build=docker.RemoteImageBuildArgs(
-                context=str(args.context), build_args={"BASE": args.base_image}, force_remove=True
+                context=str(args.build_context), build_args={"BASE": args.base_image}, force_remove=True
             ),
             keep_locally=True,
             opts=pulumi.ResourceOptions(parent=self),
@@ -56,18 +56,18 @@ class Sandbox(pulumi.ComponentResource):
             name,
             name=name,
             image=image.name,
-            networks_advanced=args.place.joined("sandbox"),
+            networks_advanced=args.context.joined("sandbox"),
             envs=["HOST=0.0.0.0", "PORT=9000"],
-            healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD", "python3", "-m", "sandbox", "healthcheck"],
-                interval="2s",
-                timeout="5s",
-                retries=15,
-            ),
+            healthcheck={
+                "tests": ["CMD", "python3", "-m", "sandbox", "healthcheck"],
+                "interval": "2s",
+                "timeout": "5s",
+                "retries": 15,
+            },
             wait=True,
             wait_timeout=60,
-            labels=args.place.labels(role="sandbox"),
-            **hardened("65532:65532", 256, {"/tmp": "size=16m"}),  # noqa: S108 - a tmpfs in the container
+            labels=args.context.labels(role="sandbox"),
+            **hardened("65532:65532", 256, {"/tmp": 16}),  # noqa: S108 - a tmpfs in the container
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"container": self.container.name})

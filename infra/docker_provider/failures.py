@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.errors import Refused
 
-class ProviderError(Exception):
+
+class ProviderError(Refused):
     """A request that cannot be done; the text is one that an operator can act on."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        self.message, self.hint = message, hint
-        super().__init__(f"{message} (hint: {hint})" if hint else message)
 
 
 class NotThere(ProviderError):

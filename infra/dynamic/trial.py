@@ -5,7 +5,6 @@ It does not raise for a release that is bad: then its evidence would be lost. Th
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -20,14 +19,15 @@ from contracts.targets import read_targets
 from contracts.verdict import Report, Verdict
 from infra import release_report
 from infra.baseline import baseline
-from infra.complaints import complaints
 from infra.container_watch import ContainerWatch
 from infra.haproxy_config import Backend
+from infra.log_digest import log_digest
 from infra.proxy_control import ProxyControl
+from infra.release_record import ReleaseRecord
 from infra.suite_run import Found, refusal_lines, run_suite
 from infra.suites import Depth, Suite, suite_command
 
-KEPT_REFUSALS = 30
+MAX_REFUSED = 30
 
 
 class TrialProvider(ResourceProvider):
@@ -35,15 +35,23 @@ class TrialProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Try the first release."""
-        return CreateResult("trial", tried(props, []))
+        return CreateResult("trial", run_trial(props, {}))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Try another release, or one that did not pass again."""
-        return UpdateResult(tried(news, olds["refused"]))
+        return UpdateResult(run_trial(news, olds))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """What a release consists of is in its id: one that passed need not be tried again."""
-        return DiffResult(changes=olds["release"] != news["release"] or bool(olds["refusal"]))
+        """What a release consists of is in its id: one that passed is not tried again.
+
+        Unless that was a shorter gate than the one asked for now, or it lost the traffic since.
+        """
+        return DiffResult(
+            changes=olds["release"] != news["release"]
+            or bool(olds["refusal"])
+            or not Depth(olds["depth"]).covers(Depth(news["depth"]))
+            or olds.get("attempt", 0) != news["attempt"]
+        )
 
 
 class Trial(Resource):
@@ -62,14 +70,19 @@ class Trial(Resource):
         *,
         release: str,
         subject: dict[str, pulumi.Input[Any]],
-        entry: dict[str, Any],
+        record: dict[str, Any],
         depth: Depth,
+        attempt: int,
         reports: Path,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """*subject*: the fields of `Subject`; *entry*: what is noted of a release that is refused."""
+        """*subject*: the fields of `Subject`; *record*: the `ReleaseRecord` that one which is refused gets.
+
+        *attempt*: how often the release got the traffic and lost it.
+        """
         outputs = {"figures": None, "refusal": None, "refused": None}
-        inputs = {"release": release, **subject, "entry": entry, "depth": str(depth), "reports": str(reports)}
+        inputs = {"release": release, **subject, "record": record, "reports": str(reports)}
+        inputs |= {"depth": str(depth), "attempt": attempt}
         super().__init__(TrialProvider(), "trial", {**inputs, **outputs}, opts)
 
 
@@ -92,12 +105,17 @@ class Subject:
         return cls(**{name: props[name] for name in cls.__dataclass_fields__})
 
 
-def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any]:
+def run_trial(props: dict[str, Any], olds: dict[str, Any]) -> dict[str, Any]:
     """The resource's outputs after a trial. A release that has the traffic already is not tried again."""
+    refused = olds.get("refused") or []
     subject, depth, reports = Subject.of(props), Depth(props["depth"]), Path(props["reports"])
-    live = ProxyControl(subject.proxy).leads_to("live")
+    record = ReleaseRecord.model_validate(props["record"])
+    proxy = ProxyControl(subject.proxy)
+    route = proxy.live_route()
+    live = route.to if route else None
     if live is not None and live.release == subject.release:
-        return {**props, "figures": [], "refusal": [], "refused": refused}
+        figures = olds["figures"] if olds.get("release") == subject.release else []
+        return {**props, "figures": figures, "refusal": [], "refused": refused}
     shutil.rmtree(reports, ignore_errors=True)  # an earlier trial's evidence is not this one's
     reports.mkdir(parents=True)
     before = {
@@ -106,33 +124,35 @@ def tried(props: dict[str, Any], refused: list[dict[str, Any]]) -> dict[str, Any
         "outcome": "testing",
         "verdict": Verdict.NO_EVIDENCE,
     }
-    release_report.write(reports, {**release_report.facts_of(props["entry"]), **before})
-    figures, refusal = _try(subject, depth, live, reports)
+    release_report.write(reports, {**release_report.facts_of(record), **before})
+    found, refusal = _run_suites(subject, depth, live, reports)
     outcome = {"outcome": "refused" if refusal else "testing", "refusal": refusal}
-    release_report.write(reports, {**outcome, "verdict": verdict_of(figures, refusal)})
+    release_report.write(reports, {**outcome, "verdict": verdict_of(found, refusal)})
     if refusal:
-        entry = {**props["entry"], "release": subject.release, "gate": figures, "refusal": refusal}
-        refused = [*refused, entry][-KEPT_REFUSALS:]
+        against = record.model_copy(update={"gate": found, "refusal": refusal})
+        refused = [*refused, against.as_data()][-MAX_REFUSED:]
+    figures = [report.model_dump(mode="json") for report in found]
     return {**props, "figures": figures, "refusal": refusal, "refused": refused}
 
 
-def _try(
+def _run_suites(
     subject: Subject, depth: Depth, live: Backend | None, reports: Path
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The reports as plain data, and the lines that refuse the release."""
+) -> tuple[list[Report], list[str]]:
+    """The reports as the state keeps them, and the lines that refuse the release."""
     found: list[Found] = []
     roles = dict.fromkeys(subject.web, "web") | dict.fromkeys(subject.workers, "worker")
-    with ContainerWatch(roles) as watch:
+    beside = baseline(ProxyControl(subject.proxy), live, subject.baseline_url)
+    with ContainerWatch(roles) as watch, beside as baseline_url:
         for suite in depth.suites:
-            found.append(_run(suite, subject, depth, live, reports))
+            found.append(_run(suite, subject, depth, baseline_url, reports))
             if found[-1].refusal:
                 break
     containers = watch.report(read_targets().containers)
     logs = watch.logs()
     _keep(watch, containers, logs, reports)
     lines = lines_against(subject.release, found, containers, depth)
-    lines += [f"  {complaint}" for complaint in complaints(logs)] if lines else []
-    return [_data(report) for report in [*(each.report for each in found), containers] if report], lines
+    lines += [f"  {complaint}" for complaint in log_digest(logs)] if lines else []
+    return [_in_short(report) for report in [*(each.report for each in found), containers] if report], lines
 
 
 def lines_against(release: str, found: list[Found], containers: Report, depth: Depth) -> list[str]:
@@ -144,26 +164,22 @@ def lines_against(release: str, found: list[Found], containers: Report, depth: D
     return lines
 
 
-def verdict_of(figures: list[dict[str, Any]], refusal: list[str]) -> Verdict:
+def verdict_of(figures: list[Report], refusal: list[str]) -> Verdict:
     """Of the trial as a whole: a release may be refused for what could not be seen of it."""
     if not refusal:
         return Verdict.PASS
-    return Verdict.worst([Verdict.NO_EVIDENCE, *(Verdict(each["verdict"]) for each in figures)])
+    return Verdict.worst([Verdict.NO_EVIDENCE, *(report.verdict for report in figures)])
 
 
-def _run(suite: Suite, subject: Subject, depth: Depth, live: Backend | None, reports: Path) -> Found:
+def _run(suite: Suite, subject: Subject, depth: Depth, baseline_url: str | None, reports: Path) -> Found:
     pulumi.log.info(f"gate: {suite} on {subject.release} at {subject.candidate_url}")
     report = reports / f"{suite}.json"
+    options = _smoke_options(subject, depth, reports) if suite == "smoke" else _load_options(reports)
+    against = ["--baseline", baseline_url] if baseline_url else []
+    command = suite_command(suite, subject.candidate_url, report, *options, *against)
     env = {"WAHA_WEBHOOK_SECRET": subject.webhook_secret}
-    within_s = read_targets().gate.within_s
-    if suite == "smoke":
-        command = suite_command(
-            suite, subject.candidate_url, report, *_smoke_options(subject, depth, reports)
-        )
-        return run_suite(suite, subject.release, command, report, env, within_s)
-    with baseline(ProxyControl(subject.proxy), live, subject.baseline_url) as url:
-        command = suite_command(suite, subject.candidate_url, report, *_load_options(url, reports))
-        return run_suite(suite, subject.release, command, report, env, within_s)
+    within_s, stop_requested = read_targets().gate.within_s, ProxyControl(subject.proxy).stop_requested
+    return run_suite(suite, subject.release, command, report, env, within_s, stop_requested)
 
 
 def _smoke_options(subject: Subject, depth: Depth, reports: Path) -> list[str]:
@@ -176,10 +192,9 @@ def _smoke_options(subject: Subject, depth: Depth, reports: Path) -> list[str]:
     return ["--logs-command", logs, "--junitxml", junit, *(faults if subject.faults_url else [])]
 
 
-def _load_options(baseline_url: str | None, reports: Path) -> list[str]:
+def _load_options(reports: Path) -> list[str]:
     scenarios = [part for name in read_targets().gate.scenarios for part in ("--scenario", name)]
-    against = ["--baseline", baseline_url] if baseline_url else []
-    return [*scenarios, "--series", str(reports / "load.series.json"), *against]
+    return [*scenarios, "--series", str(reports / "load.series.json")]
 
 
 def _keep(watch: ContainerWatch, report: Report, logs: dict[str, str], reports: Path) -> None:
@@ -189,8 +204,6 @@ def _keep(watch: ContainerWatch, report: Report, logs: dict[str, str], reports: 
     watch.write_series(reports / "containers.series.json")
 
 
-def _data(report: Report) -> dict[str, Any]:
-    """As the state keeps it: smoke's checks are many, and those that passed are in the release's folder."""
-    kept = report.counted() if report.suite.startswith("smoke") else report
-    data: dict[str, Any] = json.loads(kept.model_dump_json())
-    return data
+def _in_short(report: Report) -> Report:
+    """Smoke's checks are many, and those that passed are in the release's folder."""
+    return report.counted() if report.suite.startswith("smoke") else report

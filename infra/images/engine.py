@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 from functools import cached_property
 from typing import Protocol
 
@@ -16,12 +18,16 @@ _LONGEST_PULL_S = 600
 class ImageEngine(Protocol):
     """An engine that holds images."""
 
-    def identity(self) -> str:
-        """Tells this engine from every other."""
-        ...
-
     def has(self, name: str) -> bool:
         """Whether the image is in the engine."""
+        ...
+
+    def names(self, repository: str) -> list[str]:
+        """The names, with tags, of the images of *repository* in the engine."""
+        ...
+
+    def created(self, name: str) -> datetime.datetime:
+        """When the content of an image in the engine was put together."""
         ...
 
     def pull(self, name: str) -> bool:
@@ -29,11 +35,7 @@ class ImageEngine(Protocol):
         ...
 
     def pinned(self, name: str) -> str:
-        """The name of an image in the engine that can never mean another, where a registry gave it one."""
-        ...
-
-    def tag(self, name: str, alias: str) -> None:
-        """Let *alias* name the image too."""
+        """The name of an image in the engine that can never mean another."""
         ...
 
 
@@ -45,10 +47,6 @@ class DockerImages:
         """The SDK's client, patient enough for a pull."""
         return docker.from_env(timeout=_LONGEST_PULL_S)
 
-    def identity(self) -> str:
-        """The engine's own id."""
-        return str(self.client.info()["ID"])
-
     def has(self, name: str) -> bool:
         """Whether the image is in the engine."""
         try:
@@ -56,6 +54,15 @@ class DockerImages:
         except ImageNotFound:
             return False
         return True
+
+    def names(self, repository: str) -> list[str]:
+        """The names, with tags, of the images of *repository* in the engine."""
+        listed = self.client.api.images(repository)
+        return [name for image in listed for name in image.get("RepoTags") or ()]
+
+    def created(self, name: str) -> datetime.datetime:
+        """When the content of an image in the engine was put together."""
+        return datetime.datetime.fromisoformat(self.client.images.get(name).attrs["Created"][:19] + "+00:00")
 
     def pull(self, name: str) -> bool:
         """Fetch the image. The manifest is asked for first: that has a deadline, a pull has none."""
@@ -67,10 +74,16 @@ class DockerImages:
         return True
 
     def pinned(self, name: str) -> str:
-        """The image's name by digest; *name* itself for an image that no registry gave one."""
-        digests: list[str] = self.client.images.get(name).attrs.get("RepoDigests") or []
-        return digests[0] if digests else name
+        """The image's name by digest, or its id where no registry gave it one."""
+        image = self.client.images.get(name)
+        digests: list[str] = image.attrs.get("RepoDigests") or []
+        return digests[0] if digests else str(image.id)
 
     def tag(self, name: str, alias: str) -> None:
         """Let *alias* name the image too."""
         self.client.images.get(name).tag(alias)
+
+    def remove(self, name: str) -> None:
+        """Remove the image, unless something uses it."""
+        with contextlib.suppress(APIError):
+            self.client.images.remove(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
@@ -103,11 +104,21 @@ RECIPES = {
 }
 
 
+def repository(role: Role) -> str:
+    """The name, without a tag, of the Debian images of *role*."""
+    return f"runbook/{role}"
+
+
 def plain_tag(role: Role) -> str:
     """The tag of whichever Debian image of *role* was built last."""
-    return f"runbook/{role}:{TAG}"
+    return f"{repository(role)}:{TAG}"
 
 
 def content_tag(role: Role) -> str:
-    """The tag of the Debian image of *role* that the present recipe makes."""
+    """What the tags of the Debian images of *role* that the present recipe makes begin with."""
     return f"{plain_tag(role)}-{RECIPES[role].digest()}"
+
+
+def dated_tag(role: Role, day: date) -> str:
+    """The tag of the Debian image of *role* with the packages that there were on *day*."""
+    return f"{content_tag(role)}-{day:%Y%m%d}"

@@ -61,8 +61,10 @@ def _own_traceback(error: Exception, script: Path) -> str:
 class LanguageHost(LanguageServer):
     """Answers the engine for one project."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str) -> None:
+        """*engine*: its address, where the program's log goes; without it the log would be text on stderr."""
         super().__init__(program=lambda: None)
+        self._engine = engine
         self._one_at_a_time = threading.Lock()
 
     def Handshake(self, _request: Any, _context: Any) -> Any:  # noqa: N802
@@ -75,6 +77,7 @@ class LanguageHost(LanguageServer):
             os.chdir(request.pwd)
             program = Path(request.info.program_directory, request.info.entry_point)
             self.program = lambda: run_program(program)
+            request.args[:] = [self._engine]  # where the Automation API's own engine says it
             response = super().Run(request, context)  # type: ignore[no-untyped-call]
         if response.error:
             response.bail = True
@@ -116,7 +119,8 @@ class LanguageHost(LanguageServer):
 def main() -> None:
     """Serve until the engine ends us; the port is the first line on stdout."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=_GRPC_CHANNEL_OPTIONS)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(), server)
+    host = LanguageHost(engine=sys.argv[-1])
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from infra.stack_config import GENERATED
+from infra.deploy_lock import DeployLock
+from infra.lock_holder import Kind
+from infra.stack_name import bare_name
+from infra.stack_settings import GENERATED
 from runbook.checklist.line import Failed, Line, Result, Skipped, probed
-from runbook.deploy_lock import DeployLock
-from runbook.lock_holder import Kind
 from runbook.recovery import read_locks
 from runbook.rotation import MINUTE, rotations
 from runbook.verbs.preview import planned
@@ -51,10 +52,11 @@ def _preview(workspace: Workspace | None) -> str:
 
 
 def _deploy_lock(stack: str) -> str:
-    holder = DeployLock(stack).read()
+    lock = DeployLock(bare_name(stack))
+    holder = lock.read()
     if holder is None:
         return "free"
-    if holder.is_gone:
+    if lock.is_gone(holder):
         return f"left by {holder}, which is gone: the next deployment takes it over"
     verb = "release" if holder.kind is Kind.MANUAL else "show"
     raise Failed(f"held by {holder} (`bin/runbook lock {verb} --stack {stack}`)")
@@ -62,7 +64,7 @@ def _deploy_lock(stack: str) -> str:
 
 def _lock(workspace: Workspace) -> str:
     locks = read_locks(workspace)
-    if running := [lock for lock in locks if not lock.is_stale]:
+    if running := [lock for lock in locks if not lock.is_stale(())]:
         raise Failed(f"held by {running[0]} (wait for it)")
     if locks:
         raise Failed(f"left by a killed update: {locks[0]} (`bin/runbook up` clears it)")

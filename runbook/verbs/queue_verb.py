@@ -10,11 +10,11 @@ from typer.core import TyperGroup
 
 from runbook.console import err, print_json, say
 from runbook.errors import RunbookError
-from runbook.live_service import Service, live_service
+from runbook.live_service import Service, live_in_route, live_service
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.queue_tables import Kept, show_lanes, show_records
 
-_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 class ShowsByDefault(TyperGroup):
@@ -52,6 +52,8 @@ def show_(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     service = live_service(stack)
     gates = [word for release in service.releases if release for word in ("--gate", release)]
     found = service.ask("queue", "show", *gates)
+    # A proxy that is paused or stopped tells the service nothing.
+    found["live_release"] = found.get("live_release") or live_in_route(stack)
     if as_json:
         print_json(found)
     else:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from contracts.verdict import Report
-from infra.history import History
-from infra.release_report import release_folder
+from contracts.verdict import Check
+from infra.history import History, read_records
+from infra.release_record import ReleaseRecord
 from runbook.console import print_json, say, show, show_row
 from runbook.errors import RunbookError
 from runbook.options import DEFAULT_STACK, Json, Stack
+from runbook.stack_view import read_history
 from runbook.tables import cell, table
-from runbook.workspace import bare_name, open_workspace
+from runbook.workspace import open_workspace
 
 _FIGURES = {"error rate": "errors", "webhook p95": "webhook p95", "reply p95": "reply p95"}
 HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit", "image", "reason")
@@ -31,82 +34,105 @@ def releases(
 ) -> None:
     """List what went live or was refused, on what evidence; or show one release."""
     workspace = open_workspace(stack)
-    rows = told(History.of(workspace.outputs()), refused_in(workspace.export()))
+    rows = list_releases(read_history(workspace), refused_in(workspace.deployment()))
     if release is not None or open_page:
-        rows = [row for row in rows if release in (None, row["release"])][:1]
+        rows = [row for row in rows if release in (None, row.record.release)][:1]
         if not rows:
             raise RunbookError(f"release {release!r} of stack {stack} is not known", "`bin/runbook releases`")
     if open_page:
-        webbrowser.open(page_of(rows[0], bare_name(stack)).as_uri())
+        webbrowser.open(page_of(rows[0].record).as_uri())
     if as_json:
-        print_json(rows)
+        print_json([row.as_data() for row in rows])
         return
     if not rows:
         say(f"no release of stack {stack} was tried yet")
         return
     if release is not None:
-        show("\n".join(details(rows[0], bare_name(stack))))
+        show("\n".join(details(rows[0])))
         return
-    for line in table([HEAD, *map(row, rows)]):
+    for line in table([HEAD, *map(cells, rows)]):
         show_row(line)
 
 
-def page_of(entry: dict[str, Any], stack: str) -> Path:
-    """The page of an entry.
+@dataclass(frozen=True)
+class Row:
+    """A record, what the release is now (`live`, `kept`, `refused`, `rolled back` or nothing), and why."""
+
+    record: ReleaseRecord
+    state: str
+    reason: str
+
+    def as_data(self) -> dict[str, Any]:
+        """For machines."""
+        return {**self.record.as_data(), "state": self.state, "reason": self.reason}
+
+
+def page_of(record: ReleaseRecord) -> Path:
+    """The page of a release.
 
     Raises:
         RunbookError: it is not on this machine.
     """
-    page = release_folder(stack, entry["release"], entry["order"]) / "index.html"
+    page = record.folder / "index.html"
     if not page.exists():
+        by = f", by {record.by}" if record.by else ""
         raise RunbookError(
-            f"the page of {entry['release']} is not on this machine: {page}",
-            f"it is where the release was tried, by {entry['by']} (in CI, among the artifacts)",
+            f"the page of {record.release} is not on this machine: {page}",
+            f"it is where the release was tried{by} (in CI, among the artifacts)",
         )
     return page
 
 
-def details(entry: dict[str, Any], stack: str) -> Iterator[str]:
+def details(row: Row) -> Iterator[str]:
     """All that is known of one release, line by line."""
-    branch = f" on {entry['branch']}" if entry.get("branch") else ""
-    yield f"{entry['release']}  {entry['state']}  {entry['reason']}".rstrip()
-    yield f"  {entry['order']['verb']} at {entry['at']} by {entry['by']}, commit {entry['commit']}{branch}"
-    for report in [*entry["gate"], *([entry["traffic"]] if entry.get("traffic") else [])]:
-        found = Report.model_validate(report)
-        yield f"  {found.suite}: {found.verdict}, {len(found.checks)} checks, {found.duration_s:.1f} s"
-        yield from (f"    {check}" for check in found.checks)
+    record = row.record
+    branch = f" on {record.branch}" if record.branch else ""
+    yield f"{record.release}  {row.state}  {row.reason}".rstrip()
+    if record.by:  # else only what became of it is known
+        yield f"  {record.verb} at {record.at} by {record.by}, commit {record.commit}{branch}"
+    for report in [*record.gate, *([record.traffic] if record.traffic else [])]:
+        yield f"  {report.suite}: {report.verdict}, {len(report.checks)} checks, {report.duration_s:.1f} s"
+        yield from (f"    {check}" for check in report.checks)
     try:
-        yield f"  page: {page_of(entry, stack)}"
+        yield f"  page: {page_of(record)}"
     except RunbookError as error:
         yield f"  {error.message}; {error.hint}"
 
 
-def refused_in(deployment: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entries of releases that did not pass their trial, from a stack's state, oldest first."""
+def refused_in(deployment: Mapping[str, Any]) -> tuple[ReleaseRecord, ...]:
+    """The records of releases that did not pass their trial, from a stack's state, oldest first."""
     for resource in deployment.get("resources") or []:
         if resource["urn"].endswith("pulumi-python:dynamic:Resource::trial"):
-            return list((resource.get("outputs") or {}).get("refused") or [])
-    return []
+            return read_records((resource.get("outputs") or {}).get("refused"))
+    return ()
 
 
-def told(history: History, refused: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All entries, newest first, each with its `release`, `state` and `reason`."""
-    entries = [*history.entries, *refused]
-    newest_first = sorted(entries, key=lambda entry: str(entry["at"]), reverse=True)
-    return list(_with_states(newest_first, history))
+def list_releases(history: History, refused: Sequence[ReleaseRecord]) -> list[Row]:
+    """All records, newest first: those of the history in its order, among them each refusal by its time.
 
-
-def _with_states(entries: list[dict[str, Any]], history: History) -> Iterator[dict[str, Any]]:
+    A release that had nothing but a share of the traffic has no record that tells of it: it is listed after
+    the one that took it out.
+    """
+    # The clocks of those who deploy differ: no record counts as earlier than the one before it.
+    times = itertools.accumulate((record.at for record in history.records), max)
+    timed = [*zip(times, history.records, strict=True), *((record.at, record) for record in refused)]
+    timed.sort(key=lambda each: each[0])
     seen: set[str] = set()
-    for entry in entries:
-        release = entry.get("release") or entry["manifest"]["id"]
-        state, reason = "", entry["order"]["reason"]
-        if entry.get("refusal"):
-            state, reason = "refused", why(entry["refusal"])
-        elif release not in seen:
-            seen.add(release)
-            state, reason = _state_of(release, history, reason)
-        yield {**entry, "release": release, "state": state, "reason": reason}
+    rows = []
+    for _, record in reversed(timed):
+        state, reason = "", record.reason
+        if record.refusal:
+            state, reason = "refused", first_reason(record.refusal)
+        elif record.release not in seen:
+            seen.add(record.release)
+            state, reason = _state_of(record.release, history, reason)
+        rows.append(Row(record, state, reason))
+        out = record.takes_out
+        if out in history.rolled_back and out not in {*history.releases, *seen}:
+            seen.add(out)
+            without_its_own = ReleaseRecord(release=out, stack=record.stack, at=record.at)
+            rows.append(Row(without_its_own, *_state_of(out, history, "")))
+    return rows
 
 
 def _state_of(release: str, history: History, reason: str) -> tuple[str, str]:
@@ -117,29 +143,30 @@ def _state_of(release: str, history: History, reason: str) -> tuple[str, str]:
     return ("kept", reason) if release in history.running else ("", reason)
 
 
-def why(refusal: list[str]) -> str:
+def first_reason(refusal: list[str]) -> str:
     """The first thing that was wrong, of a refusal's lines."""
     return next((line.strip() for line in refusal if line.startswith("  ")), refusal[0])
 
 
-def row(entry: dict[str, Any]) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """One line on a release, what matters most first: a narrow terminal cuts off the rest."""
-    checks = {check["name"]: check for report in entry["gate"] for check in report["checks"]}
+    record = row.record
+    checks = {check.name: check for report in record.gate for check in report.checks}
     return (
-        entry["release"],
-        entry["state"],
-        entry["at"][:16].replace("T", " "),
+        record.release,
+        row.state,
+        record.at[:16].replace("T", " "),
         *(figure(checks.get(name)) for name in _FIGURES),
-        entry["by"],
-        entry["commit"],
-        entry["manifest"]["image"] if "manifest" in entry else "",
-        cell(entry["reason"]),
+        record.by,
+        record.commit,
+        record.image,
+        cell(row.reason),
     )
 
 
-def figure(check: dict[str, Any] | None) -> str:
+def figure(check: Check | None) -> str:
     """A measured value in short: a share in per cent, a time in its unit."""
-    value = None if check is None else check.get("value")  # the state does not keep what is null
+    value = check.value if check else None
     if check is None or not isinstance(value, int | float):
         return "-" if value is None else str(value)
-    return f"{value:.0f} {check['unit']}" if check["unit"] else f"{value:.2%}"
+    return f"{value:.0f} {check.unit}" if check.unit else f"{value:.2%}"

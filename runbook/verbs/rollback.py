@@ -1,25 +1,29 @@
-"""`rollback`: an earlier release again, with its image, configuration and secrets, through a short gate."""
+"""`rollback`: an earlier release again, with its image, configuration and secrets."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from infra.history import History
-from runbook.bringing_back import bring_back
+from infra.live_route import LiveRoute
+from infra.observed import observe_stack
 from runbook.console import print_json, say
-from runbook.deployment import deploying
+from runbook.deploy_lock import hold
+from runbook.errors import RunbookError
+from runbook.liveness import live_route
 from runbook.options import DEFAULT_STACK, Json, Stack
-from runbook.preparation import prepare
-from runbook.recovery import recover
-from runbook.workspace import open_workspace
+from runbook.restore import Restore, kept_target, shift_to_kept, taken_out
+from runbook.stop_request import request_stop
+from runbook.toolchain.docker_engine import ensure_engine
 
 Release = Annotated[
     str | None, typer.Argument(help="A release from `bin/runbook releases`; without it the last good one.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Also past what says that it should not.")]
+Force = Annotated[bool, typer.Option("--force", help="Move the traffic without any check.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words; shown by `releases`.")]
 
 
@@ -32,17 +36,69 @@ def rollback(
 ) -> None:
     """Bring back an earlier release.
 
-    The release that was live is not deployed again, unless by `up --force`.
+    The traffic moves first, the state follows. The release that was live is not deployed again, unless by
+    `up --force`.
+    """
+    restored = restore(Restore(stack, release, "rollback", reason, force))
+    if as_json:
+        print_json({"release": restored})
+
+
+def restore(request: Restore) -> str:
+    """Give the live traffic to an earlier release, and take that into the state; the release's id.
+
+    Raises:
+        Refused: it cannot be had, or a check says that it should not; the live release has the traffic still.
     """
     began = time.monotonic()
-    prepare(stack)
-    workspace = open_workspace(stack)
-    with deploying(stack, f"rollback {release or ''}".strip()):
-        recover(workspace)
-        history = History.of(workspace.outputs())
-        manifest = bring_back(workspace, history, release, verb="rollback", reason=reason, force=force)
-    if as_json:
-        print_json(workspace.outputs())
-    say(f"release {manifest['id']} is live again ({time.monotonic() - began:.1f} s)")
-    if history.live:
-        say(f"`bin/runbook up` will not deploy {history.live} again unless it is told --force")
+    ensure_engine(say)
+    typed = live_route(request.stack)
+    what = f"{request.verb} {request.release or ''}".strip()
+    with hold(
+        request.stack, what, past_freeze=True, on_wait=lambda _holder: request_stop(request.stack)
+    ) as holder:
+        found = observe_stack(request.stack)
+        observed = replace(found, live=_as_meant(request, typed, found.live))
+        history = History.of({}, observed)
+        target = kept_target(history, observed, request.release, force=request.force)
+        if target:
+            report = shift_to_kept(request, history, observed, target)
+            say(f"release {target} has the traffic ({time.monotonic() - began:.1f} s); the state follows")
+        # Imported now: Pulumi's packages take a second of the three that a rollback has.
+        from runbook.restore_by_state import follow, restore_by_state
+
+        if target:
+            follow(request, target, observed.manifests.get(target), report, holder)
+        else:
+            target = restore_by_state(request, observed, holder)
+    say(f"release {target} is live again ({time.monotonic() - began:.1f} s)")
+    if observed.live and (out := taken_out(observed.live, target)) != target:
+        say(f"`bin/runbook up` will not deploy {out} again unless it is told --force")
+    return target
+
+
+def _as_meant(request: Restore, typed: LiveRoute | None, now: LiveRoute | None) -> LiveRoute | None:
+    """The route as it is *now*, with the canary that *request* is about, if it is about one.
+
+    Somebody else's update may have ended while the lock was waited for. Who names no release means the one
+    before what had the traffic when it was *typed*.
+
+    Raises:
+        RunbookError: another release has gone live since.
+    """
+    live = now.release if now else None
+    if request.instead_of:
+        if live != request.instead_of:
+            raise RunbookError(f"{request.instead_of} is not live any longer: {live} is", "")
+        return now and replace(now, canary=None)
+    if request.release or typed is None or now is None:
+        return now
+    canary = typed.canary
+    if canary and canary.release == live:
+        return now
+    if typed.release != live:
+        raise RunbookError(
+            f"{typed.release} was live when this was typed, and {live} is now: nothing was moved",
+            f"the same again takes {live} out; a release that is named comes back in any case",
+        )
+    return replace(now, canary=now.canary or canary)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.stack_config import RELEASE_KEY
+from infra.stack_settings import RELEASE_KEY
 from runbook import rotation
 from runbook.console import say
 from runbook.errors import RunbookError

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.history import History
-from infra.stack_config import GENERATED
-from runbook.console import print_json, say, show
+from infra.stack_settings import REDIS_PASSWORD, RELEASE_KEY
+from runbook.console import print_json, say, show, show_exactly
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_secrets
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.rotation import OVERLAPS, rotations
 from runbook.secret_input import SETTABLE, asked_for
 from runbook.secret_values import change, known_secrets
+from runbook.stack_view import read_history
 from runbook.verbs.secret_rotation import rotate
 from runbook.workspace import Workspace, open_workspace
 
@@ -38,14 +38,13 @@ def list_(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
 @secrets.command()
 def get(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     """Print one secret's value."""
-    show(value_of(open_workspace(stack), name))
+    show_exactly(value_of(open_workspace(stack), name))
 
 
 @secrets.command("set")
 def set_(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     """Set a secret, read from standard input or typed unseen; the next `up` deploys it."""
-    if name not in SETTABLE and name not in GENERATED:
-        raise RunbookError(f"{name!r} is no secret that can be set", f"one of {', '.join(sorted(SETTABLE))}")
+    refuse_unsettable(name)
     replace(open_workspace(stack), name, asked_for(name))
 
 
@@ -60,8 +59,19 @@ def listed(workspace: Workspace) -> dict[str, dict[str, Any]]:
             "set": name in current,
             "old_taken_until": until[name].isoformat() if name in until else None,
         }
-        for name in sorted(SETTABLE | current.keys())
+        for name in sorted((SETTABLE | current.keys()) - {REDIS_PASSWORD})
     }
+
+
+def refuse_unsettable(name: str) -> None:
+    """Raise a RunbookError where *name* is no secret that an operator sets."""
+    if name == REDIS_PASSWORD:
+        raise RunbookError(
+            f"{name} cannot be set: Redis and all releases that run have the one that the stack began with",
+            "Redis is reached in the stack's own network only; a stack that is made anew gets another one",
+        )
+    if name not in SETTABLE | {RELEASE_KEY}:
+        raise RunbookError(f"{name!r} is no secret that can be set", f"one of {', '.join(sorted(SETTABLE))}")
 
 
 def value_of(workspace: Workspace, name: str) -> str:
@@ -95,7 +105,7 @@ def replace(workspace: Workspace, name: str, value: str) -> None:
 
 def _refuse_signed_with(workspace: Workspace, name: str, digest: str) -> None:
     """Refuse a value of *name*, with this *digest*, that the live release does not take."""
-    history = History.of(workspace.outputs())
+    history = read_history(workspace)
     if history.live_secret(name) not in (None, digest):
         signer = OVERLAPS[name].signer
         raise RunbookError(

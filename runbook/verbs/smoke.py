@@ -14,7 +14,13 @@ Url = Annotated[
     str | None, typer.Option("--url", help="Where to; without it the stack's candidate frontend.")
 ]
 Short = Annotated[
-    bool, typer.Option("--short", help="About a second: ready, healthy, answers once, refuses a forgery.")
+    bool, typer.Option("--short", help="About a second: ready, live, answers once, refuses a forgery.")
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline", help="The live release's gate lane: no dependency may be worse than it finds it."
+    ),
 ]
 Junit = Annotated[
     Path | None,
@@ -34,6 +40,7 @@ def smoke(
     short: Short = False,
     junit: Junit = None,
     report: ReportFile = None,
+    baseline: Baseline = None,
     as_json: Json = False,
 ) -> None:
     """Run the smoke suite.
@@ -41,13 +48,14 @@ def smoke(
     Health, refusals, one answer per message.
     """
     address, secret = target_of(stack, url)
-    run("smoke", address, secret, *arguments_of(short, junit, report), as_json=as_json)
+    run("smoke", address, secret, *arguments_of(short, junit, report, baseline), as_json=as_json)
 
 
-def arguments_of(short: bool, junit: Path | None, report: Path | None) -> list[str]:
+def arguments_of(short: bool, junit: Path | None, report: Path | None, baseline: str | None) -> list[str]:
     """The suite's own words for the verb's options. It runs in another folder: paths are whole."""
     return [
         *(["--short"] if short else []),
         *(["--junitxml", str(junit)] if junit else []),
         *(["--report", str(report)] if report else []),
+        *(["--baseline", baseline] if baseline else []),
     ]

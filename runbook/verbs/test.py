@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -19,9 +19,16 @@ from runbook.preparation import prepare
 Fast = Annotated[bool, typer.Option("--fast", help="Leave out what needs containers or whole stacks.")]
 
 _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
-_LONGEST = "--durations=15"
-# Two stacks at a time: a deployment waits for more than half of its time.
-_STACKS = ["pytest", "-m", "stack", "-n", "2", "--dist", "loadfile", _LONGEST]
+_PYTEST = ["pytest", "--strict-config", "--durations=15"]
+# As they are collected, not by how many tests a file has: files with few and long ones would come last.
+_OTHERS = [*_PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+_BESIDE = {
+    "stacks on engines of their own": [*_PYTEST, "-m", "stack and own_engine"],
+    "stacks without a gate": [*_PYTEST, "-m", "stack and not own_engine and not gate"],
+}
+"""They wait for most of their time: the other tests run meanwhile."""
+_GATES = [*_PYTEST, "-m", "stack and gate"]
+"""They measure, and have the machine for themselves."""
 _ENV = {"TESTCONTAINERS_RYUK_DISABLED": "true"}
 
 
@@ -31,23 +38,23 @@ def test(fast: Fast = False) -> None:
     Lint, types, unit tests, real containers, whole stacks.
     """
     if fast:
-        run_steps({**_CHECKS, "tests": ["pytest", "-m", "not integration and not stack"]}, _run)
+        steps = {**_CHECKS, "tests": [*_OTHERS, "-m", "not integration and not stack"]}
+        run_steps(steps, lambda _name, command: _run(command))
         return
     prepare("dev-test")
     BUILD.mkdir(exist_ok=True)
-    log = BUILD / "test-stacks.log"
-    # The stacks mostly wait for gates and containers: the other tests run meanwhile.
-    with (
-        log.open("wb") as output,
-        child_beside(_command(_STACKS), folder=REPOSITORY, env=_ENV, output=output) as stacks,
-    ):
-        steps = {**_CHECKS, "tests": ["pytest", "-m", "not stack", _LONGEST], "stacks": _STACKS}
-        run_steps(steps, lambda command: _await(stacks, log) if command is _STACKS else _run(command))
+    with ExitStack() as block:
+        beside = {name: _start_beside(name, command, block) for name, command in _BESIDE.items()}
+
+        def run(name: str, command: list[str]) -> int:
+            return beside[name]() if name in beside else _run(command)
+
+        run_steps({**_CHECKS, "tests": [*_OTHERS, "-m", "not stack"], **_BESIDE, "gates": _GATES}, run)
 
 
 def run_steps(
     steps: dict[str, list[str]],
-    run: Callable[[list[str]], int],
+    run: Callable[[str, list[str]], int],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run every step, the failed ones notwithstanding, and say in one line how each went.
@@ -59,7 +66,7 @@ def run_steps(
     for name, command in steps.items():
         say("$ python -m " + " ".join(command))
         began = clock()
-        passed = run(command) == 0
+        passed = run(name, command) == 0
         results.append(f"{name} {'passed' if passed else 'failed'} ({clock() - began:.1f} s)")
         if not passed:
             failed.append(name)
@@ -72,11 +79,19 @@ def _run(command: list[str]) -> int:
     return run_child(_command(command), folder=REPOSITORY, env=_ENV)
 
 
-def _await(stacks: Callable[[], int], log: Path) -> int:
-    code = stacks()
-    sys.stdout.write(log.read_text(encoding="utf-8", errors="replace"))
-    sys.stdout.flush()
-    return code
+def _start_beside(name: str, command: list[str], block: ExitStack) -> Callable[[], int]:
+    """Start *command* for the length of *block*; gives what waits for its end and shows its output."""
+    log = BUILD / f"test-{name.replace(' ', '-')}.log"
+    output = block.enter_context(log.open("wb"))
+    wait = block.enter_context(child_beside(_command(command), folder=REPOSITORY, env=_ENV, output=output))
+
+    def finish() -> int:
+        code = wait()
+        sys.stdout.write(log.read_text(encoding="utf-8", errors="replace"))
+        sys.stdout.flush()
+        return code
+
+    return finish
 
 
 def _command(step: list[str]) -> list[str]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from contracts.targets import read_targets
 from contracts.verdict import Check
-from infra.history import History
-from runbook.bringing_back import bring_back
+from infra.errors import Refused
+from infra.observed import observe_stack
 from runbook.console import err, say
-from runbook.deployment import deploying
 from runbook.errors import RunbookError
-from runbook.looking import Looker
+from runbook.monitor import Limits, Monitor
+from runbook.monitor import watch as watch_release
 from runbook.options import DEFAULT_STACK, Stack
-from runbook.recovery import recover
-from runbook.watching import Limits, Watching
-from runbook.watching import watch as watch_release
-from runbook.workspace import Workspace, open_workspace
+from runbook.release_probe import ReleaseProbe
+from runbook.restore import Restore
+from runbook.toolchain.docker_engine import ensure_engine
+from runbook.verbs.rollback import restore
+from runbook.watch_note import note_watched
 
 Minutes = Annotated[
     float | None, typer.Option("--minutes", min=0.1, help="For how long, instead of targets.toml's.")
@@ -29,57 +29,63 @@ Minutes = Annotated[
 def watch(minutes: Minutes = None, stack: Stack = DEFAULT_STACK) -> None:
     """Watch the live release, and roll back by itself.
 
-    Errors and times of its answers, its containers, its queue. Ctrl-C ends the watch; the release stays.
+    Errors and times of its answers, its containers, its queue, what WAHA makes of its replies. Ctrl-C ends
+    the watch; the release stays.
     """
-    for_s = 60 * minutes if minutes else read_targets().watch.after_hotfix_s
-    workspace = open_workspace(stack)
-    watch_live(workspace, workspace.outputs(), for_s)
+    ensure_engine(say)
+    watch_live(stack, 60 * minutes if minutes else read_targets().watch.after_hotfix_s)
 
 
-def watch_live(workspace: Workspace, outputs: Mapping[str, Any], for_s: float) -> None:
-    """Watch what is live in the stack of *workspace*, whose *outputs* these are, for so many seconds.
+def watch_live(stack: str, for_s: float) -> None:
+    """Watch what the proxy of *stack* serves for so many seconds.
 
     Raises:
         RunbookError: it failed; says by what, and what is live now.
     """
-    history = History.of(outputs)
-    if history.live is None:
-        raise RunbookError(f"no release of stack {workspace.stack} is live yet", "`bin/runbook up`")
-    targets = read_targets()
-    watching = Watching(history.live, Limits(targets.watch, targets.switch))
-    say(f"watching {history.live} for {for_s:g} s; Ctrl-C ends that and changes nothing")
+    live = observe_stack(stack).live
+    if live is None:
+        raise RunbookError(f"no release of stack {stack} is live yet", f"`bin/runbook up --stack {stack}`")
+    targets, probe = read_targets(), ReleaseProbe(stack)
+    limits = Limits(targets.watch, targets.rollout, *probe.usual(live.release))
+    monitor = Monitor(live.release, limits)
+    say(f"watching {live.release} for {for_s:g} s; Ctrl-C ends that and changes nothing")
     try:
-        failing = watch_release(watching, Looker(workspace.stack, str(outputs["url"])), for_s)
+        failing = watch_release(monitor, probe.observe, for_s)
     except KeyboardInterrupt:
-        say(f"not watched any longer: {history.live} stays live")
+        say(f"not watched any longer: {live.release} stays live")
         return
     if failing is None:
-        say(f"{history.live} is not live any longer: the watch ends")
+        say(f"{live.release} is not live any longer: the watch ends")
     elif failing:
-        take_out(workspace, history, failing)
+        take_out(stack, live.release, failing)
     else:
-        for check in watching.judge():
+        for check in monitor.judge():
             say(f"  {check}")
-        say(f"{history.live} has done well for {for_s:g} s")
+        if monitor.observations[-1].counters is None:
+            raise RunbookError(
+                f"how {live.release} does cannot be said: the proxy of stack {stack} cannot be asked",
+                f"nobody is served then; `bin/runbook up --stack {stack}` puts that right",
+            )
+        say(f"{live.release} has done well for {for_s:g} s")
+        if for_s >= targets.watch.after_up_s:
+            note_watched(stack, live)
 
 
-def take_out(workspace: Workspace, history: History, failing: list[Check]) -> None:
-    """Bring back the last good release instead of the one that is *failing*.
+def take_out(stack: str, release: str, failing: list[Check]) -> None:
+    """Bring back the last good release instead of *release*.
 
     Raises:
         RunbookError: always; the release that was watched has failed.
     """
     reason = "; ".join(map(str, failing))
-    err.print(f"{history.live} fails: {reason}", style="bold red", markup=False)
+    err.print(f"{release} fails: {reason}", style="bold red", markup=False)
     try:
-        with deploying(workspace.stack, f"watch: {history.live} fails"):
-            recover(workspace)
-            manifest = bring_back(workspace, history, None, verb="watch", reason=reason)
-    except RunbookError as error:
+        restored = restore(Restore(stack, None, "watch", reason, instead_of=release))
+    except Refused as error:
         raise RunbookError(
-            f"release {history.live} fails ({reason}), and stays live: {error.message}", error.hint
+            f"release {release} fails ({reason}), and was not taken out: {error.message}", error.hint
         ) from error
     raise RunbookError(
-        f"release {history.live} failed and was taken out of traffic: {reason}",
-        f"{manifest['id']} is live again; `bin/runbook releases` has the reason, mend it and run `up` again",
+        f"release {release} failed and was taken out of traffic: {reason}",
+        f"{restored} is live again; mend the cause and run `bin/runbook up --stack {stack}`",
     )

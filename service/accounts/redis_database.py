@@ -5,7 +5,7 @@ Keys, under the prefix of a lane:
     :tenant:{id}      the account: credits, used, owner
     :held:{id}        messages that hold one of its credits, by when that lapses
     :tenants          the ids of all accounts
-    :ledger:{message} how the message ended
+    :known:…          how messages ended, beside whether they were taken (`lua/known.lua`)
     :log              a stream of the latest messages and replies, with their texts
 
 A message is remembered for three days, above the two for which WAHA may send it again. So a credit that is
@@ -19,19 +19,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.accounts.database import DatabaseFailed, MessageRecord, Reservation, Tenant
-from service.lanes import DAY_S
+from service.storage.known import REMEMBERED_S, known_name, known_period_s
 from service.storage.store import Argument, Script, Store, StoreError
 
-REMEMBERED_S = 3 * DAY_S
-"""A message costs some 200 bytes of memory for so long."""
-
-LOG_LENGTH = 10_000
+LOG_LENGTH = 1_000
 LOGGED_CHARACTERS = 1_000
-"""Texts are cut to this length: with `LOG_LENGTH` it bounds the log to 20 MB of ASCII, 80 MB of anything."""
+"""Texts are cut to this length: with `LOG_LENGTH` it bounds the log to 2 MB of ASCII, 8 MB of anything."""
 
-_RESERVE, _SETTLE, _ACCOUNT, _SAVE = (
-    Script.load(name) for name in ("reserve", "settle", "account", "save_tenant")
-)
+_RESERVE, _SETTLE = (Script.load(name, "known") for name in ("reserve", "settle"))
+_ACCOUNT, _SAVE = map(Script.load, ("account", "save_tenant"))
 
 
 class RedisDatabase:
@@ -42,7 +38,7 @@ class RedisDatabase:
         self._prefix = prefix
         self._starting = "" if starting_credits is None else starting_credits
         self._life_s = life_s
-        self._remembered_s = min(life_s, REMEMBERED_S) if life_s else REMEMBERED_S
+        self._hold_s = min(life_s, REMEMBERED_S) if life_s else REMEMBERED_S
 
     async def ping(self) -> None:
         """See `Database.ping`."""
@@ -53,20 +49,19 @@ class RedisDatabase:
 
     async def reserve(self, tenant: str, message: str) -> Reservation:
         """See `Database.reserve`."""
-        keys = [self._ledger(message), *self._account(tenant), self._key("tenants")]
-        lives = (self._remembered_s, self._life_s)
-        answer = await self._run(_RESERVE, keys, [tenant, message, self._starting, *lives])
+        keys = [self._key("known"), *self._account(tenant), self._key("tenants")]
+        answer = await self._run(_RESERVE, keys, self._about(tenant, message))
         return Reservation(answer.decode())
 
     async def settle(self, record: MessageRecord) -> None:
         """See `Database.settle`."""
         keys = [
-            self._ledger(record.identity),
+            self._key("known"),
             *self._account(record.tenant),
             self._key("tenants"),
             self._key("log"),
         ]
-        about = (record.tenant, record.identity, self._starting, self._remembered_s, self._life_s)
+        about = self._about(record.tenant, record.identity)
         await self._run(_SETTLE, keys, [*about, record.outcome.value, LOG_LENGTH, *_log_fields(record)])
 
     async def tenant(self, tenant: str) -> Tenant | None:
@@ -107,8 +102,9 @@ class RedisDatabase:
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
 
-    def _ledger(self, message: str) -> str:
-        return self._key("ledger", message)
+    def _about(self, tenant: str, message: str) -> list[Argument]:
+        lives = (self._hold_s, self._life_s, known_period_s(self._life_s))
+        return [tenant, message, self._starting, *lives, known_name(message)]
 
     def _account(self, tenant: str) -> tuple[str, str]:
         """The keys of the account and of what it holds."""

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.lanes import GROUP, LIVE
-from service.messages.inbox import FRESH, Entry
+from service.messages.inbox import Entry
 from service.storage.store import Script, Store, fields_of
 
 HOLDER = "inngest"
@@ -80,5 +80,4 @@ def _entry(state: Custody, entry_id: str, parts: list[Any]) -> Entry | None:
     if state not in (Custody.GIVEN, Custody.LEFT):
         return None
     # What Inngest held counts as attempted already, by who gave it.
-    least_idle_ms = FRESH if state is Custody.GIVEN else 0
-    return Entry(LIVE, entry_id, fields_of(parts), least_idle_ms)
+    return Entry(LIVE, entry_id, fields_of(parts), is_fresh=state is Custody.GIVEN)

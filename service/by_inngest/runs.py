@@ -7,7 +7,6 @@ it is done is never guessed: it is when it is no longer in the run's hand.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -105,20 +104,15 @@ class Runs:
     @asynccontextmanager
     async def _renewed(self, entry: Entry) -> AsyncIterator[None]:
         """Show meanwhile that somebody works on *entry*."""
-        ended = asyncio.Event()
-        renewing = asyncio.create_task(self._renew_until(ended, entry))
+        renewing = asyncio.create_task(self._renew_forever(entry))
         try:
             yield
         finally:
-            # Waited for, not cancelled: a renewal on its way would take the message out of Inngest's hand.
-            ended.set()
-            await renewing
+            renewing.cancel()
 
-    async def _renew_until(self, ended: asyncio.Event, entry: Entry) -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), self.lease_s / 3)
-                return
+    async def _renew_forever(self, entry: Entry) -> None:
+        while True:
+            await asyncio.sleep(self.lease_s / 3)
             try:
                 await self.inbox.renew(LIVE, [entry.id])
             except StoreError as error:

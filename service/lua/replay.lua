@@ -1,5 +1,5 @@
 -- Put given up messages back: each becomes a fresh entry at the end of its chat's turn, and its record goes.
--- Its claim stays, so that a webhook that comes again is a duplicate still. Attempts begin anew.
+-- It stays known, so that a webhook that comes again is a duplicate still. Attempts begin anew.
 --
 -- KEYS  1 stream  2 stream of records, then for each record: turn
 -- ARGV  1 longest stream  2... the records' ids

@@ -1,17 +1,19 @@
 #!lua flags=allow-oom
 -- Hold one credit of a tenant for a message. Runs also when memory is full: whoever empties the queue must not be refused.
 --
--- KEYS  1 ledger: how the message ended  2 account  3 held: messages that hold a credit, by when that lapses (s)  4 tenants
+-- KEYS  1 known  2 account  3 held: messages that hold a credit, by when that lapses (s)  4 tenants
 -- ARGV  1 tenant  2 message  3 starting credits, '' if unlimited  4 a hold's life (s)  5 account's life (s), 0: for ever
+--       6 known's period (s)  7 message's name there
 -- Returns reserved or no_credit.
 
-local ledger, account, held, tenants = unpack(KEYS)
-local tenant, message, starting, hold_s, account_s = unpack(ARGV)
+local known, account, held, tenants = unpack(KEYS)
+local tenant, message, starting, hold_s, account_s, period_s, name = unpack(ARGV)
+local find, put = open_known(known, tonumber(period_s))
 local now_s = tonumber(redis.call('TIME')[1])
 
 redis.call('ZREMRANGEBYSCORE', held, '-inf', now_s)
-local ended = redis.call('GET', ledger)
-if ended == 'answered' or redis.call('ZSCORE', held, message) then
+local letter, is_next = find(name)
+if letter == 'a' or redis.call('ZSCORE', held, message) then
   return 'reserved'
 end
 
@@ -24,8 +26,8 @@ end
 local answer = 'no_credit'
 if credits == '' or redis.call('ZCARD', held) + used < tonumber(credits) then
   redis.call('ZADD', held, now_s + hold_s, message)
-  if ended then
-    redis.call('DEL', ledger)
+  if letter and letter ~= 't' then -- it had ended otherwise: it has yet to end
+    put(name, 't', is_next)
   end
   answer = 'reserved'
 end

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Take one pending message to work on it, if it is its turn and nobody else does.
+-- Take one pending message to work on it, if it is its turn and it is ours, or was left: untouched for a lease.
 --
 -- KEYS  1 stream  2 turn  3 sending mark
--- ARGV  1 group  2 consumer  3 entry's id  4 least idle time (ms) for a message in another's hand, -1: it is fresh
+-- ARGV  1 group  2 consumer  3 entry's id  4 lease (ms)  5 '1': it was just read, which is its first attempt
 -- Returns {state, attempts}:
 --   go       yours; attempts counts this one
 --   wait     an earlier message of the chat is not done; counts as never attempted
@@ -10,19 +10,16 @@
 --   gone     done, or in another's hand
 
 local stream, turn, sending = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, id, idle_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local group, consumer, id, lease_ms, is_fresh = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
 
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
-if not pending then
+if not pending or pending[2] ~= consumer and pending[3] < lease_ms then
   return {'gone', 0}
 end
 local attempts = pending[4]
 
 local function claim(count)
-  local least_idle_ms = math.max(idle_ms, 0)
-  local claimed = redis.call(
-    'XCLAIM', stream, group, consumer, least_idle_ms, id, 'RETRYCOUNT', count, 'JUSTID')
-  return #claimed == 1
+  redis.call('XCLAIM', stream, group, consumer, 0, id, 'RETRYCOUNT', count, 'JUSTID')
 end
 
 -- Heads that were removed from the stream by hand would block the chat for ever.
@@ -38,11 +35,9 @@ if head and head ~= id then
   return {'wait', 0}
 end
 
-if idle_ms >= 0 then
+if not is_fresh then
   attempts = attempts + 1
-  if not claim(attempts) then
-    return {'gone', 0}
-  end
+  claim(attempts)
 end
 if redis.call('EXISTS', sending) == 1 then
   return {'unknown', attempts}

@@ -13,14 +13,16 @@ from service.lanes import LaneName
 from service.messages.billing import record_of
 from service.messages.desk import Desk
 from service.messages.drafts import Drafts
+from service.messages.first_sends import FirstSends, SendOutcome
 from service.messages.inbox import Entry, Inbox, Record, TakeState
-from service.messages.messenger import Messenger, NotSent, OutcomeUnknown
+from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.notices import Notices
 from service.messages.replies import Reply
 from service.messages.report import Ending, Outcome, Report
 from service.messages.surely import surely
 from service.messages.too_old import is_too_old
 from service.messages.writer import FALLBACK, Writer
+from service.storage.store import StoreError
 
 _SETTLED_AS = {
     Outcome.SENT: MessageOutcome.ANSWERED,
@@ -31,6 +33,9 @@ _SETTLED_AS = {
     Outcome.STORED: MessageOutcome.STORED,
 }
 """The outcomes that end a message, and what the database is told."""
+
+_NOT_SENT_AS = {SendRefused: SendOutcome.REFUSED, SendDeferred: SendOutcome.UNAVAILABLE}
+"""What tells a refusal of ours, and one of the moment, from a WAHA that could not be reached."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,11 @@ class Answering:
     """Answers messages, each lane's at its own desk."""
 
     inbox: Inbox
-    writer: Writer
     desks: Mapping[LaneName, Desk]
     patience: Patience
     notices: Notices
     report: Report
+    first_sends: FirstSends
     drafts: Drafts = field(default_factory=Drafts)
 
     async def handle(self, entry: Entry) -> None:
@@ -72,6 +77,8 @@ class Answering:
         try:
             await self.answer(entry, *await self.inbox.take(entry))
         except Exception as error:
+            if not isinstance(error, StoreError):
+                self._count_first(entry, SendOutcome.FAILED)
             self.report.failed(entry, error)
 
     async def answer(self, entry: Entry, state: TakeState, number: int) -> None:
@@ -96,38 +103,48 @@ class Answering:
         try:
             is_admitted = await desk.billing.admits(message)
         except DatabaseFailed:
+            self._count_first(attempt.entry, SendOutcome.UNANSWERED)
             await self._postpone(attempt, "the database could not be asked for a credit")
             return
         if not is_admitted:
             await self._end(attempt, Outcome.NO_CREDIT)
             await self.notices.no_credit(message.tenant)
             return
-        reply = await self._write(attempt, message, desk.messenger)
+        reply = await self._write(attempt, message, desk)
         if await surely(lambda: self.inbox.mark(attempt.entry, attempt.number)):
             await surely(lambda: desk.receipts.expect(message, reply))
             await self._send(attempt, reply)
 
-    async def _write(self, attempt: Attempt, message: Message, messenger: Messenger) -> Reply:
+    async def _write(self, attempt: Attempt, message: Message, desk: Desk) -> Reply:
         """Write, and let it be seen."""
-        _, text = await asyncio.gather(messenger.begin(message), self._text(attempt, message))
-        await messenger.finish(message)
+        _, text = await asyncio.gather(
+            desk.messenger.begin(message), self._text(attempt, message, desk.writer)
+        )
+        await desk.messenger.finish(message)
         return Reply(message.session, message.chat_id, text, message.payload_id)
 
-    async def _text(self, attempt: Attempt, message: Message) -> str:
-        return self.drafts.take(attempt.entry.id) or await self.writer.write(message)
+    async def _text(self, attempt: Attempt, message: Message, writer: Writer) -> str:
+        return self.drafts.take(attempt.entry.id) or await writer.write(message)
 
     async def _send(self, attempt: Attempt, reply: Reply) -> None:
         """Send *reply*, which is marked, and settle the mark."""
         try:
             await self.desks[attempt.entry.lane.name].messenger.send_text(reply)
         except OutcomeUnknown as error:
+            self._count_first(attempt.entry, SendOutcome.UNANSWERED)
             await self._give_up(attempt, Outcome.UNKNOWN, str(error), reply)
         except NotSent as error:
+            self._count_first(attempt.entry, _NOT_SENT_AS.get(type(error), SendOutcome.UNANSWERED))
             if reply.text != FALLBACK:
                 self.drafts.keep(attempt.entry.id, reply.text)
             await self._postpone(attempt, str(error), is_marked=True)
         else:
+            self._count_first(attempt.entry, SendOutcome.SENT)
             await self._end(attempt, Outcome.SENT, reply=reply)
+
+    def _count_first(self, entry: Entry, outcome: SendOutcome) -> None:
+        if entry.lane.name is LaneName.LIVE:
+            self.first_sends.count(entry.id, outcome)
 
     async def _postpone(self, attempt: Attempt, reason: str, *, is_marked: bool = False) -> None:
         """Leave it for a later attempt, unless this was the last."""
@@ -135,7 +152,7 @@ class Answering:
             await self._give_up(attempt, Outcome.DEAD, reason)
             return
         if is_marked:
-            await surely(lambda: self.inbox.unmark(attempt.entry))
+            await surely(lambda: self.inbox.unmark(attempt.entry, attempt.number))
         self.report.postponed(attempt.entry, reason, attempt.number)
 
     async def _give_up(

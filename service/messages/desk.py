@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from service.messages.billing import Billing
 from service.messages.messenger import Messenger
 from service.messages.receipts import Receipts
+from service.messages.writer import Writer
 
 
 @dataclass(frozen=True)
 class Desk:
-    """A lane's own messenger, accounts and proofs: a gate's messages go to nobody and cost nobody."""
+    """A lane's own writer, messenger, accounts and proofs: a gate's messages go to nobody and cost nobody."""
 
+    writer: Writer
     messenger: Messenger
     billing: Billing
     receipts: Receipts

@@ -21,9 +21,6 @@ from enum import StrEnum
 from service.lanes import DAY_S, GROUP, Lane
 from service.storage.store import Argument, Script, Store, fields_of
 
-FRESH = -1
-"""Stands for the idle time of an entry that was just read, and so needs no claiming."""
-
 SILENT_CONSUMER_MS = 600_000
 """Consumers that hold nothing and were not seen for this long are forgotten."""
 
@@ -32,12 +29,14 @@ SCAN_COUNT = 200
 JITTER = 0.25
 """Of a pause, by which it may be longer."""
 
-_OPEN, _TAKE, _MARK, _FINISH = map(Script.load, ("open", "take", "mark", "finish"))
+_OPEN, _TAKE, _RENEW, _MARK, _UNMARK, _FINISH = map(
+    Script.load, ("open", "take", "renew", "mark", "unmark", "finish")
+)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One message in a lane's stream. `least_idle_ms`: how long nobody may have touched it, or `FRESH`.
+    """One message in a lane's stream. `is_fresh`: it was just read, which Redis counts as its first attempt.
 
     What lacks a field, put there by hand or by another version, must become a dead letter and not stop us.
     """
@@ -45,17 +44,17 @@ class Entry:
     lane: Lane
     id: str
     fields: dict[bytes, bytes] = field(repr=False)
-    least_idle_ms: int = FRESH
+    is_fresh: bool = True
 
     @property
     def chat(self) -> str:
         """The pseudonym of the chat."""
-        return self.fields.get(b"chat", b"").decode()
+        return self.fields.get(b"chat", b"").decode(errors="replace")
 
     @property
     def request_id(self) -> str:
         """The id of the webhook that brought it."""
-        return self.fields.get(b"requestId", b"").decode()
+        return self.fields.get(b"requestId", b"").decode(errors="replace")
 
     @property
     def received_ms(self) -> int:
@@ -146,14 +145,10 @@ class Inbox:
         """
         own = await self._pending(lane, is_own=True)
         left = await self._pending(lane, is_own=False)
-        idle_of = {
-            entry_id: self._lease_ms for entry_id, consumer in left.items() if consumer != self._consumer
-        }
-        idle_of |= {entry_id: 0 for entry_id in own if entry_id not in in_hand}
-        return await self._load(lane, idle_of)
+        return await self._load(lane, [entry_id for entry_id in own + left if entry_id not in in_hand])
 
-    async def _pending(self, lane: Lane, *, is_own: bool) -> dict[str, str]:
-        """Ids of entries whose pause is over, with their holder: our own, or anybody's after a lease."""
+    async def _pending(self, lane: Lane, *, is_own: bool) -> list[str]:
+        """Ids of entries whose pause is over: our own, or what others have not touched for a lease."""
         idle_ms, whose = (0, [self._consumer]) if is_own else (self._lease_ms, [])
         start = self._looked_to.pop((lane, is_own), "-")
         found = await self._store.call(
@@ -161,27 +156,28 @@ class Inbox:
         )
         if len(found) == SCAN_COUNT:
             self._looked_to[lane, is_own] = f"({found[-1][0].decode()}"
-        return {
-            entry_id.decode(): holder.decode()
+        return [
+            entry_id.decode()
             for entry_id, holder, idle_for_ms, deliveries in found
-            if idle_for_ms >= self._retry.pause_ms(deliveries, entry_id.decode())
-        }
+            if (holder == self._consumer.encode()) is is_own
+            and idle_for_ms >= self._retry.pause_ms(deliveries, entry_id.decode())
+        ]
 
-    async def _load(self, lane: Lane, idle_of: dict[str, int]) -> list[Entry]:
+    async def _load(self, lane: Lane, entry_ids: Sequence[str]) -> list[Entry]:
         found = await asyncio.gather(
-            *(self._store.call("XRANGE", lane.stream, entry_id, entry_id) for entry_id in idle_of)
+            *(self._store.call("XRANGE", lane.stream, entry_id, entry_id) for entry_id in entry_ids)
         )
         return [
-            Entry(lane, entry_id, fields_of(parts), idle_ms)
-            for (entry_id, idle_ms), entries in zip(idle_of.items(), found, strict=True)
+            Entry(lane, entry_id, fields_of(parts), is_fresh=False)
+            for entry_id, entries in zip(entry_ids, found, strict=True)
             for _, parts in entries
         ]
 
     async def renew(self, lane: Lane, entry_ids: Iterable[str]) -> None:
-        """Show that this worker lives and has these entries in hand."""
+        """Show that this worker lives and has these entries in hand; what another has by now stays there."""
         ids = list(entry_ids)
         if ids:
-            await self._store.call("XCLAIM", lane.stream, GROUP, self._consumer, 0, *ids, "JUSTID")
+            await self._store.run(_RENEW, [lane.stream], [GROUP, self._consumer, *ids])
 
     async def take(self, entry: Entry) -> tuple[TakeState, int]:
         """Whether to work on *entry* now, and which attempt that is."""
@@ -189,7 +185,7 @@ class Inbox:
         state, attempts = await self._store.run(
             _TAKE,
             [lane.stream, lane.turn(entry.chat), lane.sending(entry.id)],
-            [GROUP, self._consumer, entry.id, entry.least_idle_ms],
+            [GROUP, self._consumer, entry.id, self._lease_ms, int(entry.is_fresh)],
         )
         return TakeState(state.decode()), int(attempts)
 
@@ -199,13 +195,16 @@ class Inbox:
         marked = await self._store.run(
             _MARK,
             [lane.stream, lane.sending(entry.id)],
-            [GROUP, entry.id, f"{self._consumer}:{attempt}", lane.lane_ttl_s or 7 * DAY_S],
+            [GROUP, self._consumer, entry.id, self._token(attempt), lane.lane_ttl_s or 7 * DAY_S],
         )
         return bool(marked)
 
-    async def unmark(self, entry: Entry) -> None:
-        """Say that *entry*, marked by us, was surely not sent."""
-        await self._store.call("DEL", entry.lane.sending(entry.id))
+    async def unmark(self, entry: Entry, attempt: int) -> None:
+        """Say that *entry*, marked by this *attempt* of ours, was surely not sent."""
+        await self._store.run(_UNMARK, [entry.lane.sending(entry.id)], [self._token(attempt)])
+
+    def _token(self, attempt: int) -> str:
+        return f"{self._consumer}:{attempt}"
 
     async def finish(self, entry: Entry, record: Record | None = None, forgotten: Sequence[str] = ()) -> bool:
         """End *entry*; with a *record*, keep it there with its reason. False if it had ended before.

@@ -13,6 +13,14 @@ class NotSent(Exception):
     """The reply was surely not sent; sending it again is safe. The message says why, without content."""
 
 
+class SendRefused(NotSent):
+    """The same, because the request or the key is wrong: no other time or place would make it right."""
+
+
+class SendDeferred(NotSent):
+    """The same, because of the world: the customer's session does not work, or there is a limit."""
+
+
 class OutcomeUnknown(Exception):
     """The reply may have been sent; sending it again might double it."""
 
@@ -30,7 +38,7 @@ class Messenger(Protocol):
         """Return once *reply* is sent.
 
         Raises:
-            NotSent, OutcomeUnknown: and nothing else.
+            NotSent (`SendRefused` and `SendDeferred` among them), OutcomeUnknown: and nothing else.
         """
 
 
@@ -49,7 +57,7 @@ class NoWaha(_Unseen):
 
     async def send_text(self, reply: Reply) -> None:
         """See `Messenger.send_text`."""
-        raise NotSent("WAHA_API_URL is not set")
+        raise SendRefused("WAHA_API_URL is not set")
 
 
 class Sink(_Unseen):

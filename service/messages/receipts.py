@@ -22,7 +22,7 @@ from service.messages.replies import Reply
 from service.storage.store import Script, Store
 
 EXPECTED_S = 2 * DAY_S
-"""As long as WAHA may tell of a message late: `Lane.claim_ttl_s` is the same for the same reason."""
+"""As long as WAHA may tell of a message late."""
 
 _EXPECT, _NOTE = Script.load("expect"), Script.load("note")
 

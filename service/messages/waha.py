@@ -1,21 +1,34 @@
-"""WAHA's HTTP API. It has no idempotency key: an attempt that got no answer must not be repeated.
+"""WAHA's HTTP API. It has no idempotency key: an attempt that may have been done must not be repeated.
 
-Its 500 answers echo the request with the message's text, so of an answer only the status is looked at.
+Surely not sent is only what was refused before an engine heard of it:
+
+    no connection               no byte left us
+    3xx                         what stands before WAHA did not hand the request on
+    400, 405, 413, 414, 415     the request's form; checked first of all
+    401, 403, 404               the key, the path, the session
+    422                         the session does not work; WAHA looks before it sends
+    429                         a limit before WAHA
+
+All else leaves the outcome unknown. A 500 is any exception, one after the message left too; what a proxy
+means by 502 to 504 nobody knows. Of a 422 or 500 one thing is looked at, what it says went wrong: the answer
+echoes the request with the message's text besides.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
 
 from service.event import Message
-from service.messages.messenger import NotSent, OutcomeUnknown
+from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.outbound import CallOutcome, Operation, OutboundMetrics, Peer
 from service.messages.replies import Reply
 from service.telemetry.alarms import Alarm, Alarms
@@ -27,11 +40,52 @@ MANNERS_REST_S = 5.0
 """For so long after one of them got no answer, manners are left out: a dead WAHA must not cost their timeout
 for every message."""
 
+STOPPED_REST_S = 2.0
+"""For so long after WAHA said that a session does not work it is not asked for that session again: saying so
+takes it up to 5 s, and the messages of one session must not fill the slots of all."""
+
 KEEP_IDLE_S = 2.0
 """Shorter than Node's 5 s: a connection that WAHA closes while we send on it leaves the outcome unknown."""
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 """No byte of the request was sent."""
+
+_REFUSED = frozenset({*range(300, 400), 400, 401, 403, 404, 405, 413, 414, 415})
+"""The request or its key is wrong."""
+
+_NOT_NOW = frozenset({422, 429})
+
+_MAY_BE_THE_QUOTE = frozenset({400, 404, 422})
+"""Refusals that may concern the message quoted: without the quote the text may go out."""
+
+_NO_SUCH_QUOTE = re.compile(r"could not get the quoted message|quoted (message|msg) .{0,200}not found", re.I)
+"""What engines say, before they send, where they do not find the message that is to be quoted."""
+
+_SESSION_STOPPED = re.compile(r"session status", re.I)
+"""What WAHA's 422 says where the session does not work."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""Of the body of a refusal, which may echo our request."""
+
+ERROR_TIMEOUT_S = 1.0
+"""For that body: what the status says holds without it."""
+
+
+class _Answered(NamedTuple):
+    """WAHA's answer. `error`: what it says went wrong with a 422, or the engine with a 500; else empty."""
+
+    status: int
+    error: str
+
+    @property
+    def is_of_a_stopped_session(self) -> bool:
+        return self.status == HTTPStatus.UNPROCESSABLE_ENTITY and bool(_SESSION_STOPPED.search(self.error))
+
+    @property
+    def may_be_of_the_quote(self) -> bool:
+        if self.status in _MAY_BE_THE_QUOTE:
+            return not self.is_of_a_stopped_session
+        return bool(_NO_SUCH_QUOTE.search(self.error))
 
 
 def waha_session(url: str, api_key: str, *, connect_timeout_s: float) -> aiohttp.ClientSession:
@@ -66,6 +120,8 @@ class Waha:
         self._alarms = alarms
         self._clock = clock
         self._polite_again_at = 0.0
+        self._stopped_until: dict[str, float] = {}
+        """Sessions that WAHA said do not work, and when it may be asked for them again."""
 
     async def begin(self, message: Message) -> None:
         """See `Messenger.begin`."""
@@ -78,26 +134,42 @@ class Waha:
 
     async def send_text(self, reply: Reply) -> None:
         """See `Messenger.send_text`."""
-        content = {
-            "session": reply.session,
-            "chatId": reply.chat_id,
-            "text": reply.text,
-            "reply_to": reply.reply_to,
-        }
+        content = {"session": reply.session, "chatId": reply.chat_id, "text": reply.text}
+        self._require_session(reply.session)
+        answered = await self._send({**content, "reply_to": reply.reply_to})
+        if answered.may_be_of_the_quote:
+            answered = await self._send(content)
+        if answered.is_of_a_stopped_session:
+            self._stopped_until[reply.session] = self._clock() + STOPPED_REST_S
+        else:
+            self._stopped_until.pop(reply.session, None)
+        _judge(answered.status)
+
+    def _require_session(self, session: str) -> None:
+        """Refuse what would be sent for a session that did not work a moment ago; after that, let one try."""
+        until = self._stopped_until.get(session)
+        if until is None:
+            return
+        if self._clock() < until:
+            raise SendDeferred("WAHA refused: the session does not work")
+        self._stopped_until[session] = self._clock() + self._timeout_s
+
+    async def _send(self, content: dict[str, Any]) -> _Answered:
         try:
-            status = await self._post(Operation.SEND_TEXT, content, self._timeout_s)
+            return await self._post(Operation.SEND_TEXT, content, self._timeout_s)
         except _NOT_CONNECTED as error:
             self._alarms.raise_alarm(Alarm.WAHA_UNREACHABLE, error=type(error).__name__)
             raise NotSent(f"WAHA could not be reached: {type(error).__name__}") from error
         except Exception as error:  # part of the request may be with WAHA, whatever it was
             raise OutcomeUnknown(f"WAHA did not answer: {type(error).__name__}") from error
-        _judge(status)
 
     async def _behave(
         self, operation: Operation, message: Message, more: dict[str, Any] | None = None
     ) -> None:
-        """One of the manners, unless one of them got no answer a moment ago."""
+        """One of the manners, unless one of them got no answer a moment ago, or the session does not work."""
         if not self._is_polite or self._clock() < self._polite_again_at:
+            return
+        if message.session in self._stopped_until:
             return
         content = {"session": message.session, "chatId": message.chat_id, **(more or {})}
         try:
@@ -105,8 +177,8 @@ class Waha:
         except Exception:  # counted with its outcome; whatever it is, the reply matters more
             self._polite_again_at = self._clock() + MANNERS_REST_S
 
-    async def _post(self, operation: Operation, content: dict[str, Any], timeout_s: float) -> int:
-        """The status of WAHA's answer; raises whatever came instead of it."""
+    async def _post(self, operation: Operation, content: dict[str, Any], timeout_s: float) -> _Answered:
+        """WAHA's answer; raises whatever came instead of it."""
         started, outcome = time.perf_counter(), CallOutcome.UNANSWERED
         try:
             async with (
@@ -116,7 +188,7 @@ class Waha:
                 ) as response,
             ):
                 outcome = CallOutcome.OK if _is_success(response.status) else CallOutcome.REFUSED
-                return response.status
+                return _Answered(response.status, await _error_of(response))
         except _NOT_CONNECTED:
             outcome = CallOutcome.UNREACHABLE
             raise
@@ -128,8 +200,32 @@ def _is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
+async def _error_of(response: aiohttp.ClientResponse) -> str:
+    """What an answer says went wrong, where that matters and is said in time."""
+    with contextlib.suppress(Exception):
+        if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return str(orjson.loads(await _body_of(response))["error"])
+        if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return str(orjson.loads(await _body_of(response))["exception"]["message"])
+    return ""
+
+
+async def _body_of(response: aiohttp.ClientResponse) -> bytes:
+    """The body; nothing of one that is too long."""
+    body = b""
+    async with asyncio.timeout(ERROR_TIMEOUT_S):
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > MAX_ERROR_BYTES:
+                return b""
+    return body
+
+
 def _judge(status: int) -> None:
-    if status == HTTPStatus.GATEWAY_TIMEOUT:
-        raise OutcomeUnknown("a gateway before WAHA got no answer: HTTP 504")
+    """See the module."""
+    if status in _REFUSED:
+        raise SendRefused(f"WAHA refused: HTTP {status}")
+    if status in _NOT_NOW:
+        raise SendDeferred(f"WAHA refused: HTTP {status}")
     if not _is_success(status):
-        raise NotSent(f"WAHA refused: HTTP {status}")
+        raise OutcomeUnknown(f"WAHA did not say whether it was sent: HTTP {status}")

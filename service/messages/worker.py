@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.lanes import LIVE, LIVE_POINTER, Lane
+from service.lanes import LIVE, Lane
 from service.messages.chats import Chats
 from service.messages.inbox import Inbox
+from service.messages.live_release import LiveRelease
 from service.messages.reconciling import Reconciler
 from service.storage.store import Store, StoreError
 from service.telemetry.logs import Log
@@ -37,6 +38,7 @@ class Worker:
     chats: Chats
     silence: SilenceWatch
     reconciler: Reconciler
+    live_release: LiveRelease
     release: str
     gate: Lane
     lease_s: float
@@ -50,8 +52,14 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop` is set, then finish what is in hand or leave it pending."""
         self._beat()  # a path that cannot be written should end the process now, not pass for a Redis error
-        renewing = asyncio.create_task(self._renew_forever())
-        reconciling = asyncio.create_task(self._reconcile_forever())
+        background = [
+            asyncio.create_task(work)
+            for work in (
+                self.live_release.watch_forever(self.store),
+                self._renew_forever(),
+                self._reconcile_forever(),
+            )
+        ]
         self.log.info("Worker started", release=self.release)
         try:
             async with asyncio.TaskGroup() as loops:
@@ -61,9 +69,9 @@ class Worker:
         finally:
             # A read may have taken BLOCK_MS.
             left = await self.chats.end(max(0.1, self.stop_grace_s - BLOCK_MS / 1000 - CLOSING_S))
-            for task in (renewing, reconciling):
+            for task in background:
                 task.cancel()
-            await asyncio.gather(renewing, reconciling, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
         self.log.info("Worker ended", left=left)
 
     async def _until_stop(self, step: Callable[[], Awaitable[None]], *, pause_s: float) -> None:
@@ -103,9 +111,9 @@ class Worker:
 
     async def _lanes(self) -> list[Lane]:
         """The lanes to serve now, opened."""
-        live = not self.release or await self.store.call("GET", LIVE_POINTER) == self.release.encode()
-        self.metrics.live.set(live)
-        lanes = [self.gate, LIVE] if live else [self.gate]
+        is_live = self.live_release.is_ours
+        self.metrics.live.set(is_live)
+        lanes = [self.gate, LIVE] if is_live else [self.gate]
         for lane in lanes:
             if lane not in self._opened:
                 await self.inbox.open(lane)

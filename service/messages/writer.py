@@ -16,6 +16,10 @@ from service.telemetry.metrics import WorkerMetrics
 
 ACKNOWLEDGEMENT = "Thank you, your message has arrived. We will answer soon."
 FALLBACK = "Thank you for your message. We cannot answer right now and will get back to you soon."
+GATE_REPLY = "This is the gate's own reply: no model was asked."
+ASK_MODEL = "[ask the model] "
+"""With what a gate's message begins that is written as a customer's; all as in `contracts/gate_lane.py`."""
+
 INSTRUCTION = (
     "You are a helpful assistant answering WhatsApp messages. Answer briefly, in the language of the message."
 )
@@ -34,6 +38,24 @@ class Acknowledgement:
     async def write(self, message: Message) -> str:
         """See `Writer.write`."""
         return ACKNOWLEDGEMENT
+
+
+class GateWriter:
+    """The writer of a gate's messages: a fixed text after a set delay. No customer's model is asked, or paid.
+
+    One whose text begins with `ASK_MODEL` is left to the *customers'* writer.
+    """
+
+    def __init__(self, customers: Writer, *, delay_s: float) -> None:
+        self._customers = customers
+        self._delay_s = delay_s
+
+    async def write(self, message: Message) -> str:
+        """See `Writer.write`."""
+        if message.text.startswith(ASK_MODEL):
+            return await self._customers.write(message)
+        await asyncio.sleep(self._delay_s)
+        return GATE_REPLY
 
 
 def model_session(url: str, api_key: str) -> aiohttp.ClientSession:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from service.messages.kept_messages import Kept, KeptMessages
+from service.messages.live_release import LiveReleaseUnknown, ask_live_release
 from service.operating.blocked import BlockedNetworks, parse_network
 from service.operating.given_up import Chosen, Worked, drop, list_kept, replay
 from service.operating.invitation import check_invitations, invite
@@ -17,7 +18,15 @@ from service.wiring.operating import Tools
 
 async def show_queue(tools: Tools, asked: Namespace) -> QueueView:
     """Every lane: that of our own release's gate is among them."""
-    return await view_queue(tools.store, sorted({tools.settings.release, *asked.gate}))
+    releases = sorted({tools.settings.release, *asked.gate})
+    return await view_queue(tools.store, releases, await _live_release(tools.settings.live_release_url))
+
+
+async def _live_release(url: str | None) -> str | None:
+    try:
+        return await ask_live_release(url) if url else None
+    except LiveReleaseUnknown:
+        return None
 
 
 async def list_records(tools: Tools, asked: Namespace) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from service.lanes import GROUP, LIVE, LIVE_POINTER, Lane, LaneName, gate_lane
+from service.lanes import GROUP, LIVE, Lane, LaneName, gate_lane
+from service.storage.memory import MemoryView, view_memory
+from service.storage.progress import read_progress
 from service.storage.store import Store, fields_of
 
 
@@ -26,6 +28,7 @@ class LaneView:
     `depth` = `waiting` (no worker has read it) + `in_work` (read, and not done: perhaps waiting for its turn
     or its next attempt). `oldest_age_ms`: of the oldest of these since its webhook came, None where there is
     none. `dead`: given up; `unknown`: perhaps sent; `unsettled`: ended, and the database has yet to be told.
+    `last_delivered_id`, `oldest_waiting_ms`: see `Progress`.
     """
 
     lane: LaneName
@@ -38,62 +41,62 @@ class LaneView:
     unknown: int
     unsettled: int
     consumers: list[Consumer]
+    last_delivered_id: str | None = None
+    oldest_waiting_ms: int | None = None
 
 
 @dataclass(frozen=True)
 class QueueView:
-    """All lanes of a service. `live_release`: whose workers take live messages; None before the first."""
+    """All lanes of a service. `live_release`: whose workers take live messages; None where nobody says."""
 
     time: int
     live_release: str | None
     lanes: list[LaneView]
+    memory: MemoryView
 
 
-async def view_queue(store: Store, releases: list[str]) -> QueueView:
+async def view_queue(store: Store, releases: list[str], live_release: str | None) -> QueueView:
     """The live lane, and the gate lanes of *releases* that hold anything. Raises what the store raises."""
     now_ms = time.time_ns() // 1_000_000
     gates = [view_lane(store, gate_lane(release), now_ms, release) for release in releases]
-    pointer, live, *others = await asyncio.gather(
-        store.call("GET", LIVE_POINTER), view_lane(store, LIVE, now_ms), *gates
+    memory, live, others = await asyncio.gather(
+        view_memory(store, LIVE), view_lane(store, LIVE, now_ms), asyncio.gather(*gates)
     )
     held = [gate for gate in others if gate.depth or gate.dead or gate.unknown]
-    return QueueView(now_ms, pointer.decode() if pointer else None, [live, *held])
+    return QueueView(now_ms, live_release, [live, *held], memory)
 
 
 async def view_lane(store: Store, lane: Lane, now_ms: int, release: str | None = None) -> LaneView:
     """How *lane* stands at *now_ms*."""
-    depth, dead, unknown, unsettled, oldest, is_there = await asyncio.gather(
+    depth, dead, unknown, unsettled, oldest, progress = await asyncio.gather(
         *(store.call("XLEN", key) for key in (lane.stream, lane.dead, lane.unknown, lane.unsettled)),
         store.call("XRANGE", lane.stream, "-", "+", "COUNT", 1),
-        store.call("EXISTS", lane.stream),
+        read_progress(store, lane),
     )
-    # Redis refuses to tell of the group of a stream that is not there.
-    in_work, consumers = await _group(store, lane) if is_there else (0, [])
+    is_opened = progress.last_delivered_id is not None
     return LaneView(
         lane=lane.name,
         release=release,
         depth=depth,
-        waiting=max(0, depth - in_work),
-        in_work=in_work,
+        waiting=max(0, depth - progress.in_work),
+        in_work=progress.in_work,
         oldest_age_ms=max(0, now_ms - _received_ms(*oldest[0])) if oldest else None,
         dead=dead,
         unknown=unknown,
         unsettled=unsettled,
-        consumers=consumers,
+        consumers=await _consumers(store, lane) if is_opened else [],
+        last_delivered_id=progress.last_delivered_id,
+        oldest_waiting_ms=progress.oldest_waiting_ms,
     )
 
 
-async def _group(store: Store, lane: Lane) -> tuple[int, list[Consumer]]:
-    """How many messages are in work, and the consumers, those that hold most first."""
-    groups = [fields_of(group) for group in await store.call("XINFO", "GROUPS", lane.stream)]
-    ours = next((group for group in groups if group[b"name"] == GROUP.encode()), None)
-    if ours is None:  # no worker has opened the lane yet
-        return 0, []
+async def _consumers(store: Store, lane: Lane) -> list[Consumer]:
+    """Those that hold most first."""
     consumers = [
         Consumer(found[b"name"].decode(), found[b"pending"], found[b"idle"])
         for found in map(fields_of, await store.call("XINFO", "CONSUMERS", lane.stream, GROUP))
     ]
-    return ours[b"pending"], sorted(consumers, key=lambda consumer: (-consumer.pending, consumer.name))
+    return sorted(consumers, key=lambda consumer: (-consumer.pending, consumer.name))
 
 
 def _received_ms(entry_id: bytes, parts: list[bytes]) -> int:

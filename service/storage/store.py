@@ -4,7 +4,9 @@ Errors, all of them `StoreError`:
 
     StoreAway ─ no connection, or no answer in time: whether the command was done is unknown
         └─ Moved ─ another node of a cluster has the keys: nothing was done (a store asks there itself)
-    StoreFull ─ Redis takes no writes, its memory or disk is full: nothing was done
+    StoreFull ─ Redis takes no writes: nothing was done
+        ├─ OutOfMemory
+        └─ DiskFailed ─ it cannot keep what it takes
     StoreRefused ─ any other error reply; its message is Redis's
         └─ ScriptMissing ─ Redis does not have the script (a store answers this itself, by sending its text)
 """
@@ -34,7 +36,7 @@ StreamEntries = tuple[bytes, list[GroupEntry]]
 
 _LUA = Path(__file__).parent.parent / "lua"
 
-_FULL = ("OOM ", "MISCONF ", "ERR DB capacity quota exceeded")
+_NO_MEMORY = ("OOM ", "ERR DB capacity quota exceeded")
 """How the error replies of a Redis without room begin; the last is Upstash's."""
 
 _MOVED = re.compile(r"MOVED \d+ (?P<host>.*):(?P<port>\d+)")
@@ -63,7 +65,15 @@ class Moved(StoreAway):
 
 
 class StoreFull(StoreError):
-    """Redis takes no writes: its memory or its disk is full. Nothing was done."""
+    """Redis takes no writes. Nothing was done."""
+
+
+class OutOfMemory(StoreFull):
+    """Its memory is full."""
+
+
+class DiskFailed(StoreFull):
+    """Its disk is full, or fails otherwise."""
 
 
 class StoreRefused(StoreError):
@@ -79,8 +89,10 @@ def refusal(message: str) -> StoreError:
     code = message.partition(" ")[0]
     # Redis quotes the arguments of a command that it does not know; they may hold a message's text.
     told = message.partition(", with args")[0]
-    if told.startswith(_FULL):
-        return StoreFull(told)
+    if told.startswith(_NO_MEMORY):
+        return OutOfMemory(told)
+    if code == "MISCONF":
+        return DiskFailed(told)
     if code in _AWAY:
         return StoreAway(told)
     if moved := _MOVED.fullmatch(told):
@@ -97,9 +109,10 @@ class Script:
     sha1: str
 
     @classmethod
-    def load(cls, name: str) -> Script:
-        """The script in `lua/{name}.lua`."""
-        text = (_LUA / f"{name}.lua").read_bytes()
+    def load(cls, name: str, *parts: str) -> Script:
+        """The script in `lua/{name}.lua`, with the *parts* that it uses put in after its first line."""
+        first_line, _, rest = (_LUA / f"{name}.lua").read_bytes().partition(b"\n")
+        text = b"\n".join([first_line, *((_LUA / f"{part}.lua").read_bytes() for part in parts), rest])
         # The digest is Redis's name for a script, no protection.
         return cls(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
 

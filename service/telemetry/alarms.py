@@ -24,6 +24,8 @@ class Alarm(StrEnum):
     """Raised for each failed signature; told of only above a rate."""
     CREDIT_FAILURE = "credit_failure"
     """A credit could not be reserved, charged or released."""
+    MEMORY_FULL = "memory_full"
+    """Redis has no memory for more messages, and nothing that is answered gives it back soon."""
     RATE_LIMITED = "rate_limited"
     SLOW_REQUEST = "slow_request"
     """Above 3 s."""

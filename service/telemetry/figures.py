@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from service.lanes import Lane
+from service.lanes import LIVE, Lane
 from service.storage.last_seen import LastSeen
+from service.storage.memory import MemoryView, view_memory
 from service.storage.store import Script, Store, StoreError
 
 TIMEOUT_S = 1.0
 ACTIVE_MS = 15 * 60 * 1000
 AWAY = -1
 """What a figure is while Redis is away."""
+
+_NO_MEMORY_VIEW = MemoryView(AWAY, AWAY, AWAY, AWAY, AWAY)
 
 _FIGURES = Script.load("figures")
 
@@ -39,6 +43,19 @@ class FigureMetrics:
         self.dead = gauge("dead_letters", "Messages given up that nobody has dealt with")
         self.unknown = gauge("unknown_outcomes", "Replies of which nobody knows whether they were sent")
         self.active_tenants = gauge("active_tenants", "Tenants with a message in the last 15 minutes", ())
+        self.used_bytes = gauge("redis_memory_used_bytes", "Redis's memory in use", ())
+        self.max_bytes = gauge("redis_memory_max_bytes", "Redis's maxmemory, +Inf where it has none", ())
+        self.kept_bytes = gauge("redis_bytes_per_message", "Kept of each known message, 0 if none is", ())
+        self.sustained_per_s = gauge(
+            "redis_sustained_messages_per_second", "Messages a second that the memory bears for ever", ()
+        )
+
+    def set_memory(self, memory: MemoryView) -> None:
+        """Show *memory*."""
+        self.used_bytes.set(memory.used_bytes)
+        self.max_bytes.set(math.inf if memory.max_bytes is None else memory.max_bytes)
+        self.kept_bytes.set(memory.bytes_per_message or 0)
+        self.sustained_per_s.set(math.inf if memory.sustained_per_s is None else memory.sustained_per_s)
 
 
 class Figures:
@@ -56,12 +73,15 @@ class Figures:
         keys = [key for lane in self._lanes for key in (lane.stream, lane.dead, lane.unknown)]
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                figures, active = await asyncio.gather(
-                    self._store.run(_FIGURES, keys, []), self._tenants.count_since(now_ms - ACTIVE_MS)
+                figures, active, memory = await asyncio.gather(
+                    self._store.run(_FIGURES, keys, []),
+                    self._tenants.count_since(now_ms - ACTIVE_MS),
+                    view_memory(self._store, LIVE),
                 )
         except (StoreError, TimeoutError):
-            figures, active = [AWAY] * 4 * len(self._lanes), AWAY
+            figures, active, memory = [AWAY] * 4 * len(self._lanes), AWAY, _NO_MEMORY_VIEW
         self._metrics.active_tenants.set(active)
+        self._metrics.set_memory(memory)
         for number, lane in enumerate(self._lanes):
             self._set(lane.name.value, *figures[4 * number : 4 * number + 4], now_ms=now_ms)
 

@@ -92,6 +92,7 @@ class Health:
         self._timeout_s = timeout_s
         self._clock = clock
         self._probes: list[Probe] = []
+        self._conditions: list[Callable[[], bool]] = []
         self._running: dict[str, asyncio.Task[object]] = {}
         """By the probe's name; one that does not even end when it is cancelled is not begun again."""
         self._probing: asyncio.Task[HealthReport] | None = None
@@ -114,6 +115,10 @@ class Health:
         """Add a service whose *state* is known without probing."""
         self._probes.append(Probe(name, critical, state))
 
+    def degrade_while(self, condition: Callable[[], bool]) -> None:
+        """Call the whole degraded while *condition* holds, though no service is to blame."""
+        self._conditions.append(condition)
+
     async def report(self) -> HealthReport:
         """The present state, at most `CACHE_S` old."""
         if self._latest is not None and self._clock() - self._latest_at < CACHE_S:
@@ -128,13 +133,19 @@ class Health:
             findings = await asyncio.gather(*(self._find(probe) for probe in self._probes))
             self._latest_at = self._clock()
             self._latest = HealthReport(
-                status=_overall(list(zip(self._probes, findings, strict=True))),
+                status=self._overall(list(zip(self._probes, findings, strict=True))),
                 timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 services={probe.name: found for probe, found in zip(self._probes, findings, strict=True)},
             )
             return self._latest
         finally:
             self._probing = None
+
+    def _overall(self, found: list[tuple[Probe, Finding]]) -> str:
+        if any(probe.critical and finding.state is not State.UP for probe, finding in found):
+            return "unhealthy"
+        is_down = any(finding.state is State.DOWN for _, finding in found)
+        return "degraded" if is_down or any(condition() for condition in self._conditions) else "healthy"
 
     async def _find(self, probe: Probe) -> Finding:
         if isinstance(probe.check, State):
@@ -161,9 +172,3 @@ class Health:
 
 async def _awaited(check: Check) -> object:
     return await check()
-
-
-def _overall(found: list[tuple[Probe, Finding]]) -> str:
-    if any(probe.critical and finding.state is not State.UP for probe, finding in found):
-        return "unhealthy"
-    return "degraded" if any(finding.state is State.DOWN for _, finding in found) else "healthy"

@@ -79,6 +79,12 @@ class WorkerMetrics:
         self.messages = Counter(
             "messages_total", "Attempts at messages by how they ended", ["outcome", "lane"], registry=registry
         )
+        self.first_sends = Counter(
+            "first_sends_total",
+            "First attempt at each live message by this process, by how it ended",
+            ["outcome"],
+            registry=registry,
+        )
         self.reply_seconds = Histogram(
             "reply_duration_seconds",
             "Time from a webhook's arrival to its reply",
@@ -113,3 +119,6 @@ class WorkerMetrics:
             "silent_sessions", "Sessions without an event for SILENT_AFTER_S", registry=registry
         )
         self.live = Gauge("worker_live", "1 while this worker takes live messages", registry=registry)
+        self.live_release_known = Gauge(
+            "live_release_known", "1 while the proxy says which release is live", registry=registry
+        )

@@ -15,6 +15,9 @@ from service.telemetry.health import Check, Health, State
 REMEMBERED_S = 30.0
 """Sentry is far away and not critical: the report need not wait for it each time."""
 
+FRESH_S = 1.0
+"""What is older is asked again, without waiting: two releases that are asked for a while say the same."""
+
 REACH_S = 1.0
 
 
@@ -59,7 +62,7 @@ def reach_probe(host: str, port: int, *, tls: bool) -> Check:
 
 
 class Remembered:
-    """A check whose result, good or bad, holds for a while."""
+    """A check whose result, good or bad, is waited for once in a while, and else renewed for the next one."""
 
     def __init__(self, check: Check, for_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._check = check
@@ -67,14 +70,21 @@ class Remembered:
         self._clock = clock
         self._checked_at = -for_s
         self._error: Exception | None = None
+        self._renewing: asyncio.Task[None] | None = None
 
     async def __call__(self) -> None:
         """Raise what the check raised."""
-        if self._clock() - self._checked_at >= self._for_s:
-            self._error = await self._asked()
-            self._checked_at = self._clock()
+        age_s = self._clock() - self._checked_at
+        if age_s >= self._for_s:
+            await self._renew()
+        elif age_s >= FRESH_S and (self._renewing is None or self._renewing.done()):
+            self._renewing = asyncio.create_task(self._renew())
         if self._error:
             raise self._error.with_traceback(None)  # it would grow each time
+
+    async def _renew(self) -> None:
+        self._error = await self._asked()
+        self._checked_at = self._clock()
 
     async def _asked(self) -> Exception | None:
         try:

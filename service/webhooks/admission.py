@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from service.lanes import Lane
-from service.storage.store import Argument, Script, Store, StoreFull
+from service.storage.known import known_name, known_period_s
+from service.storage.store import Argument, DiskFailed, OutOfMemory, Script, Store
 from service.webhooks.headroom import Headroom
-from service.webhooks.rejected import QueueFull, RateLimited, Rejected, Unavailable
+from service.webhooks.rejected import MemoryFull, QueueFull, RateLimited, Rejected, Unavailable
 
 FULL_RETRY_AFTER_S = 5
 AWAY_RETRY_AFTER_S = 2
@@ -30,7 +31,7 @@ ENOUGH = 8
 MAX_CALLS = 2
 """Calls under way at once: one is worked on while the next travels; more would only be smaller."""
 
-_ADMIT = Script.load("admit")
+_ADMIT = Script.load("admit", "known")
 _DUPLICATE, _FULL = -1, -2
 
 
@@ -54,8 +55,8 @@ class Arrival:
 
 
 Verdict = Admitted | Rejected
-"""What became of one arrival. `RateLimited`, `QueueFull`: it was not taken. `Unavailable`: it may or may not
-have been taken; asking again is safe."""
+"""What became of one arrival. `RateLimited`, `QueueFull`, `MemoryFull`: it was not taken. `Unavailable`: it
+may or may not have been taken; asking again is safe."""
 
 Done = Callable[[Verdict], None]
 
@@ -78,7 +79,8 @@ class StreamAdmission:
         self._lane = lane
         self._store = store
         self._headroom = headroom
-        self._limits = (per_minute, max_length, lane.claim_ttl_s, lane.lane_ttl_s, lane.name.value)
+        period_s = known_period_s(lane.lane_ttl_s)
+        self._limits = (per_minute, max_length, period_s, lane.lane_ttl_s, lane.name.value)
         self._waiting: list[Waiting] = []
         self._calls: set[asyncio.Future[Any]] = set()
 
@@ -97,7 +99,7 @@ class StreamAdmission:
         while self._waiting and len(self._calls) < MAX_CALLS:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             if self._headroom.is_short():
-                _tell(batch, [_queue_full()] * len(batch))
+                _tell(batch, [_memory_full()] * len(batch))
                 continue
             arrivals = [arrival for arrival, _ in batch]
             keys, arguments = self._keys(arrivals), self._arguments(arrivals)
@@ -114,8 +116,10 @@ class StreamAdmission:
     def _verdicts(self, call: asyncio.Future[Any], count: int) -> Sequence[Verdict]:
         try:
             return [_verdict(result) for result in call.result()]
-        except StoreFull:
-            return [_queue_full()] * count
+        except OutOfMemory:
+            return [_memory_full()] * count
+        except DiskFailed:
+            return [Unavailable("Redis cannot write to its disk", retry_after_s=FULL_RETRY_AFTER_S)] * count
         except (Exception, asyncio.CancelledError) as error:  # whatever it is, senders wait for an answer
             away = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
             away.__cause__ = error
@@ -129,25 +133,34 @@ class StreamAdmission:
 
     def _keys(self, arrivals: Sequence[Arrival]) -> list[str]:
         lane = self._lane
-        keys = [lane.stream]
+        keys = [lane.stream, lane.known]
         for arrival in arrivals:
-            keys += (lane.rate(arrival.address), lane.claim(arrival.identity), lane.turn(arrival.chat))
+            keys += (lane.rate(arrival.address), lane.turn(arrival.chat))
         return keys
 
     def _arguments(self, arrivals: Sequence[Arrival]) -> list[Argument]:
         arguments: list[Argument] = list(self._limits)
         for arrival in arrivals:
-            arguments += (arrival.body, arrival.request_id, arrival.received_ms, arrival.chat)
+            about = (arrival.request_id, arrival.received_ms, arrival.chat, known_name(arrival.identity))
+            arguments += (arrival.body, *about)
         return arguments
 
 
 def _tell(batch: Sequence[Waiting], verdicts: Sequence[Verdict]) -> None:
     for (_, done), verdict in zip(batch, verdicts, strict=True):
-        done(verdict)
+        try:
+            done(verdict)
+        except Exception as error:  # the others of this batch wait for their answers too
+            context = {"message": "A webhook's answer failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _queue_full() -> QueueFull:
     return QueueFull("too many messages are waiting", retry_after_s=FULL_RETRY_AFTER_S)
+
+
+def _memory_full() -> MemoryFull:
+    return MemoryFull("Redis has no memory for more messages", retry_after_s=FULL_RETRY_AFTER_S)
 
 
 def _verdict(result: int) -> Verdict:

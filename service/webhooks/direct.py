@@ -8,8 +8,10 @@ to the same endpoint through ASGI. uvicorn remains the server: its parser, its k
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, ClassVar
 
+from httptools import HttpParserCallbackError, HttpParserInvalidURLError, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.webhooks.caller import request_id
@@ -50,6 +52,7 @@ class WebhookProtocol(HttpToolsProtocol):
         self._body: list[bytes] | None = None
         """What has come of a body that may go the short way; None while none does."""
         self._idle_since: float | None = None
+        self._head_is_over = False
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a request that is not complete by then goes on through ASGI."""
@@ -62,9 +65,16 @@ class WebhookProtocol(HttpToolsProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
+        self._head_is_over = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. A trailer is none: the proxy sets and removes headers, and lets trailers through."""
+        if not self._head_is_over:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Decide by its head which way a request goes."""
+        self._head_is_over = True
         if self._may_go_directly():
             self._body = []
         else:
@@ -83,6 +93,8 @@ class WebhookProtocol(HttpToolsProtocol):
 
     def _go_through_asgi(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
+        if parse_url(url).path is None:
+            raise HttpParserInvalidURLError("the request's target has no path")
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
@@ -120,16 +132,27 @@ class WebhookProtocol(HttpToolsProtocol):
         started = self._stopwatch.clock()
         cycle = DirectCycle()
         self.cycle = cycle  # type: ignore[assignment]  # has what uvicorn asks of it
-        headers = headers_of(self.headers)
-        delivery = Delivery(body, headers, self.client[0] if self.client else "unknown", request_id(headers))
+        delivery = self._delivery(body)
 
         def answer(it: Answer) -> None:
-            self._stopwatch.observe("POST", PATH, it.status, delivery.request_id, started)
-            cycle.response_complete = True
-            if not self.transport.is_closing():  # else nobody is there to be answered
-                self._answer(it, delivery.request_id, closes=it.closes or not cycle.keep_alive)
+            if cycle.response_complete:  # an error of ours after the answer changes nothing any more
+                return
+            try:
+                self._stopwatch.observe("POST", PATH, it.status, delivery.request_id, started)
+                cycle.response_complete = True
+                if not self.transport.is_closing():  # else nobody is there to be answered
+                    self._answer(it, delivery.request_id, closes=it.closes or not cycle.keep_alive)
+            except Exception as error:  # whoever called has no answer for this sender
+                failed = self._webhook.fail(delivery, error)
+                if not cycle.response_complete:
+                    cycle.response_complete = True
+                    self._answer(failed, delivery.request_id, closes=True)
 
         self._webhook.take(delivery, answer)
+
+    def _delivery(self, body: bytes) -> Delivery:
+        headers = headers_of(self.headers or [])
+        return Delivery(body, headers, self.client[0] if self.client else "unknown", request_id(headers))
 
     def _answer(self, answer: Answer, its_id: str, *, closes: bool) -> None:
         self._write(answer, its_id, closes=closes)
@@ -149,8 +172,18 @@ class WebhookProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Tell a client whose request is no HTTP, as every other refused one is told."""
-        self._write(Answer.to(Malformed(msg)), request_id({}), closes=True)
+        """Tell a client whose request is no HTTP, as every other refused one is told.
+
+        What failed within a callback of the parser comes here too: the client's fault only if it is the URL.
+        """
+        error = sys.exc_info()[1]
+        cause = error.__context__ if isinstance(error, HttpParserCallbackError) else None
+        if isinstance(error, HttpParserCallbackError) and not isinstance(cause, HttpParserInvalidURLError):
+            delivery = self._delivery(b"")
+            failed = self._webhook.fail(delivery, cause if isinstance(cause, Exception) else error)
+            self._write(failed, delivery.request_id, closes=True)
+        else:
+            self._write(Answer.to(Malformed(msg)), request_id({}), closes=True)
 
     def on_response_complete(self) -> None:
         """Go on with what waits on this connection, or let it rest."""

@@ -1,7 +1,6 @@
 """Whether Redis has room for more messages: webhooks are refused well before it is full.
 
-A Redis without room could not even note that a message is done. What is refused stays with the sender, who
-asks again; nothing that was taken is ever dropped to make room.
+What is refused stays with the sender, who asks again; nothing that was taken is ever dropped to make room.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from service.storage.memory import read_memory
 from service.storage.store import Store, StoreError
-
-FULL_AT = 0.9
-"""The share of Redis's `maxmemory` above which no message is taken."""
 
 LOOK_EVERY_S = 1.0
 
@@ -37,12 +34,6 @@ class Headroom:
 
     async def _look(self) -> None:
         try:
-            self._short = _is_short(await self._store.call("INFO", "memory"))
+            self._short = (await read_memory(self._store)).is_short
         except StoreError:
             self._short = False  # whoever tries to write will be told
-
-
-def _is_short(info: bytes) -> bool:
-    figures = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
-    limit = int(figures.get(b"maxmemory", b"0"))
-    return limit > 0 and int(figures.get(b"used_memory", b"0")) > limit * FULL_AT

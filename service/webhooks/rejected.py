@@ -10,8 +10,10 @@ Rejected
 ├── BodyTimeout        408  the body came too slowly
 ├── TooLarge           413
 ├── RateLimited        429
+├── Internal           500  an error of ours
 └── Unavailable        503  the queue cannot be reached
-    ├── QueueFull           the queue takes no more
+    ├── QueueFull           as many messages wait as may wait
+    ├── MemoryFull          Redis has no memory for more messages
     └── NotReady            this process is draining, or Redis is away
 """
 
@@ -108,6 +110,16 @@ class RateLimited(Rejected):
     code = "rate_limited"
 
 
+class Internal(Rejected):
+    """An exception that nobody foresaw. The answer says nothing of it, the log has its type and place."""
+
+    status = 500
+    code = "internal"
+
+    def __init__(self) -> None:
+        super().__init__("the request failed; its id is in X-Request-Id")
+
+
 class Unavailable(Rejected):
     """Redis did not take the message in time; whether it has it is unknown, so the sender must ask again."""
 
@@ -119,6 +131,12 @@ class QueueFull(Unavailable):
     """As many messages wait as may wait."""
 
     code = "queue_full"
+
+
+class MemoryFull(Unavailable):
+    """Redis has no memory for more messages, however few wait."""
+
+    code = "memory"
 
 
 class NotReady(Unavailable):

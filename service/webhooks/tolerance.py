@@ -7,7 +7,7 @@ recorded webhook be played back. Policies as in WAHA's `config.webhooks[].retrie
 
 from __future__ import annotations
 
-from service.lanes import LIVE
+from service.lanes import DAY_S
 
 ANSWER_TIMEOUT_S = 8
 """WAHA waits this long for each answer."""
@@ -15,7 +15,8 @@ ANSWER_TIMEOUT_S = 8
 CLOCK_SKEW_S = 300
 """How far two clocks may be apart beside that."""
 
-LONGEST_S = LIVE.claim_ttl_s
+LONGEST_S = 2 * DAY_S
+"""Less than messages are remembered (`service/storage/known.py`)."""
 
 
 def retries_span_s(policy: str, delay_s: float, attempts: int) -> float:

@@ -24,7 +24,7 @@ from service.telemetry.logs import Log
 from service.telemetry.metrics import WebMetrics
 from service.webhooks.caller import lane_name
 from service.webhooks.middleware import RequestContext, Stopwatch
-from service.webhooks.rejected import NotFound, NotReady, Rejected, Unavailable, error_content
+from service.webhooks.rejected import Internal, NotFound, NotReady, Rejected, Unavailable, error_content
 from service.webhooks.signature import headers_of
 from service.webhooks.webhook import PATH as WEBHOOK_PATH
 from service.webhooks.webhook import Answer, Webhook
@@ -145,16 +145,10 @@ class Web:
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
     """Any exception as `{"error": {"code", "message"}}`; what is neither ours nor HTTP's is a bare 500."""
-    if isinstance(error, Rejected):
-        answer = Answer.to(error)
-        response = Response(answer.content, answer.status)
-        response.raw_headers = answer.headers()
-        return response
     if isinstance(error, HTTPException):
-        code = error.detail.lower().replace(" ", "_")
-        return _error(error.status_code, code, error.detail, dict(error.headers or {}))
-    return _error(500, "internal_error", "the request failed; its id is in X-Request-Id", {})
-
-
-def _error(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
-    return Response(error_content(code, message), status, headers, media_type="application/json")
+        content = error_content(error.detail.lower().replace(" ", "_"), error.detail)
+        return Response(content, error.status_code, error.headers, media_type="application/json")
+    answer = Answer.to(error if isinstance(error, Rejected) else Internal())
+    response = Response(answer.content, answer.status)
+    response.raw_headers = answer.headers()
+    return response

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -29,7 +29,9 @@ from service.webhooks.body import ClientGone, read_bounded
 from service.webhooks.caller import client_address, lane_name
 from service.webhooks.rejected import (
     Blocked,
+    Internal,
     Malformed,
+    MemoryFull,
     RateLimited,
     Rejected,
     StaleEvent,
@@ -39,6 +41,8 @@ from service.webhooks.rejected import (
 from service.webhooks.signature import Headers, Secrets, headers_of
 
 PATH = "/api/webhooks/whatsapp"
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
@@ -102,34 +106,61 @@ class Webhook:
     _background: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def take(self, delivery: Delivery, answer: Callable[[Answer], None]) -> None:
-        """The request path: verify, understand, admit once. *answer* is called once, now or later."""
+        """Answer a webhook: *answer* is called once, now or later. An error of ours is an answer too."""
+        decided = self._guarded(delivery, lambda: self._take(delivery, answer))
+        if decided:
+            answer(decided)
+
+    def _take(self, delivery: Delivery, answer: Callable[[Answer], None]) -> Answer | None:
+        """The request path: verify, understand, admit once. None: *answer* is called later."""
         lane, received_ms = lane_name(delivery.headers), time.time_ns() // 1_000_000
         self._tell(delivery, lane, "received", {"bytes": len(delivery.body)})
         try:
-            address = self._let_in(delivery)
+            address = self._let_in(delivery, lane)
             message = self._verified(delivery, received_ms)
         except Rejected as rejection:
-            answer(self._refuse(delivery, lane, rejection))
-            return
+            return self._refuse(delivery, lane, rejection)
         if message is not None and lane is LaneName.LIVE:
             self.sessions.note(message.session, received_ms)
             self.tenants.note(message.tenant, received_ms)
         unwanted = Unwanted.NOT_A_MESSAGE if message is None else message.unwanted
         if message and unwanted is Unwanted.FROM_ME and lane is LaneName.LIVE:
             self._in_background(self._note_receipt(delivery, lane, message, answer))
-            return
+            return None
         if message is None or unwanted:
-            answer(self._ignore(delivery, lane, unwanted or Unwanted.NOT_A_MESSAGE))
-            return
+            return self._ignore(delivery, lane, unwanted or Unwanted.NOT_A_MESSAGE)
         arrival = self._arrival(delivery, message, address, received_ms)
-        self.admissions[lane].admit(
-            arrival, lambda verdict: answer(self._settle(delivery, lane, message, arrival.chat, verdict))
-        )
 
-    def _let_in(self, delivery: Delivery) -> str:
-        """The address of whoever sent it, if it is not blocked."""
+        def settle(verdict: Verdict) -> None:
+            answer(
+                self._guarded(delivery, lambda: self._settle(delivery, lane, message, arrival.chat, verdict))
+            )
+
+        self.admissions[lane].admit(arrival, settle)
+        return None
+
+    def _guarded(self, delivery: Delivery, decide: Callable[[], A]) -> A | Answer:
+        """What *decide* gives, or the answer to an error of ours."""
+        try:
+            return decide()
+        except Exception as error:
+            return self.fail(delivery, error)
+
+    def fail(self, delivery: Delivery, error: Exception) -> Answer:
+        """The answer to an error of ours, which is logged, told to Sentry and counted here."""
+        internal = Internal()
+        self.metrics.count_webhook(internal.code, lane_name(delivery.headers))
+        self.log.error("Request failed", requestId=delivery.request_id, exc_info=error)
+        self.alarms.report_error("Request failed", error)
+        return Answer.to(internal)
+
+    def _let_in(self, delivery: Delivery, lane: LaneName) -> str:
+        """The address of whoever sent it, if it is not blocked.
+
+        In the gate's lane none is: who blocks a whole network must not refuse every release, and a rollback.
+        """
         address = self._address(delivery)
-        if self.blocklist.blocks(address):
+        if lane is LaneName.LIVE and self.blocklist.blocks(address):
             raise Blocked("this address is blocked")
         return address
 
@@ -151,7 +182,8 @@ class Webhook:
         return Arrival(
             body=delivery.body,
             identity=message.identity,
-            chat=self.pseudonyms.of(message.chat_id),
+            # Of the session too: one that is stopped must not hold up another's chat with the same person.
+            chat=self.pseudonyms.of(f"{message.session}\0{message.chat_id}"),
             address=address,
             request_id=delivery.request_id,
             received_ms=received_ms,
@@ -165,9 +197,11 @@ class Webhook:
             await self.receipts.note(message)
         except StoreError:
             rejection = Unavailable("the queue cannot be reached", retry_after_s=AWAY_RETRY_AFTER_S)
-            answer(self._refuse(delivery, lane, rejection))
+            answer(self._guarded(delivery, lambda: self._refuse(delivery, lane, rejection)))
+        except Exception as error:
+            answer(self.fail(delivery, error))
         else:
-            answer(self._ignore(delivery, lane, Unwanted.FROM_ME))
+            answer(self._guarded(delivery, lambda: self._ignore(delivery, lane, Unwanted.FROM_ME)))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -268,4 +302,6 @@ def _alarm(rejection: Rejected) -> Alarm | None:
         return Alarm.SIGNATURE_FAILURES
     if isinstance(rejection, RateLimited):
         return Alarm.RATE_LIMITED
+    if isinstance(rejection, MemoryFull):
+        return Alarm.MEMORY_FULL
     return Alarm.INVALID_PAYLOAD if isinstance(rejection, Malformed) else None

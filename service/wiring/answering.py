@@ -15,6 +15,7 @@ from service.lanes import LIVE, Lane, LaneName, gate_lane
 from service.messages.answering import Answering, Patience
 from service.messages.billing import Billing
 from service.messages.desk import Desk
+from service.messages.first_sends import FirstSends
 from service.messages.inbox import Inbox, RetryPolicy
 from service.messages.messenger import Messenger, NoWaha, Sink
 from service.messages.notices import Notices, TenantNames
@@ -23,7 +24,7 @@ from service.messages.replies import RecordedReplies
 from service.messages.report import Report
 from service.messages.unsettled import Unsettled
 from service.messages.waha import Waha, waha_session
-from service.messages.writer import Acknowledgement, Model, Writer, model_session
+from service.messages.writer import Acknowledgement, GateWriter, Model, Writer, model_session
 from service.settings import AnsweringSettings, Settings
 from service.storage.store import Store
 from service.telemetry.alarms import Alarms
@@ -54,11 +55,11 @@ def open_answering(
     live_database = parts.databases[LaneName.LIVE]
     return Answering(
         inbox=inbox,
-        writer=_writer(settings, parts.metrics, stack),
         desks=_desks(settings, parts, stack),
         patience=Patience(settings.max_attempts, settings.answer_max_age_s),
         notices=Notices(parts.store, live_database, parts.mailer, names, log),
         report=Report(parts.metrics, names, parts.tell, log),
+        first_sends=FirstSends(parts.metrics),
     )
 
 
@@ -109,16 +110,18 @@ def shared_secret(settings: Settings) -> str:
 def _desks(settings: AnsweringSettings, parts: Parts, stack: AsyncExitStack) -> dict[LaneName, Desk]:
     gate = gate_lane(settings.release)
     sink = Sink(RecordedReplies(parts.store, gate))
+    writer = _writer(settings, parts.metrics, stack)
+    gate_writer = GateWriter(writer, delay_s=settings.gate_reply_delay_ms / 1000)
     return {
-        LaneName.LIVE: _desk(LIVE, _waha(settings, parts, stack), settings, parts),
-        LaneName.GATE: _desk(gate, sink, settings, parts),
+        LaneName.LIVE: _desk(LIVE, writer, _waha(settings, parts, stack), settings, parts),
+        LaneName.GATE: _desk(gate, gate_writer, sink, settings, parts),
     }
 
 
-def _desk(lane: Lane, messenger: Messenger, settings: Settings, parts: Parts) -> Desk:
+def _desk(lane: Lane, writer: Writer, messenger: Messenger, settings: Settings, parts: Parts) -> Desk:
     database, unsettled = parts.databases[lane.name], Unsettled(parts.store, lane)
     billing = Billing(lane.name, database, unsettled, parts.metrics, parts.alarms)
-    return Desk(messenger, billing, Receipts(parts.store, lane, shared_secret(settings)))
+    return Desk(writer, messenger, billing, Receipts(parts.store, lane, shared_secret(settings)))
 
 
 def _writer(settings: AnsweringSettings, metrics: WorkerMetrics, stack: AsyncExitStack) -> Writer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -24,6 +24,7 @@ from service.telemetry.logs import Pseudonyms, Tell
 from service.telemetry.metrics import WebMetrics, WorkerMetrics, new_registry
 from service.telemetry.probes import add_sentry, configured, http_probe
 from service.telemetry.silence import Sessions
+from service.telemetry.unread import UnreadWatch
 from service.webhooks.admission import StreamAdmission
 from service.webhooks.blocklist import Blocklist
 from service.webhooks.headroom import Headroom
@@ -49,9 +50,13 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
             database = parts.databases[LaneName.LIVE]
         else:
             database = open_database(settings, store, stack, DatabaseMetrics(metrics.registry))
+        headroom = Headroom(store)
+        health = _health(settings, store, database, alarms, stack)
+        health.degrade_while(headroom.is_short)
+        health.degrade_while(_watch_unread(store, stack))
         yield Web(
-            webhook=_webhook(settings, store, metrics, tell, alarms, stack),
-            health=_health(settings, store, database, alarms, stack),
+            webhook=_webhook(settings, store, headroom, metrics, tell, alarms, stack),
+            health=health,
             figures=Figures(store, (LIVE, gate_lane(settings.release)), FigureMetrics(metrics.registry)),
             store=store,
             gate=gate_lane(settings.release),
@@ -75,6 +80,7 @@ def _inngest_calls(settings: WebSettings, parts: Parts, stack: AsyncExitStack) -
 def _webhook(
     settings: WebSettings,
     store: Store,
+    headroom: Headroom,
     metrics: WebMetrics,
     tell: Tell,
     alarms: Alarms,
@@ -82,7 +88,6 @@ def _webhook(
 ) -> Webhook:
     secret = plain(settings.waha_webhook_secret)
     retired = plain(settings.waha_webhook_secret_previous).splitlines()
-    headroom = Headroom(store)
     admissions = {
         lane.name: StreamAdmission(
             lane,
@@ -111,6 +116,14 @@ def _webhook(
     )
 
 
+def _watch_unread(store: Store, stack: AsyncExitStack) -> Callable[[], bool]:
+    """Whether live messages wait and no worker takes any."""
+    unread = UnreadWatch(structlog.get_logger())
+    watching = asyncio.create_task(unread.watch_forever(store))
+    stack.callback(watching.cancel)
+    return lambda: unread.is_stalled
+
+
 def _open_blocklist(settings: WebSettings, store: Store, stack: AsyncExitStack) -> Blocklist:
     blocklist = Blocklist(refresh_s=settings.blocklist_refresh_s, log=structlog.get_logger())
     refreshing = asyncio.create_task(blocklist.refresh_forever(store))
@@ -136,7 +149,10 @@ def _health(
     health.declare("email", configured(settings.resend_api_key, settings.email_from))
     if settings.waha_api_url:
         waha = open_http(stack, settings.waha_api_url, waha_headers(settings), timeout_s=2)
-        health.probe("waha", http_probe(waha, "/ping"), critical=True, alarm=Alarm.WAHA_UNREACHABLE)
+        # It wants the key, as sending does, and costs WAHA nothing. `/ping` is for everybody.
+        health.probe(
+            "waha", http_probe(waha, "/api/server/version"), critical=True, alarm=Alarm.WAHA_UNREACHABLE
+        )
     else:
         health.declare("waha", State.NOT_CONFIGURED, critical=True)
     return health

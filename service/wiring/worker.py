@@ -12,6 +12,7 @@ from service.by_inngest.forwarding import Forwarding
 from service.lanes import gate_lane
 from service.messages.answering import Answering
 from service.messages.chats import Chats
+from service.messages.live_release import LiveRelease
 from service.messages.reconciling import Reconciler
 from service.messages.worker import Worker
 from service.settings import WorkerSettings
@@ -48,6 +49,9 @@ async def open_worker(settings: WorkerSettings, tell: Tell) -> AsyncIterator[Wor
             chats=Chats(handle, concurrency=settings.concurrency),
             silence=_silence(settings, store, metrics, stack),
             reconciler=Reconciler(store, answering.desks, answering.report, structlog.get_logger()),
+            live_release=LiveRelease(
+                settings.live_release_url, settings.release, metrics=metrics, log=structlog.get_logger()
+            ),
             release=settings.release,
             gate=gate_lane(settings.release),
             lease_s=settings.lease_s,

@@ -58,6 +58,7 @@ class Sender:
     url: str
     choice: random.Random
     text: str = "hello"
+    chats: int = CHATS
     messages: list[Sent] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
@@ -109,7 +110,7 @@ class Sender:
 
     async def _message(self, session: aiohttp.ClientSession, due: float) -> None:
         number = len(self.messages)
-        chat, bare_id = f"49155{number % CHATS:07}@c.us", f"{number:08}"
+        chat, bare_id = f"49155{number % self.chats:07}@c.us", f"{number:08}"
         message = Sent(f"false_{chat}_{bare_id}", chat, due)
         self.messages.append(message)
         first = self._deliver(session, message, self._body(chat, bare_id, "message"))

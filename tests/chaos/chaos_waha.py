@@ -14,6 +14,7 @@ from aiohttp import web
 SEND = "/api/sendText"
 MODEL = "/v1/chat/completions"
 SLOW_S = 3.0
+REFUSES_AFTER_S = 2.0
 IDLE_S = 5.0
 """Node closes idle connections after this time."""
 
@@ -24,6 +25,8 @@ class Behaviour(StrEnum):
     WELL = "well"
     SLOW = "slow"
     ERROR = "error"
+    REFUSE = "refuse"
+    """As WAHA does for a session that does not work: 422, after it waited for it."""
     HANG = "hang"
     CUT = "cut"
     """It does what it is asked, and closes the connection instead of saying so."""
@@ -84,6 +87,9 @@ class Waha:
     async def _behave(self, request: web.Request, behaviour: Behaviour, content: bytes) -> web.StreamResponse:
         if behaviour is Behaviour.ERROR:
             return web.json_response({"statusCode": 500, "message": "Internal server error"}, status=500)
+        if behaviour is Behaviour.REFUSE:
+            await asyncio.sleep(REFUSES_AFTER_S)
+            return web.json_response({"error": "too many"}, status=429)
         if behaviour is Behaviour.HANG:
             await asyncio.sleep(3600)
         if behaviour is Behaviour.SLOW:

@@ -64,3 +64,37 @@ def test_a_gate_that_could_never_end_is_refused(tmp_path: Path) -> None:
     both = changed(tmp_path, "within_s = 300 ", "within_s = 700 ")
     both.write_text(both.read_text().replace("duration_s = 20", "duration_s = 300"))
     assert read_targets(both).gate.within_s == 700
+
+
+@pytest.mark.parametrize("name", ["after_up_s", "after_hotfix_s"])
+def test_a_watch_that_could_find_nothing_is_refused(tmp_path: Path, name: str) -> None:
+    """A queue has to stand still for 40 s, and be seen so twice, five seconds apart."""
+    value = {"after_up_s": "60 ", "after_hotfix_s": "900"}[name]
+    with pytest.raises(TargetsError) as refused:
+        read_targets(changed(tmp_path, f"{name} = {value}", f"{name} = 49"))
+    assert f"{name} should be 0 or at least 50 (queue_stuck_s, and 2 times each_s), got 49" in str(
+        refused.value
+    )
+    for enough in (0, 50):
+        watch = read_targets(changed(tmp_path, f"{name} = {value}", f"{name} = {enough}")).watch
+        assert getattr(watch, name) == enough
+
+
+def test_the_projects_own_watch_is_long_enough() -> None:
+    """For each check that it makes; nobody has to wait longer than a minute after `up`."""
+    watch = read_targets().watch
+    assert watch.queue_stuck_s + watch.failures * watch.each_s <= watch.after_up_s <= 60
+
+
+def test_a_step_that_may_outlast_a_minute_is_refused(tmp_path: Path) -> None:
+    """A canary whose deployer died has its share for as long as a step may take."""
+    with pytest.raises(TargetsError, match=r"rollout\.within_s: .*should be at most 45.*, got 46"):
+        read_targets(changed(tmp_path, "within_s = 20", "within_s = 46"))
+    assert read_targets(changed(tmp_path, "within_s = 20", "within_s = 45")).rollout.within_s == 45
+
+
+@pytest.mark.parametrize("steps", ["[]", "[5, 25]", "[25, 5, 100]", "[0, 100]", "[50, 50, 100]"])
+def test_steps_that_do_not_ascend_to_all_are_refused(tmp_path: Path, steps: str) -> None:
+    """Else some of the traffic would never move, or back in between."""
+    with pytest.raises(TargetsError, match=r"rollout\.steps"):
+        read_targets(changed(tmp_path, "steps = [5, 25, 100]", f"steps = {steps}"))

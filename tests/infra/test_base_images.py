@@ -1,18 +1,29 @@
+import datetime
 import os
 import shutil
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 import docker
 import pytest
+from private_engine import PrivateEngine
 
-from infra.base_images import BaseImage, Choices, Mode, Origin, Role, ensure, ensure_all, resolve
+from infra.base_images import (
+    BaseImage,
+    Mode,
+    Origin,
+    Role,
+    age_days,
+    ensure,
+    ensure_all,
+    refresh,
+    resolve,
+)
 from infra.errors import PartMissing
 from infra.images.engine import DockerImages
-from infra.images.recipes import Recipe, User, content_tag, plain_tag
+from infra.images.recipes import Recipe, User, content_tag, dated_tag, plain_tag
 
-MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
+TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
 @dataclass
@@ -22,88 +33,92 @@ class FakeEngine:
     present: set[str] = field(default_factory=set)
     pullable: set[str] = field(default_factory=set)
     pulls: list[str] = field(default_factory=list)
-
-    def identity(self) -> str:
-        return "engine-1"
+    digest: str = "sha256:0"
+    days_old: int = 0
 
     def has(self, name: str) -> bool:
         return name in self.present
 
+    def names(self, repository: str) -> list[str]:
+        return [name for name in self.present if name.startswith(f"{repository}:")]
+
+    def created(self, _name: str) -> datetime.datetime:
+        return datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=self.days_old, hours=1)
+
     def pull(self, name: str) -> bool:
         self.pulls.append(name)
         if name in self.pullable:
-            self.present |= {name, self.pinned(name)}
+            self.present.add(name)
         return name in self.pullable
 
     def pinned(self, name: str) -> str:
-        return f"{name.partition(':')[0]}@sha256:0"
-
-    def tag(self, name: str, alias: str) -> None:
-        raise AssertionError("resolving tags nothing")
+        assert name in self.present
+        return f"{name.partition(':')[0]}@{self.digest}"
 
 
-def choices(tmp_path: Path, today: date = MONDAY) -> Choices:
-    """A memory in a file of the test's own, read on the day *today*."""
-    return Choices(tmp_path / "choices.json", lambda: today)
-
-
-@pytest.mark.parametrize(
-    ("mode", "name"), [(Mode.OFFICIAL, "redis:7"), (Mode.DEBIAN, content_tag(Role.REDIS))]
-)
-def test_explicit_modes_ask_nobody(mode: Mode, name: str, tmp_path: Path) -> None:
-    """A mode set by the operator is obeyed without a look at engine, registry or memory."""
-    engine = FakeEngine()
-    assert resolve(Role.REDIS, mode, engine, choices(tmp_path)).name == name
-    assert engine.pulls == []
-    assert not (tmp_path / "choices.json").exists()
-
-
-def test_auto_takes_the_official_image_that_can_be_pulled(tmp_path: Path) -> None:
-    """Where the registry answers, `auto` is the official image, named by its digest."""
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.OFFICIAL])
+def test_an_official_image_is_named_by_its_digest(mode: Mode) -> None:
+    """Where the registry answers, and where the engine has it: then the registry is not asked."""
     engine = FakeEngine(pullable={"redis:7"})
-    image = resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path))
-    assert image == BaseImage(Role.REDIS, "redis@sha256:0", Origin.OFFICIAL)
-
-
-def test_auto_does_not_pull_what_the_engine_has(tmp_path: Path) -> None:
-    """An official image that is there is taken as it is."""
-    engine = FakeEngine(present={"redis:7"})
-    assert resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path)).origin == Origin.OFFICIAL
-    assert engine.pulls == []
-
-
-def test_a_failed_pull_is_remembered_for_the_day(tmp_path: Path) -> None:
-    """A registry that cannot be reached is asked once a day, not at every command."""
-    engine = FakeEngine()
-    first = resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path))
-    again = resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path))
-    assert first == again == BaseImage(Role.REDIS, content_tag(Role.REDIS), Origin.DEBIAN)
+    expected = BaseImage(Role.REDIS, "redis@sha256:0", Origin.OFFICIAL)
+    assert resolve(Role.REDIS, mode, engine) == expected
+    assert resolve(Role.REDIS, mode, engine) == expected
     assert engine.pulls == ["redis:7"]
 
 
-def test_a_debian_choice_outlives_the_day_while_its_image_is_there(tmp_path: Path) -> None:
-    """A registry that comes back does not change the image of an unchanged release."""
+def test_what_cannot_be_pulled_is_made_of_todays_packages() -> None:
+    """The day is in the name: what is made on another day has other content."""
     engine = FakeEngine()
-    resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path, MONDAY))
-    engine.present.add(plain_tag(Role.REDIS))
-    engine.pullable.add("redis:7")
-    assert resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path, TUESDAY)).origin == Origin.DEBIAN
+    made = BaseImage(Role.REDIS, f"{content_tag(Role.REDIS)}-{TODAY:%Y%m%d}", Origin.DEBIAN)
+    assert resolve(Role.REDIS, Mode.AUTO, engine) == made
+    assert engine.pulls == ["redis:7"]
+    assert resolve(Role.REDIS, Mode.DEBIAN, FakeEngine()) == made
 
 
-def test_an_official_choice_is_made_again_when_its_image_is_gone(tmp_path: Path) -> None:
-    """A choice whose image was removed from the engine holds only for the day it was made."""
+def test_what_must_be_official_is_not_made() -> None:
+    """The name that cannot be pulled is what `ensure` then says."""
+    assert resolve(Role.REDIS, Mode.OFFICIAL, FakeEngine()) == BaseImage(
+        Role.REDIS, "redis:7", Origin.OFFICIAL
+    )
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.DEBIAN])
+def test_the_newest_that_the_engine_has_is_used_by_all(mode: Mode) -> None:
+    """Whoever asks, from whichever machine, on whichever day: a registry that comes back changes nothing."""
+    days = (datetime.date(2026, 9, 30), datetime.date(2026, 11, 2), datetime.date(2026, 10, 31))
     engine = FakeEngine(pullable={"redis:7"})
-    resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path, MONDAY))
-    engine.present.clear()
-    engine.pullable.clear()
-    assert resolve(Role.REDIS, Mode.AUTO, engine, choices(tmp_path, TUESDAY)).origin == Origin.DEBIAN
+    engine.present = {content_tag(Role.REDIS), *(dated_tag(Role.REDIS, day) for day in days)}
+    engine.present |= {"runbook/redis:debian12-000000000000-20261201", plain_tag(Role.REDIS)}
+    assert resolve(Role.REDIS, mode, engine).name.endswith("-20261102")
+    assert engine.pulls == []
 
 
-def test_damaged_memory_is_no_error(tmp_path: Path) -> None:
-    """A memory that cannot be read is made anew."""
-    (tmp_path / "choices.json").write_text("{")
-    image = resolve(Role.REDIS, Mode.AUTO, FakeEngine(), choices(tmp_path))
-    assert choices(tmp_path).recall(Role.REDIS, FakeEngine()) == image
+def test_an_image_from_before_days_were_in_names_is_used() -> None:
+    """Until it is refreshed."""
+    engine = FakeEngine({content_tag(Role.REDIS)})
+    assert resolve(Role.REDIS, Mode.AUTO, engine).name == content_tag(Role.REDIS)
+
+
+def test_a_refresh_pulls_the_official_image_again() -> None:
+    """Under the same tag there may be another digest by now."""
+    engine = FakeEngine({"redis:7"}, {"redis:7"})
+    refresh(Role.REDIS, Mode.AUTO, lambda _line: None, engine)
+    assert engine.pulls == ["redis:7"]
+    engine.digest = "sha256:1"
+    assert resolve(Role.REDIS, Mode.AUTO, engine).name == "redis@sha256:1"
+
+
+def test_a_refresh_that_cannot_pull_says_so() -> None:
+    """What is there stays what is used."""
+    engine = FakeEngine({"redis:7"})
+    with pytest.raises(PartMissing, match="redis:7"):
+        refresh(Role.REDIS, Mode.OFFICIAL, lambda _line: None, engine)
+
+
+def test_the_age_is_the_contents() -> None:
+    """In whole days."""
+    image = BaseImage(Role.REDIS, "redis@sha256:0", Origin.OFFICIAL)
+    assert age_days(image, FakeEngine(days_old=40)) == 40
 
 
 @pytest.mark.parametrize(
@@ -179,3 +194,25 @@ def test_the_plain_tag_names_the_newest(debian_images: dict[Role, str], role: Ro
     """`runbook/<role>:debian12` is the image of the present recipe."""
     images = docker.from_env().images
     assert images.get(plain_tag(role)).id == images.get(debian_images[role]).id
+
+
+@pytest.mark.integration
+def test_a_refresh_makes_todays_image_and_removes_the_oldest(debian_images: dict[Role, str]) -> None:
+    """The one before stays for a rollback; a second refresh on the same day makes nothing."""
+    earlier = [dated_tag(Role.HAPROXY, datetime.date(2026, month, 1)) for month in (9, 10)]
+    with PrivateEngine() as private:
+        private.load(debian_images[Role.HAPROXY])
+        engine = DockerImages()
+        engine.client = private.client
+        for name in earlier:
+            engine.tag(debian_images[Role.HAPROXY], name)
+        engine.remove(debian_images[Role.HAPROXY])
+        said: list[str] = []
+        refresh(Role.HAPROXY, Mode.DEBIAN, said.append, engine)
+        refresh(Role.HAPROXY, Mode.DEBIAN, said.append, engine)
+        made = resolve(Role.HAPROXY, Mode.AUTO, engine)
+        assert said == ["building the haproxy image from Debian packages"]
+        assert made.name == dated_tag(Role.HAPROXY, TODAY)
+        assert age_days(made, engine) == 0
+        left = {*engine.names("runbook/haproxy")} - {plain_tag(Role.HAPROXY)}
+        assert left == {earlier[1], made.name}

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pulumi.output import Unknown
 
+from contracts.targets import read_targets
+from infra.dynamic import route
 from infra.dynamic.base_image import BaseImageProvider
 from infra.dynamic.gate import GateProvider
-from infra.dynamic.ledger import LedgerProvider
-from infra.dynamic.route import RouteProvider
+from infra.dynamic.ledger import LedgerProvider, is_behind, outcome
+from infra.dynamic.route import RouteProvider, is_elsewhere
+from infra.dynamic.stack_id import StackIdProvider
 from infra.dynamic.trial import TrialProvider
 from infra.errors import Refused
-from infra.haproxy_config import Backend, route_config
-from infra.history import REMEMBERED
+from infra.haproxy_config import Backend
+from infra.live_route import LiveRoute, Move, live_config, routing_of
+from infra.observed import Observed
+from infra.proxy_control import RouteMoved
+from infra.release_record import ReleaseRecord
 
 INPUTS: dict[str, Any] = {
     "route": "live",
     "release": "r-1",
     "servers": ["web-1"],
-    "proxy": "proxy",
+    "proxy": "no-such-proxy",
     "proxy_id": "p1",
     "base": "global",
-    "redis": "redis",
     "limits": {},
     "in_steps": True,
     "config": None,
 }
-STATE = {**INPUTS, "config": route_config("live", Backend("r-1", ("web-1",))), "refusal": [], "traffic": None}
+LIMITS = read_targets().rollout.model_dump(mode="json")
+ROUTE = routing_of(live_config(Backend("r-1", ("web-1",))))
+STATE = {**INPUTS, "config": ROUTE, "refusal": [], "traffic": None}
 
 
 def moves(state: dict[str, Any], **changed: Any) -> bool:
@@ -40,7 +49,7 @@ def moves(state: dict[str, Any], **changed: Any) -> bool:
 def test_an_unchanged_route_stays() -> None:
     """Nothing to do means no reload; how it would move is no reason to move."""
     assert not moves(STATE)
-    assert not moves(STATE, limits={"drain_s": 20}, redis="other", in_steps=False)
+    assert not moves(STATE, limits={"drain_s": 20}, in_steps=False)
 
 
 @pytest.mark.parametrize(
@@ -64,37 +73,95 @@ def test_a_route_changed_by_hand_is_put_right(found: str | None) -> None:
     assert moves({**STATE, "config": found})
 
 
-def noted(*releases: str, refusal: list[str] | None = None) -> dict[str, Any]:
-    """The ledger after *releases* went live, one after the other; the last with a *refusal*, if any."""
-    ledger, state = LedgerProvider(), {}
-    for number, release in enumerate(releases):
-        last = number == len(releases) - 1
-        entry = {"manifest": {"id": release}, "refusal": refusal if last else []}
-        news = {"release": release, "entry": entry}
-        state = (ledger.update("ledger", state, news) if state else ledger.create(news)).outs or {}
-    return state
+def test_what_the_proxy_serves_counts_not_what_the_state_says() -> None:
+    """A rollback whose state has not followed; a canary that a killed update left."""
+    r_1 = Backend("r-1", ("web-1",))
+    assert not is_elsewhere("r-1", LiveRoute(r_1))
+    assert not is_elsewhere("r-1", None)
+    assert is_elsewhere("r-2", LiveRoute(r_1))
+    assert is_elsewhere("r-1", LiveRoute(r_1, (), Backend("r-2", ("web-1",)), 1000))
 
 
-def test_the_ledger_appends_and_keeps_a_bounded_number() -> None:
-    """Oldest first; a release that comes back is told again, and which one it replaced."""
-    many = [f"r-{number}" for number in range(REMEMBERED + 5)]
-    assert [entry["manifest"]["id"] for entry in noted(*many)["entries"]] == many[5:]
-    assert [entry["replaced"] for entry in noted("r-1", "r-2", "r-1")["entries"]] == [None, "r-1", "r-2"]
+@dataclass
+class FakeProxy:
+    """One whose live route is LIVE; nobody may write it."""
+
+    name: str
+
+    def live_route(self) -> LiveRoute:
+        return LIVE
 
 
-def test_a_release_that_did_not_keep_the_traffic_is_noted_and_not_live() -> None:
-    """The next update is news to the ledger again."""
-    state = noted("r-1", "r-2", refusal=["traffic: r-2 did not keep the traffic"])
-    assert state["release"] == "r-1"
-    assert state["entries"][-1]["refusal"]
-    assert LedgerProvider().diff("ledger", state, {"release": "r-2", "entry": {}}).changes
+@pytest.mark.parametrize("in_steps", [True, False])
+def test_traffic_that_was_moved_since_an_update_began_stays(
+    monkeypatch: pytest.MonkeyPatch, in_steps: bool
+) -> None:
+    """By a rollback, while the trial of this one went on: it took out what this update began with."""
+    monkeypatch.setattr("infra.dynamic.route.ProxyControl", FakeProxy)
+    why = {"verb": "up", "reason": "", "by": "ben@desk"}
+    began_with = {**INPUTS, "release": "r-3", "limits": LIMITS, "why": why, "last_move": "m-1"}
+    with pytest.raises(RouteMoved, match="gave it to r-2") as refusal:
+        RouteProvider().update("live", STATE, {**began_with, "in_steps": in_steps})
+    assert "run this again" in refusal.value.hint
+
+
+MOVE = Move(id="m-2", release="r-2", replaced="r-1")
+LIVE = LiveRoute(Backend("r-2", ("web-1",)), (Move(id="m-1", release="r-1"), MOVE))
+TRIED = ReleaseRecord(release="r-2")
+
+
+def test_the_ledger_records_the_move_that_an_update_made() -> None:
+    """Once: an update that finds its release live, and recorded, adds nothing."""
+    found = outcome(TRIED, LIVE, [])
+    assert found
+    assert (found.release, found.replaced, found.move) == ("r-2", "r-1", "m-2")
+    assert outcome(TRIED, LIVE, [found]) is None
+    assert outcome(ReleaseRecord(release="r-3"), LIVE, []) is None
+
+
+def test_a_release_that_did_not_keep_the_traffic_is_recorded_with_who_has_it() -> None:
+    """It never had all of it: no move is its own."""
+    found = outcome(ReleaseRecord(release="r-3", refusal=["traffic: it failed"]), LIVE, [])
+    assert found
+    assert (found.replaced, found.move, found.had_traffic) == ("r-2", "", False)
+
+
+def test_a_route_from_before_moves_were_noted_is_recorded_all_the_same() -> None:
+    """A stack that an older version deployed goes on."""
+    assert outcome(TRIED, LiveRoute(Backend("r-2", ("web-1",))), []) == TRIED
+
+
+def test_a_move_that_is_not_recorded_is_news_to_the_ledger() -> None:
+    """An update was interrupted after it, or a rollback's state has not followed."""
+    recorded = ReleaseRecord(release="r-2", move="m-2")
+    assert not is_behind([recorded], LIVE)
+    assert not is_behind([], None)
+    assert is_behind([ReleaseRecord(release="r-2", move="m-1")], LIVE)
+    damaged = LiveRoute(LIVE.to, (*LIVE.moves, Move(id="m-3", release="")))  # no update could record it
+    assert not is_behind([recorded], damaged)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "moves"), [([], ["m-1", "m-2"]), (["traffic: it failed"], ["m-1", "m-2", ""])]
+)
+def test_the_ledger_is_in_the_order_of_the_moves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: list[str], moves: list[str]
+) -> None:
+    """What an update made comes last, after moves that only the proxy knew of, whatever its clock says."""
+    later = [move.model_copy(update={"at": "2026-11-24T12:05:00+00:00"}) for move in LIVE.moves]
+    observed = Observed(LiveRoute(LIVE.to, tuple(later)))
+    monkeypatch.setattr("infra.dynamic.ledger.observe_stack", lambda _stack: observed)
+    tried = TRIED.model_copy(update={"at": "2026-11-24T12:00:00+00:00", "refusal": refusal})
+    props = {"release": "r-2", "record": tried.as_data(), "proxy": "x", "reports": str(tmp_path)}
+    entries = LedgerProvider().create(props).outs["entries"]
+    assert [entry["move"] for entry in entries] == moves
 
 
 def test_only_another_release_is_news_to_the_ledger() -> None:
     """Time and operator differ at each run; that is no change."""
-    old = {"release": "r-1", "entry": {"at": "then"}}
-    assert not LedgerProvider().diff("ledger", old, {"release": "r-1", "entry": {"at": "now"}}).changes
-    assert LedgerProvider().diff("ledger", old, {"release": "r-2", "entry": {"at": "now"}}).changes
+    old = {"release": "r-1", "record": {"at": "then"}, "entries": [], "proxy": "no-such-proxy"}
+    assert not LedgerProvider().diff("ledger", old, {**old, "record": {"at": "now"}}).changes
+    assert LedgerProvider().diff("ledger", old, {**old, "release": "r-2"}).changes
 
 
 def test_a_gate_lets_through_what_nothing_is_said_against() -> None:
@@ -122,22 +189,54 @@ def test_a_gate_raises_all_that_is_said_against_a_release() -> None:
     assert str(refused.value) == "gate: load refused release r-1:\n  lost: fail"
 
 
-def tries(refusal: list[str], release: str) -> bool:
-    """Whether a trial is made of *release*, after one of r-1 that ended in *refusal*."""
-    return bool(
-        TrialProvider().diff("trial", {"release": "r-1", "refusal": refusal}, {"release": release}).changes
-    )
+def tries(release: str = "r-1", refusal: list[str] | None = None, **news: Any) -> bool:
+    """Whether a trial is made of *release*, after one of r-1 with a full gate that ended in *refusal*."""
+    olds = {"release": "r-1", "refusal": refusal or [], "depth": "full", "attempt": 0}
+    return bool(TrialProvider().diff("trial", olds, {**olds, "release": release, **news}).changes)
 
 
 def test_a_release_is_tried_until_it_has_passed() -> None:
     """What it consists of is in its id: then never again, until another was."""
-    assert not tries([], "r-1")
-    assert tries(["gate: load refused release r-1"], "r-1")
-    assert tries([], "r-2")
+    assert not tries()
+    assert tries(refusal=["gate: load refused release r-1"])
+    assert tries("r-2")
+
+
+def test_evidence_has_to_fit_the_question() -> None:
+    """A smoke-only pass is not the full gate; what lost its traffic is tried again."""
+    assert tries(attempt=1)
+    passed = {"release": "r-1", "refusal": [], "depth": "smoke", "attempt": 0}
+    for depth, changes in {"full": True, "smoke": False, "short": False, "none": False}.items():
+        assert TrialProvider().diff("trial", passed, {**passed, "depth": depth}).changes is changes
+
+
+def test_a_stop_that_was_asked_for_before_the_first_step_ends_the_move(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody rolls back while the gate ends: the new release is not given a share first."""
+
+    class Proxy:
+        """It notes nothing, since nothing may be done to it."""
+
+        def __init__(self, _name: str) -> None:
+            pass
+
+        def live_route(self) -> LiveRoute:
+            return LIVE
+
+        def stop_requested(self) -> bool:
+            return True
+
+    monkeypatch.setattr(route, "ProxyControl", Proxy)
+    limits = read_targets().rollout.model_dump(mode="json")
+    why = {"verb": "up", "reason": "", "by": "anna@laptop"}
+    with pytest.raises(Refused, match="asked to stop; r-2 has the traffic still"):
+        RouteProvider().update("live", STATE, {**INPUTS, "release": "r-3", "limits": limits, "why": why})
 
 
 @pytest.mark.parametrize(
-    "provider", [RouteProvider, TrialProvider, GateProvider, LedgerProvider, BaseImageProvider]
+    "provider",
+    [RouteProvider, TrialProvider, GateProvider, LedgerProvider, BaseImageProvider, StackIdProvider],
 )
 def test_providers_are_pickled_by_reference(provider: type) -> None:
     """The engine keeps them in the state: their code must not be, or each edit would be a change."""

@@ -8,9 +8,11 @@ import docker
 import pytest
 
 from infra.base_images import Mode, Role, resolve
-from infra.haproxy_config import MOST_PER_ADDRESS, Backend, Canary, base_config, route_config
+from infra.haproxy_config import MOST_PER_ADDRESS, Backend, base_config, route_config
+from infra.live_route import LEASE_END, Canary, Move, live_config
 
 W, NEW = Backend("r-1", ("w",)), Backend("r-2", ("new",))
+MOVE = Move.now("r-1", None, verb="up", reason="ä\"'#\n $HOME", by="kim@host")
 
 
 def test_the_public_frontend_strips_the_lane_and_the_candidate_sets_it() -> None:
@@ -29,17 +31,9 @@ def test_the_clients_address_is_the_proxys_word(route: str) -> None:
 def test_every_replica_is_a_checked_server() -> None:
     """Traffic goes to those that say they are ready."""
     config = route_config("live", Backend("r-1", ("web-1", "web-2")))
-    assert "server web-1 web-1:8000" in config
-    assert "server web-2 web-2:8000" in config
+    assert "server web-1 ipv4@web-1:8000" in config
+    assert "server web-2 ipv4@web-2:8000" in config
     assert "option httpchk GET /api/health/ready" in config
-
-
-def test_a_canary_gets_its_share_and_has_a_backend_of_its_own() -> None:
-    """So that its answers are counted apart."""
-    config = route_config("live", W, Canary(NEW, 5))
-    assert "  use_backend canary if { rand(100) lt 5 }\n  default_backend live\n" in config
-    assert "backend canary\n  # release r-2\n" in config
-    assert "canary" not in route_config("live", W)
 
 
 def test_one_address_cannot_take_all_connections() -> None:
@@ -58,7 +52,9 @@ def test_haproxy_accepts_it(tmp_path: Path, sandbox: bool) -> None:
         "00-base.cfg": base_config(sandbox=sandbox),
         "candidate.cfg": route_config("candidate", NEW),
         "baseline.cfg": route_config("baseline", W),
-        "live.cfg": route_config("live", Backend("r-1", ("web-1", "web-2")), Canary(NEW, 5)),
+        "live.cfg": live_config(Backend("r-1", ("web-1", "web-2")), [MOVE], Canary(NEW, 5)).replace(
+            LEASE_END, "1764460060"
+        ),
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,16 @@ import pytest
 from infra import manifest as module
 from infra.manifest import (
     Manifest,
+    Needed,
     Secrets,
-    Shape,
+    Sizing,
     describe,
     hash_tree,
     packages_context,
     snapshot,
 )
 
-SHAPE = Shape(web_replicas=2, worker_replicas=1, web_memory_mb=256, worker_memory_mb=256)
+SIZING = Sizing(web_replicas=2, worker_replicas=1, web_memory_mb=256, worker_memory_mb=256)
 CONTEXT = Path("service-0123456789ab-site-1")
 
 
@@ -29,8 +31,8 @@ def made(**changed: object) -> Manifest:
         "base_image": "python:1",
         "env": {"A": "1"},
         "secrets": {"S": "d"},
-        "shape": SHAPE,
-        "migrations": [{"key": "functions@abc", "irreversible": ""}],
+        "sizing": SIZING,
+        "migrations": [Needed(key="functions@abc")],
     }
     return describe(**{**parts, **changed})  # type: ignore[arg-type]
 
@@ -49,21 +51,26 @@ def test_same_content_same_id() -> None:
         {"base_image": "python:2"},
         {"env": {"A": "2"}},
         {"secrets": {"S": "e"}},
-        {"shape": replace(SHAPE, web_memory_mb=512)},
-        {"migrations": [{"key": "functions@def", "irreversible": ""}]},
+        {"sizing": SIZING.model_copy(update={"web_memory_mb": 512})},
+        {"migrations": [Needed(key="functions@def")]},
     ],
     ids=lambda changed: next(iter(changed)),
 )
 def test_each_part_changes_the_id(changed: dict[str, object]) -> None:
-    """Sources, base image, configuration, secrets and shape: another of any is another release."""
+    """Sources, base image, configuration, secrets and sizing: another of any is another release."""
     assert made(**changed).id != made().id
 
 
 def test_a_manifest_survives_the_ledger() -> None:
     """Pulumi keeps numbers as floats; the manifest that comes back is the one that went in."""
-    kept = made().as_dict()
-    kept["shape"] = {name: float(number) for name, number in kept["shape"].items()}
-    assert Manifest.from_dict(kept) == made()
+    kept = made().model_dump(mode="json")
+    kept["sizing"] = {name: float(number) for name, number in kept["sizing"].items()}
+    assert Manifest.model_validate(kept) == made()
+
+
+def test_a_manifest_survives_a_containers_label() -> None:
+    """What runs on the engine tells what it is."""
+    assert Manifest.model_validate_json(made().model_dump_json()) == made()
 
 
 def test_a_retired_secret_is_found_by_its_digest() -> None:
@@ -79,6 +86,13 @@ def test_a_forgotten_secret_is_named() -> None:
     """A release whose secret is gone cannot be brought back silently with another."""
     with pytest.raises(KeyError, match="S"):
         Secrets({"S": "new"}, {}, "key").values({"S": "0" * 24})
+
+
+def test_bytes_that_are_no_text_have_a_digest() -> None:
+    """One that was kept before they were refused could not be replaced otherwise; of text it is as ever."""
+    assert Secrets({}, {}, "key").digest("\udcff") != Secrets({}, {}, "key").digest("\udcfe")
+    assert Secrets({}, {}, "\udcff").digest("v") != Secrets({}, {}, "key").digest("v")
+    assert Secrets({}, {}, "key").digest("ü") == "407ed3864b449b4225d8f740"
 
 
 def test_digests_depend_on_the_key() -> None:
@@ -116,6 +130,27 @@ def test_a_snapshot_is_named_by_its_content(project: Path) -> None:
     two = snapshot("service", project / "site-a")
     assert two != one
     assert {path.name for path in one.parent.iterdir()} == {one.name, two.name}
+
+
+@pytest.fixture(params=[0o077, 0o027, 0o000], ids="umask {:03o}".format)
+def strict_project(request: pytest.FixtureRequest, project: Path) -> Iterator[Path]:
+    """The repository as it is checked out under such a umask, which is still in force."""
+    before = os.umask(request.param)
+    for path in (project / "service", project / "site-a", *project.glob("*/*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~request.param)
+    yield project
+    os.umask(before)
+
+
+def test_modes_in_an_image_do_not_depend_on_the_machine(strict_project: Path) -> None:
+    """All is readable by the image's user, and nothing writable by others: sources and packages."""
+    dockerfile = strict_project / "infra/images/packages.Dockerfile"
+    dockerfile.parent.mkdir(parents=True)
+    dockerfile.write_text("FROM x")
+    site = strict_project / "site-a"
+    for context in (snapshot("service", site), packages_context(site)):
+        found = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (context, *context.rglob("*"))}
+        assert found == {(True, 0o755), (False, 0o644)}
 
 
 def test_a_moved_file_changes_the_hash(tmp_path: Path) -> None:

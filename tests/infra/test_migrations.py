@@ -8,14 +8,15 @@ from typing import Any
 
 import pulumi
 import pytest
+from records import manifest, record
 
 from infra import plan
+from infra.deploy_request import DeployRequest
 from infra.dynamic.migrations import MigrationsProvider, migrated
 from infra.errors import Refused
 from infra.history import History
-from infra.manifest import Manifest, Shape
+from infra.manifest import Needed
 from infra.migrations import Failed, Migration, read_migrations, run, unpassable
-from infra.order import Order
 
 LISTED = """
 [[migration]]
@@ -136,22 +137,21 @@ def test_one_that_fails_ends_it_and_is_run_again() -> None:
     assert migrated(props(), state["ran"])["refusal"] == []
 
 
-DROPPED = {"key": "0002-drop-names@abc", "irreversible": "the names are gone"}
-HARMLESS = {"key": "functions@abc", "irreversible": ""}
+DROPPED = Needed(key="0002-drop-names@abc", irreversible="the names are gone")
+HARMLESS = Needed(key="functions@abc")
 
 
 def test_only_what_cannot_be_undone_holds_a_release_back() -> None:
     """And only one that does not know it; other content of the same migration is known."""
     assert unpassable([HARMLESS, DROPPED], [HARMLESS]) == ["0002-drop-names@abc: the names are gone"]
-    assert unpassable([HARMLESS, DROPPED], [{"key": "0002-drop-names@def", "irreversible": ""}]) == []
+    assert unpassable([HARMLESS, DROPPED], [Needed(key="0002-drop-names@def")]) == []
     assert unpassable([HARMLESS], []) == []
 
 
 def test_sources_from_before_it_are_refused_unless_forced() -> None:
     """A reverted commit would be a rollback by another name."""
-    live = {"id": "r-2", "migrations": [DROPPED]}
-    history = History.of({"release": "r-2", "releases": [{"manifest": live, "at": "", "by": ""}]})
-    before = Manifest("r-1", "runbook/service:r-1", {}, {}, Shape(1, 1, 256, 256))
+    live = record("r-2", manifest=manifest("r-2", migrations=[DROPPED]))
+    history, before = History("r-2", (live,)), manifest("r-1")
     with pytest.raises(pulumi.RunError, match="0002-drop-names@abc: the names are gone"):
-        plan._refuse_unpassable(before, history, Order())
-    plan._refuse_unpassable(before, history, Order(force=True))
+        plan._refuse_unpassable(before, history, DeployRequest())
+    plan._refuse_unpassable(before, history, DeployRequest(force=True))

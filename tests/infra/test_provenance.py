@@ -10,7 +10,7 @@ import pytest
 from pulumi.runtime import rpc
 from repository import git
 
-from infra.provenance import GitState, git_state, provenance
+from infra.provenance import GitState, git_state, operator, provenance
 
 
 def commit(folder: Path, name: str) -> None:
@@ -37,6 +37,24 @@ def test_a_clean_checkout(checkout: Path) -> None:
     found = provenance(checkout)
     assert found["commit"] == head
     assert (found["branch"], found["dirty"], found["ahead"], found["behind"]) == ("main", False, None, None)
+
+
+def test_another_repository_in_the_environment_is_not_asked(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git sets it for a hook, or a CI for itself: what is deployed is this checkout."""
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "-q", "-b", "theirs")
+    commit(tmp_path / "other", "theirs")
+    before = git_state(checkout)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other/.git/index"))
+    assert git_state(checkout) == before
+    (checkout / "first").write_text("changed")
+    changed = git_state(checkout)
+    assert changed
+    assert changed.changed == ("first",)
 
 
 def test_changes_of_every_kind_are_named(checkout: Path) -> None:
@@ -102,6 +120,12 @@ def test_without_git(tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(checkout) is None
     assert provenance(checkout).items() >= nothing.items()
+
+
+def test_an_operator_has_a_name_that_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever bytes the environment holds: it is noted in the proxy's route, and in the state."""
+    monkeypatch.setenv("LOGNAME", "ka\udcffi")
+    assert operator().startswith("ka?i@")
 
 
 @pytest.mark.parametrize("has_upstream", [True, False])

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import docker
 import pytest
+from docker.errors import APIError
 from docker.models.containers import Container
 from steady_client import SteadyClient
 
 from contracts.targets import read_targets
 from infra.base_images import Mode, Role, resolve
-from infra.containers import ContainerGone
+from infra.containers import ContainerExec, ContainerGone
 from infra.errors import Refused
-from infra.haproxy_config import LIVE_PORT, Backend, backend_in, base_config, route_config
-from infra.proxy_control import ProxyControl
-from infra.traffic import Mover, refusal
+from infra.haproxy_config import LIVE_PORT, Backend, base_config, route_config
+from infra.live_route import Canary, Move, live_config, redirected
+from infra.proxy_control import ProxyControl, RouteMoved
+from infra.traffic import TrafficShifter, refusal
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +84,8 @@ def proxy() -> Iterator[Container]:
             user="0",
             tmpfs={"/run/haproxy": "mode=0777"},
             ports={f"{LIVE_PORT}/tcp": ("127.0.0.1", None)},
+            dns=["127.0.0.1"],  # as behind a locked-down network: nobody answers for names that are not ours
+            restart_policy={"Name": "unless-stopped"},
         )
 
 
@@ -99,17 +106,30 @@ def name_of(server: str) -> str:
 OLD, NEW, BROKEN, REFUSING = (
     Backend(f"r-{server}", (name_of(server),)) for server in ("old", "new", "broken", "refusing")
 )
-LIMITS = read_targets().switch.model_copy(update={"step_s": 1, "min_samples": 20})
+MOVE = Move(id="m-1", release="r-new", replaced="r-old")
+RESOLVER_S = 10
+"""What libc waits for an answer about one name."""
+
+LIMITS = read_targets().rollout.model_copy(update={"step_s": 1, "min_samples": 20})
+
+
+def live_release(container: Container) -> str:
+    """What a worker is told that asks whose turn it is."""
+    ask = "exec 3<>/dev/tcp/127.0.0.1/8405 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
+    answer: bytes = container.exec_run(["bash", "-c", ask]).output
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200")
+    return body
 
 
 def test_a_route_moves_without_a_failed_request(proxy: Container) -> None:
     """At 200 requests/s over kept-alive connections every request is answered, before, during and after."""
     control = ProxyControl(proxy.name or "")
-    control.put_route("live", route_config("live", OLD))
+    control.put_route("live", live_config(OLD))
     with SteadyClient(port_of(proxy), ask) as client:
         client.wait_for("old live", 100)
         for server in ("new", "old", "new"):
-            control.put_route("live", route_config("live", Backend(f"r-{server}", (name_of(server),))))
+            control.put_route("live", live_config(Backend(f"r-{server}", (name_of(server),))))
             assert control.wait_drained(15)
             before = client.answers[f"{server} live"]
             client.wait_for(f"{server} live", before + 50)
@@ -119,32 +139,36 @@ def test_a_route_moves_without_a_failed_request(proxy: Container) -> None:
 
 def test_traffic_moves_in_steps_judged_by_haproxys_counters(proxy: Container) -> None:
     """Every step has its samples, no request fails, and all of them reach the new release in the end."""
-    control, told = ProxyControl(proxy.name or ""), []
-    control.put_route("live", route_config("live", OLD))
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
     with SteadyClient(port_of(proxy), ask) as client:
         client.wait_for("old live", 50)
-        report = Mover(control, told.append, LIMITS).in_steps(OLD, NEW)
+        report = TrafficShifter(control, LIMITS).shift_in_steps(OLD, NEW, MOVE)
         before = client.answers["old live"]
         client.wait_for("new live", client.answers["new live"] + 100)
         assert client.answers["old live"] - before <= 8  # those on their way
     assert client.failures == []
     assert report.verdict == "pass", [str(check) for check in report.checks]
     assert min(check.samples for check in report.checks) >= 20
-    assert told == ["r-new"]
-    assert backend_in(control.route("live") or "") == NEW
+    route = control.live_route()
+    assert route
+    assert (route.to, route.moves) == (NEW, (MOVE,))
+    assert live_release(proxy) == "r-new"
 
 
 def lost_at_the_first_step(proxy: Container, to: Backend) -> tuple[str, set[str]]:
     """Why *to* lost the traffic, and the statuses of the canary's share of some seconds that failed."""
-    control, told = ProxyControl(proxy.name or ""), []
-    control.put_route("live", route_config("live", OLD))
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
     with SteadyClient(port_of(proxy), ask) as client:
         client.wait_for("old live", 50)
-        report = Mover(control, told.append, LIMITS).in_steps(OLD, to)
+        report = TrafficShifter(control, LIMITS).shift_in_steps(OLD, to, MOVE)
         client.wait_for("old live", client.answers["old live"] + 100)
     assert len(client.failures) < 0.15 * client.sent
-    assert backend_in(control.route("live") or "") == OLD
-    assert told == ["r-old"]
+    route = control.live_route()
+    assert route
+    assert (route.to, route.moves, route.canary) == (OLD, (), None)
+    assert live_release(proxy) == "r-old"
     return refusal(report, to.release, LIMITS)[1], {failure[:3] for failure in client.failures}
 
 
@@ -162,10 +186,51 @@ def test_a_release_that_refuses_what_was_taken_loses_the_traffic_at_its_first_st
     assert statuses == {"401"}
 
 
+def test_a_canary_whose_deployer_is_gone_loses_its_share_by_itself(proxy: Container) -> None:
+    """Nobody writes a file or reloads anything: the proxy's own clock ends the lease."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD, (), Canary(NEW, 50)), lease_s=4)
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("new live", 20)
+        route = control.live_route()
+        assert route
+        while time.time() < route.canary_until_s + 1:
+            client.wait_for_sent(client.sent + 10)
+        before = client.answers["new live"]
+        client.wait_for("old live", client.answers["old live"] + 200)
+        assert client.answers["new live"] == before
+    assert client.failures == []
+    assert live_release(proxy) == "r-old"
+
+
+def test_a_rollback_keeps_what_another_version_wrote(proxy: Container) -> None:
+    """The route leads to the other release, and has the limits it had."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD).replace("sc0_conn_cur gt 2000", "sc0_conn_cur gt 77"))
+    control.put_route("live", redirected(control.route("live") or "", NEW, [MOVE]))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("new live", 20)
+    assert "sc0_conn_cur gt 77" in (control.route("live") or "")
+    assert live_release(proxy) == "r-new"
+
+
+def test_the_live_route_is_read_from_a_proxy_that_does_not_run(proxy: Container) -> None:
+    """Killed, restarting or stopped: what it will serve is known."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD, [MOVE]))
+    proxy.kill()
+    try:
+        route = control.live_route()
+        assert route
+        assert (route.to, route.moves) == (OLD, (MOVE,))
+    finally:
+        proxy.start()
+
+
 def test_a_wrong_route_changes_nothing(proxy: Container) -> None:
     """HAProxy checks it first; the file and the traffic stay as they were."""
     control = ProxyControl(proxy.name or "")
-    control.put_route("live", route_config("live", OLD))
+    control.put_route("live", live_config(OLD))
     before = control.route("live")
     with pytest.raises(Refused, match="not valid"):
         control.put_route("live", "frontend live\n  bind :8080\n  no-such-keyword\n")
@@ -175,10 +240,131 @@ def test_a_wrong_route_changes_nothing(proxy: Container) -> None:
     assert client.failures == []
 
 
+def test_a_route_that_haproxy_cannot_take_leaves_the_one_before(proxy: Container) -> None:
+    """The check finds nothing wrong with an address that is not the container's: only the reload does."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("old live", 10)
+        taken_nowhere = live_config(NEW).replace("bind :8405", "bind 203.0.113.1:8405")
+        with pytest.raises(Refused, match="did not take its new configuration"):
+            control.put_routes({"live": taken_nowhere, "candidate": route_config("candidate", NEW)})
+        client.wait_for("old live", client.answers["old live"] + 10)
+    assert set(client.answers) == {"old live"}
+    assert control.route("live") == live_config(OLD)
+    assert control.route("candidate") is None
+    assert live_release(proxy) == "r-old"
+    control.put_route("live", live_config(NEW))  # and the next one is taken
+    assert live_release(proxy) == "r-new"
+
+
+def test_servers_that_are_gone_hold_up_no_move(proxy: Container) -> None:
+    """The release that crashed is nobody's name any more, and the world's DNS does not answer."""
+    control = ProxyControl(proxy.name or "")
+    gone = Backend("r-gone", (name_of("gone"), name_of("gone-too")))
+    control.put_routes({"live": live_config(gone), "candidate": route_config("candidate", gone)})
+    assert control.route("live") == live_config(gone)
+    live = redirected(control.route("live") or "", OLD, [MOVE])
+    began = time.monotonic()
+    control.put_route("live", live)
+    assert time.monotonic() - began < RESOLVER_S
+    assert control.route("live") == live
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("old live", 20)
+    control.remove_route("candidate")
+    assert control.route("candidate") is None
+
+
+def test_a_server_that_is_up_is_never_left_to_the_resolver(proxy: Container) -> None:
+    """However late its name is answered: the public frontend had no server until then."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("old live", 20)
+        late = "printf '#!/bin/sh\nsleep 60\n' > /usr/local/bin/getent && chmod 755 /usr/local/bin/getent"
+        assert proxy.exec_run(["sh", "-c", late]).exit_code == 0
+        try:
+            control.put_route("candidate", route_config("candidate", NEW))
+        finally:
+            assert proxy.exec_run(["rm", "/usr/local/bin/getent"]).exit_code == 0
+        files = proxy.exec_run(
+            ["sh", "-c", "cat /routes/live.cfg; echo ---; cat /routes/candidate.cfg"]
+        ).output
+        live, _, candidate = files.decode().partition("---")
+        assert "init-addr none" not in live
+        assert "init-addr none" in candidate
+        client.wait_for("old live", client.answers["old live"] + 50)
+    assert client.failures == []
+    control.remove_route("candidate")
+
+
+def test_a_server_that_comes_back_is_asked_again(proxy: Container) -> None:
+    """Its name was nobody's when the routes were changed; no change is needed for it."""
+    engine, control = docker.from_env(), ProxyControl(proxy.name or "")
+    network, new = engine.networks.get("test-proxy-reload"), engine.containers.get(name_of("new"))
+    network.disconnect(new)
+    try:
+        control.put_route("live", live_config(NEW))
+    finally:
+        network.connect(new, aliases=["new"])
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("new live", 20)
+
+
+def test_a_route_that_moved_meanwhile_stays(proxy: Container) -> None:
+    """Looked at in the container, by whatever writes it: nobody comes between."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(NEW))
+    for moves in ((), (MOVE,)):  # one without any move is nobody's
+        control.put_route("live", live_config(OLD, moves), after=["m-1"])
+    by_hand = Move(id="m-2", release="r-old", verb="rollback", by="anna@laptop", at="2026-11-24T12:40:31")
+    control.put_route("live", live_config(OLD, [MOVE, by_hand]), after=["m-1", "m-9"])
+    with pytest.raises(RouteMoved, match="`rollback` of anna@laptop gave it to r-old at 2026-11-24T12:40:31"):
+        control.put_route("live", live_config(NEW, [MOVE]), after=["m-1", "m-9"])
+    assert control.route("live") == live_config(OLD, [MOVE, by_hand])
+    assert live_release(proxy) == "r-old"
+
+
+def test_a_route_is_served_though_whoever_wrote_it_is_gone(
+    proxy: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever wrote the file has the proxy take it, too: what it says is what is served."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
+    run = ContainerExec.run
+
+    def run_and_die(self: ContainerExec, command: list[str]) -> tuple[int, str]:
+        done = run(self, command)
+        if control.route("live") != live_config(OLD):
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(ContainerExec, "run", run_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        control.put_route("live", live_config(NEW))
+    assert live_release(proxy) == "r-new"
+
+
+def test_a_proxy_that_was_reloaded_comes_back_after_a_crash(proxy: Container) -> None:
+    """A container that the engine has sent a signal, whichever, counts as stopped by hand."""
+    control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
+    proxy.reload()
+    os.kill(proxy.attrs["State"]["Pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert live_release(proxy) == "r-old"
+            break
+        except (APIError, AssertionError):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
 def test_a_removed_route_is_closed(proxy: Container) -> None:
     """Nothing listens any more; removing again, or from a proxy that is gone, is no error."""
     control = ProxyControl(proxy.name or "")
-    control.put_route("live", route_config("live", OLD))
+    control.put_route("live", live_config(OLD))
     control.remove_route("live")
     assert control.route("live") is None
     control.remove_route("live")

@@ -49,9 +49,9 @@ def test_a_site_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The second call for one lock file runs no pip."""
     lock = tmp_path / "requirements.lock"
     lock.write_text("")
-    site = ensure_site(lock, tmp_path / "build")
+    site = ensure_site(lock, tmp_path / "sites")
     monkeypatch.setattr(subprocess, "run", lambda *_a, **_k: pytest.fail("pip was run again"))
-    assert ensure_site(lock, tmp_path / "build") == site
+    assert ensure_site(lock, tmp_path / "sites") == site
 
 
 def test_a_failed_site_leaves_nothing_and_says_why(tmp_path: Path) -> None:
@@ -59,8 +59,17 @@ def test_a_failed_site_leaves_nothing_and_says_why(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text(NEVER_THERE)
     with pytest.raises(PartMissing, match="no-such-package-of-ours"):
-        ensure_site(lock, tmp_path / "build")
-    assert [path.name for path in (tmp_path / "build").iterdir()] == ["site.lock"]
+        ensure_site(lock, tmp_path / "sites")
+    assert [path.name for path in (tmp_path / "sites").iterdir()] == ["lock"]
+
+
+def test_pip_settings_of_the_user_are_not_for_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site is made whatever pip was told for other projects."""
+    for name, value in (("PIP_USER", "1"), ("PIP_CONSTRAINT", "/of/another/project.txt")):
+        monkeypatch.setenv(name, value)
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("")
+    assert ensure_site(lock, tmp_path / "sites").is_dir()
 
 
 def test_old_sites_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,12 +81,12 @@ def test_old_sites_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         lock.write_text(f"one=={number}")
         sites.append(ensure_site(lock, tmp_path))
     assert sites[-1].is_dir()
-    assert len(list(tmp_path.glob("site-*/"))) == 4
+    assert len(list(tmp_path.glob("*/"))) == 4
 
 
-def test_the_service_lock_makes_a_site(tmp_path: Path) -> None:
+def test_the_service_lock_makes_a_site() -> None:
     """Every package of the service's lock file can be had as a wheel, also those only the image needs."""
-    site = ensure_site(SERVICE_LOCK, tmp_path)
+    site = ensure_site(SERVICE_LOCK)
     assert (site / "starlette").is_dir()
     assert list(site.glob("async_timeout-*"))
     assert not (site / "bin").exists()

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.dynamic.ledger import LedgerProvider
+from contracts.verdict import Report
 from infra.manifest import BUILD
-from infra.order import Order
-from infra.release_report import facts_of, release_folder, write
+from infra.release_record import ReleaseRecord
+from infra.release_report import facts_of, write, write_traffic
 from infra.suites import Depth
 
-ENTRY: dict[str, Any] = {
-    "manifest": {"id": "r-1"},
-    "order": Order(reason="a reason").as_entry(),
-    "stack": "prod",
-    "image": "runbook/service:r-1",
-    "at": "2026-11-25T13:49:34+00:00",
-    "by": "kim@host",
-    "commit": "921b999b670c",
-    "branch": "main",
-    "dirty": False,
-}
+RECORD = ReleaseRecord(
+    release="r-1",
+    reason="a reason",
+    stack="prod",
+    image="runbook/service:r-1",
+    at="2026-11-25T13:49:34+00:00",
+    by="kim@host",
+    commit="921b999b670c",
+    branch="main",
+)
 
 
 def test_the_page_grows_with_what_is_known(tmp_path: Path) -> None:
     """First who and what, then how it ended; nothing that was known is lost."""
-    write(tmp_path, {**facts_of(ENTRY), "release": "r-1", "verdict": "no evidence"})
+    write(tmp_path, {**facts_of(RECORD), "release": "r-1", "verdict": "no evidence"})
     assert "r-1" in (tmp_path / "index.html").read_text()
     write(
         tmp_path,
@@ -58,19 +56,27 @@ def test_a_page_that_cannot_be_written_stops_no_release(tmp_path: Path) -> None:
 
 def test_the_evidence_of_a_full_gate_outlives_a_rollback() -> None:
     """A second of smoke has a folder of its own within it."""
-    full, short = Order().as_entry(), Order(verb="rollback", depth=Depth.SHORT).as_entry()
-    assert release_folder("prod", "r-1", full) == BUILD / "reports/prod/r-1"
-    assert release_folder("prod", "r-1", short) == BUILD / "reports/prod/r-1/rollback"
+    short = RECORD.model_copy(update={"verb": "rollback", "depth": Depth.SHORT})
+    assert RECORD.folder == BUILD / "reports/prod/r-1"
+    assert short.folder == BUILD / "reports/prod/r-1/rollback"
 
 
 @pytest.mark.parametrize(
     ("refusal", "outcome"), [([], "live"), (["traffic: r-1 did not keep the traffic (fail)"], "refused")]
 )
 def test_the_ledger_tells_the_page_how_it_ended(tmp_path: Path, refusal: list[str], outcome: str) -> None:
-    """With what the steps of the traffic showed."""
-    traffic = {"suite": "traffic", "verdict": "pass", "checks": [], "duration_s": 7.0}
-    entry = {**ENTRY, "traffic": traffic, "refusal": refusal}
-    LedgerProvider().create({"release": "r-1", "entry": entry, "reports": str(tmp_path)})
-    assert json.loads((tmp_path / "release.json").read_text())["outcome"] == outcome
-    assert json.loads((tmp_path / "traffic.json").read_text()) == traffic
-    assert (tmp_path / "index.html").exists()
+    """With what the steps of the traffic showed; a fresh checkout has no folder yet."""
+    folder, traffic = tmp_path / "r-1", Report.of("traffic", [], 7.0)
+    write(folder, {**facts_of(RECORD), "release": "r-1", "verdict": "pass"})
+    for there in (folder, tmp_path / "of a fresh checkout"):
+        write_traffic(there, RECORD.model_copy(update={"traffic": traffic, "refusal": refusal}))
+        assert json.loads((there / "release.json").read_text())["outcome"] == outcome
+        assert Report.model_validate_json((there / "traffic.json").read_text()) == traffic
+    assert (folder / "index.html").exists()
+
+
+def test_a_folder_that_cannot_be_made_stops_no_release(tmp_path: Path) -> None:
+    """By then the release has the traffic."""
+    (tmp_path / "r-1").write_text("")
+    write_traffic(tmp_path / "r-1", RECORD.model_copy(update={"traffic": Report.of("traffic", [], 7.0)}))
+    assert (tmp_path / "r-1").read_text() == ""

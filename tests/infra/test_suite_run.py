@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from contracts.verdict import Check, Report, Verdict
 from infra.suite_run import judge, run_suite
@@ -76,6 +77,69 @@ def test_a_suite_that_does_not_end_is_no_pass(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     found = run_suite("load", "r-1", command, tmp_path / "load.json", {}, within_s=0.2)
     assert "did not end within 0.2 s ([gate] within_s of targets.toml)" in found.refusal[0]
+
+
+def test_a_suite_that_somebody_wants_to_stop_ends_in_order(tmp_path: Path) -> None:
+    """As by Ctrl-C: what it has disturbed it takes back."""
+    program = (
+        "import pathlib, time\n"
+        "pathlib.Path('begun').touch()\n"
+        "try:\n    time.sleep(60)\nfinally:\n    print('taken back', flush=True)\n"
+    )
+    begun = tmp_path / "begun"
+    command = [sys.executable, "-c", program.replace("'begun'", repr(str(begun)))]
+    found = run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
+    assert found.refusal == [f"gate: load on r-1 was asked to stop; see {tmp_path / 'load.log'}"]
+    assert "taken back" in (tmp_path / "load.log").read_text()
+
+
+def test_what_a_suite_needs_is_prepared_while_it_starts(tmp_path: Path) -> None:
+    """It begins when that is done, and not before."""
+    program = (
+        "import pathlib, sys, time\n"
+        "pathlib.Path('started').touch()\n"
+        "assert not pathlib.Path('prepared').exists()\n"
+        "assert sys.stdin.readline()\n"
+        "assert pathlib.Path('prepared').exists()\n"
+        "print('begun')\n"
+    ).replace("Path('", f"Path('{tmp_path}/")
+    started = tmp_path / "started"
+
+    def prepare() -> None:
+        wait_until(started.exists)
+        (tmp_path / "prepared").touch()
+
+    command = [sys.executable, "-c", program]
+    run_suite("smoke", "r-1", command, tmp_path / "smoke.json", {}, 60, prepare=prepare)
+    assert (tmp_path / "smoke.log").read_text() == "begun\n"
+
+
+def test_a_suite_whose_preparation_fails_does_not_begin(tmp_path: Path) -> None:
+    """What would it ask? It ends, and the failure is told."""
+    program = "import sys\nif sys.stdin.readline():\n    print('begun')\n"
+    with pytest.raises(ZeroDivisionError):
+        run_suite(
+            "smoke",
+            "r-1",
+            [sys.executable, "-c", program],
+            tmp_path / "smoke.json",
+            {},
+            60,
+            prepare=lambda: 1 // 0,
+        )
+    assert "begun" not in (tmp_path / "smoke.log").read_text()
+
+
+def test_a_suite_that_ended_before_it_should_begin_has_no_report(tmp_path: Path) -> None:
+    """It could not start: that is said, and nothing else goes wrong."""
+    gone = tmp_path / "gone"
+    command = [sys.executable, "-c", f"import pathlib\npathlib.Path('{gone}').touch()"]
+
+    def prepare() -> None:
+        wait_until(gone.exists)
+
+    found = run_suite("smoke", "r-1", command, tmp_path / "smoke.json", {}, 60, prepare=prepare)
+    assert "gave no report (exit code 0)" in found.refusal[0]
 
 
 def test_commands_name_url_and_report(tmp_path: Path) -> None:

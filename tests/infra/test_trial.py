@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from contracts.verdict import Check, Report, Verdict
-from infra.dynamic.trial import lines_against, verdict_of
+from infra.dynamic import trial
+from infra.dynamic.trial import lines_against, run_trial, verdict_of
+from infra.release_record import ReleaseRecord
 from infra.suite_run import Found
 from infra.suites import Depth
 
@@ -57,4 +62,42 @@ def test_a_refusal_without_a_failure_is_no_evidence(
     verdicts: list[str], refusal: list[str], verdict: Verdict
 ) -> None:
     """The page and the state say which it was."""
-    assert verdict_of([{"verdict": each} for each in verdicts], refusal) is verdict
+    assert verdict_of([report("load", Verdict(each)) for each in verdicts], refusal) is verdict
+
+
+class Proxy:
+    """A proxy without a live release; somebody has asked whoever deploys to give up."""
+
+    is_to_stop = True
+
+    def __init__(self, _name: str) -> None:
+        pass
+
+    def live_route(self) -> None:
+        return None
+
+    def clear_stop(self) -> None:
+        Proxy.is_to_stop = False
+
+    def stop_requested(self) -> bool:
+        return self.is_to_stop
+
+
+def test_a_stop_that_was_asked_for_before_the_trial_ends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """While images were built, or between two suites: it is the same update that is to give up."""
+
+    def run_suite(suite: str, *_more: object) -> Found:
+        stop_requested = _more[-1]
+        assert isinstance(stop_requested, Callable)
+        return Found(None, [f"gate: {suite} on r-1 was asked to stop"] if stop_requested() else [])
+
+    monkeypatch.setattr(trial, "ProxyControl", Proxy)
+    monkeypatch.setattr(trial, "run_suite", run_suite)
+    subject = dict.fromkeys(("candidate_url", "baseline_url", "webhook_secret", "faults_url"), "")
+    subject |= {"release": "r-1", "proxy": "proxy"}
+    record = ReleaseRecord(release="r-1").as_data()
+    props = {**subject, "web": [], "workers": [], "record": record, "depth": "full"}
+    found = run_trial({**props, "reports": str(tmp_path / "r-1")}, {})
+    assert found["refusal"][0] == "gate: smoke on r-1 was asked to stop"

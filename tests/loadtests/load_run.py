@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from forking_host import ForkingHost
 from load_target import SECRET
 from load_targets import write_targets
 
@@ -31,14 +33,22 @@ class Run:
         return next(check for check in self.report.checks if check.name == name)
 
 
+def _command(folder: Path, url: str) -> tuple[list[str], Path]:
+    report = folder / "report.json"
+    return [*LOCUST, "--host", url, "--targets", str(write_targets(folder)), "--report", str(report)], report
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "WAHA_WEBHOOK_SECRET": SECRET, **more}
+
+
 def start(folder: Path, url: str, *arguments: str, **env: str) -> tuple[subprocess.Popen[str], Path]:
     """Start the gate with short limits; its process and the file of its report."""
-    report = folder / "report.json"
-    command = [*LOCUST, "--host", url, "--targets", str(write_targets(folder)), "--report", str(report)]
+    command, report = _command(folder, url)
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=CHECKOUT,
-        env={**os.environ, "WAHA_WEBHOOK_SECRET": SECRET, **env},
+        env=_environment(env),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -53,9 +63,20 @@ def finish(process: subprocess.Popen[str], report: Path) -> Run:
     return Run(process.returncode, output, found)
 
 
+_HOST = ForkingHost(Path(__file__).with_name("load_host.py"))
+
+
+def run_gate_alone(folder: Path, url: str, *arguments: str, **env: str) -> Run:
+    """Run the gate to its end, from its very start: for what Locust does, or reads, while it is loaded."""
+    return finish(*start(folder, url, *arguments, **env))
+
+
 def run_gate(folder: Path, url: str, *arguments: str, **env: str) -> Run:
     """Run the gate to its end."""
-    return finish(*start(folder, url, *arguments, **env))
+    command, report = _command(folder, url)
+    done = _HOST.run([*command[1:], *arguments], _environment(env), CHECKOUT)
+    found = Report.model_validate_json(report.read_text()) if report.exists() else None
+    return Run(done.returncode, done.stdout + done.stderr, found)
 
 
 def failed(run: Run) -> set[str]:

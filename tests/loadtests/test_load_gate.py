@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from load_run import failed, finish, run_gate, start
+from load_run import failed, finish, run_gate, run_gate_alone, start
 from load_target import Behaviour, TellsOfTheFirst, serving
 from load_targets import write_targets
 
@@ -258,8 +258,8 @@ def test_certificates_are_verified(tmp_path: Path) -> None:
     """A certificate that nobody vouches for is refused, where Locust's fast client takes any."""
     certificate = certificate_for("IP:127.0.0.1", tmp_path)
     with serving(tls=tls_with(certificate)) as url:
-        unknown = run_gate(tmp_path, url)
-        known = run_gate(tmp_path, url, SSL_CERT_FILE=str(certificate))
+        unknown = run_gate_alone(tmp_path, url)
+        known = run_gate_alone(tmp_path, url, SSL_CERT_FILE=str(certificate))
     assert "certificate not accepted" in unknown.check("error rate").detail
     assert (unknown.code, known.code) == (1, 0), known.output
 
@@ -268,7 +268,7 @@ def test_host_names_are_verified(tmp_path: Path) -> None:
     """A trusted certificate of another host is refused: it would be someone else answering."""
     certificate = certificate_for("DNS:elsewhere.example", tmp_path)
     with serving(tls=tls_with(certificate)) as url:
-        run = run_gate(tmp_path, url, SSL_CERT_FILE=str(certificate))
+        run = run_gate_alone(tmp_path, url, SSL_CERT_FILE=str(certificate))
     assert run.code == 1, run.output
     assert "certificate not accepted" in run.check("error rate").detail
 

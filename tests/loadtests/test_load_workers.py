@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from load_run import CHECKOUT, LOCUST, Run, failed, finish, run_gate, start
+from load_run import CHECKOUT, LOCUST, Run, failed, finish, run_gate_alone, start
 from load_target import SECRET, Behaviour, TellsOfTheFirst, serving
 from load_targets import write_scenarios
 from project import free_ports
@@ -31,7 +31,7 @@ def test_workers_share_the_plan_and_the_master_judges_it(tmp_path: Path) -> None
     )
     table = tmp_path / "table"
     with serving() as url:
-        run = run_gate(
+        run = run_gate_alone(
             tmp_path, url, *processes(2), "--scenarios-file", str(scenarios), "--scenario", "all",
             "--duration", "4", "--csv", str(table), "--html", str(tmp_path / "page.html"),
         )  # fmt: skip
@@ -49,7 +49,7 @@ def test_workers_share_the_plan_and_the_master_judges_it(tmp_path: Path) -> None
 
 def test_wrong_call_leaves_no_worker_behind(tmp_path: Path) -> None:
     """They are there before the options are read; the output ends only when all of them have."""
-    run = run_gate(tmp_path, "http://127.0.0.1:9", *processes(2), "--rate", "-1")
+    run = run_gate_alone(tmp_path, "http://127.0.0.1:9", *processes(2), "--rate", "-1")
     assert run.code == 2
     assert "error: --rate" in run.output
 
@@ -65,7 +65,7 @@ class Refuses(Behaviour):
 def test_workers_are_stopped_when_the_run_cannot_pass(tmp_path: Path) -> None:
     """Errors that several workers saw add up, and end the run of all long before its time."""
     with serving(Refuses()) as url:
-        run = run_gate(tmp_path, url, *processes(2), "--duration", "25")
+        run = run_gate_alone(tmp_path, url, *processes(2), "--duration", "25")
     check = run.check("error rate")
     assert (run.code, check.verdict) == (1, Verdict.FAIL)
     assert check.detail.startswith("status 500: ")
@@ -130,7 +130,9 @@ def test_workers_elsewhere_are_told_all_they_need(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     workers = [start_worker(port) for _ in range(2)]
     with serving() as url:
-        run = run_gate(tmp_path, url, "--master", "--master-bind-port", str(port), "--expect-workers", "2")
+        run = run_gate_alone(
+            tmp_path, url, "--master", "--master-bind-port", str(port), "--expect-workers", "2"
+        )
     assert run.code == 0, run.output
     assert run.check("lost").samples == 70
     assert [worker.wait(15) for worker in workers] == [0, 0]
@@ -143,7 +145,7 @@ def test_missing_worker_is_no_evidence(tmp_path: Path) -> None:
     worker = start_worker(port)
     arguments = ["--expect-workers", "2", "--expect-workers-max-wait", "3"]
     with serving() as url:
-        run = run_gate(tmp_path, url, "--master", "--master-bind-port", str(port), *arguments)
+        run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *arguments)
     assert run.report is not None, run.output
     assert (run.code, run.report.verdict) == (3, Verdict.NO_EVIDENCE)
     assert {check.detail for check in run.report.checks} == {"1 of 2 workers came within 3 s"}
@@ -156,7 +158,7 @@ def test_worker_without_the_secret_says_so(tmp_path: Path) -> None:
     workers = [start_worker(port, WAHA_WEBHOOK_SECRET="")]
     arguments = ["--expect-workers", "1", "--expect-workers-max-wait", "2"]
     with serving() as url:
-        run = run_gate(tmp_path, url, "--master", "--master-bind-port", str(port), *arguments)
+        run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *arguments)
     output, _ = workers[0].communicate(timeout=15)
     assert workers[0].returncode == 2, output
     assert "error: WAHA_WEBHOOK_SECRET: is missing" in output

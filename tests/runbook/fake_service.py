@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from runbook.cli import app, main
+from runbook.cli import main, run_command_line
 from runbook.live_service import Service
 from service.operating import arguments as operator_arguments
 
 
 @dataclass
-class FakeInside:
+class FakeContainerExec:
     """`outputs`: exit code and output of each command in turn; the last for ever. `ran`: what was asked."""
 
     name: str = "runbook-dev-worker-1-r-1"
@@ -37,12 +37,12 @@ class FakeInside:
         return [" ".join(command[3:]) for command in self.ran]
 
 
-def answering(*answers: dict[str, Any]) -> FakeInside:
+def answering(*answers: dict[str, Any]) -> FakeContainerExec:
     """A container whose service gives these answers in turn."""
-    return FakeInside(outputs=[(0, json.dumps(answer) + "\n") for answer in answers])
+    return FakeContainerExec(outputs=[(0, json.dumps(answer) + "\n") for answer in answers])
 
 
-def service(inside: FakeInside, releases: Sequence[str] = ("r-1",)) -> Service:
+def service(inside: FakeContainerExec, releases: Sequence[str] = ("r-1",)) -> Service:
     """The service in it."""
     return Service(inside, tuple(releases))
 
@@ -58,7 +58,7 @@ def worked(
 class Worker:
     """A container as the SDK has it, whose commands *inside* answers."""
 
-    inside: FakeInside
+    inside: FakeContainerExec
     release: str = "r-1"
 
     @property
@@ -94,7 +94,7 @@ class WorkerEngine:
         return self.worker
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, inside: FakeInside, *words: str) -> int:
+def typed(monkeypatch: pytest.MonkeyPatch, inside: FakeContainerExec, *words: str) -> int:
     """Run `bin/runbook` with *words* on an engine whose one worker is *inside*; the exit code."""
     engine = WorkerEngine(Worker(inside))
     monkeypatch.setattr("docker.from_env", lambda: engine)
@@ -108,7 +108,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, inside: FakeInside, *words: str) -> i
 def exit_code(*words: str) -> int:
     """What the command line of *words* ends with."""
     try:
-        main(partial(app, list(words), standalone_mode=True))
+        main(partial(run_command_line, list(words)))
     except SystemExit as end:
         return int(end.code or 0)
     return 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine_events import event
 
-from infra.order import Order
-from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
+from infra.deploy_request import DeployRequest
+from infra.stack_settings import REDIS_PASSWORD, RELEASE_KEY
 from runbook.operation import OnEvent
 
 KEY = "the key"
@@ -21,20 +22,21 @@ KEY = "the key"
 class FakeWorkspace:
     """`events` are what each operation tells, `failure` what it ends in; `calls` says what was asked for.
 
-    `orders` are those that updates were given. `config` holds the configuration by key, `deployment` the
-    state, `found_outputs` the stack's outputs.
+    `orders` are those that updates were given, `targets` what each might touch. `config` holds the
+    configuration by key, `state` the deployment, `found_outputs` the stack's outputs.
     """
 
     stack: str = "dev"
     state_folder: Path | None = None
     is_made: bool = True
     config: dict[str, str] = field(default_factory=dict)
-    deployment: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
     found_outputs: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     failure: BaseException | None = None
     calls: list[str] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    requests: list[DeployRequest] = field(default_factory=list)
+    targets: list[tuple[str, ...]] = field(default_factory=list)
 
     def exists(self) -> bool:
         return self.is_made
@@ -43,8 +45,9 @@ class FakeWorkspace:
         self.calls.append("create")
         self.is_made = True
 
-    def up(self, on_event: OnEvent, order: Order) -> None:
-        self.orders.append(order)
+    def up(self, on_event: OnEvent, request: DeployRequest, targets: Sequence[str] = ()) -> None:
+        self.requests.append(request)
+        self.targets.append(tuple(targets))
         self._operate("up", on_event)
 
     def preview(self, on_event: OnEvent) -> None:
@@ -56,6 +59,9 @@ class FakeWorkspace:
     def destroy(self, on_event: OnEvent) -> None:
         self._operate("destroy", on_event)
 
+    def unprotect(self) -> None:
+        self.calls.append("unprotect")
+
     def remove(self) -> None:
         self.calls.append("remove")
         self.is_made = False
@@ -64,11 +70,17 @@ class FakeWorkspace:
         return self.found_outputs
 
     def export(self) -> dict[str, Any]:
-        return self.deployment
+        return self.state
+
+    def deployment(self) -> dict[str, Any]:
+        return self.state
 
     def without_pending(self) -> None:
         self.calls.append("without_pending")
-        self.deployment = {**self.deployment, "pending_operations": []}
+        self.state = {**self.state, "pending_operations": []}
+
+    def sort(self) -> None:
+        self.calls.append("sort")
 
     def cancel(self) -> None:
         self.calls.append("cancel")

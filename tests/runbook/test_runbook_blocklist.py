@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from fake_service import FakeInside, answering, exit_code, typed
+from fake_service import FakeContainerExec, answering, exit_code, typed
 
 from infra.provenance import provenance
 from runbook.verbs.blocklist import blocklist
@@ -55,7 +55,7 @@ def test_a_sender_is_blocked_with_force_only(
 ) -> None:
     """The service refuses; its words are shown."""
     refusal = json.dumps({"error": "203.0.113.7/32 has a sender", "hint": "--force blocks it all the same"})
-    inside = FakeInside(outputs=[(1, refusal), (0, json.dumps(DONE))])
+    inside = FakeContainerExec(outputs=[(1, refusal), (0, json.dumps(DONE))])
     assert typed(monkeypatch, inside, "blocklist", "add", "203.0.113.7") == 1
     expected = "error: 203.0.113.7/32 has a sender\nhint: --force blocks it all the same\n"
     assert capsys.readouterr().err == expected

@@ -124,7 +124,7 @@ def test_as_json_it_is_a_list_of_lines(workspace: FakeWorkspace, capsys: pytest.
 
 def test_one_failed_line_exits_1(workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]) -> None:
     """It is named again at the end; all others were gone through."""
-    workspace.deployment = {"pending_operations": [{}]}
+    workspace.state = {"pending_operations": [{}]}
     assert exit_code("check") == 1
     said = capsys.readouterr()
     assert "error: not as it should be: pending operations\nhint: " in said.err

@@ -11,13 +11,13 @@ from engine_events import failed, pre
 from fake_volumes import VolumesEngine
 from fake_workspace import FakeWorkspace
 
+from infra.deploy_lock import DeployLock
+from infra.lock_holder import Holder, Kind
 from infra.provenance import GitState
 from runbook.checklist import machine
 from runbook.checklist.line import Line, Result, Skipped
 from runbook.checklist.stack import REQUIRED, preview_line, stack_lines
-from runbook.deploy_lock import DeployLock
 from runbook.errors import RunbookError
-from runbook.lock_holder import Holder, Kind
 from runbook.operation import OperationFailed
 from runbook.rotation import rotate
 
@@ -94,7 +94,7 @@ def test_a_required_secret_that_is_missing_fails(
 
 def test_pending_operations_fail(workspace: FakeWorkspace) -> None:
     """They are counted, and what clears them is named."""
-    workspace.deployment = {"pending_operations": [{}, {}]}
+    workspace.state = {"pending_operations": [{}, {}]}
     line = opened(workspace)["pending operations"]
     assert line.result is Result.FAILED
     assert "2 left by a killed update (`bin/runbook up`" in line.detail

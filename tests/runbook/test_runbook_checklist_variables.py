@@ -12,7 +12,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from infra.components.sandbox_app import ENVIRONMENT
-from infra.stack_config import GENERATED
+from infra.stack_settings import GENERATED
 from runbook.checklist import variables
 from runbook.checklist.given import Given, of_file, of_new_stack, of_stack
 from runbook.checklist.line import Line, Result

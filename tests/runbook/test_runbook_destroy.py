@@ -1,26 +1,35 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from engine_events import diagnostic
+from engine_events import diagnostic, urn
+from fake_stack import FakeStack
 from fake_workspace import FakeWorkspace
 
+from infra.lock_holder import Holder, Kind
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
 from runbook.verbs.destroy import destroy, tear_down
+
+STACK_ID = "urn:pulumi:dev::runbook::pulumi-python:dynamic:Resource::stack-id"
+OURS = {"resources": [{"urn": STACK_ID, "outputs": {"value": "ours"}}]}
+HOLDER = Holder.here(Kind.PROCESS, "destroy")
 
 
 def test_the_stack_is_forgotten_after_all_of_it_is_deleted(capsys: pytest.CaptureFixture[str]) -> None:
     """With its configuration."""
     workspace = FakeWorkspace()
-    tear_down(workspace)
-    assert workspace.calls == ["destroy", "remove"]
+    tear_down(workspace, HOLDER)
+    assert workspace.calls == ["unprotect", "destroy", "remove"]
     assert capsys.readouterr().err == "stack dev is gone\n"
 
 
 def test_a_stack_that_is_not_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     """The end is the same, so it is no failure."""
     workspace = FakeWorkspace(is_made=False)
-    tear_down(workspace)
+    tear_down(workspace, HOLDER)
     assert workspace.calls == []
     assert "nothing to do" in capsys.readouterr().err
 
@@ -29,8 +38,8 @@ def test_what_could_not_be_deleted_is_kept_in_mind() -> None:
     """The stack is not forgotten while something of it remains."""
     workspace = FakeWorkspace(events=[diagnostic("error", "volume is in use")], failure=OperationFailed("x"))
     with pytest.raises(RunbookError, match="volume is in use"):
-        tear_down(workspace)
-    assert workspace.calls == ["destroy"]
+        tear_down(workspace, HOLDER)
+    assert workspace.calls == ["unprotect", "destroy"]
 
 
 def test_data_is_not_deleted_unasked() -> None:
@@ -38,3 +47,58 @@ def test_data_is_not_deleted_unasked() -> None:
     with pytest.raises(RunbookError, match="deletes its data") as refusal:
         destroy("production", yes=False)
     assert "--yes" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("is_made", "state"),
+    [(False, {}), (True, {}), (True, {"resources": [{"urn": STACK_ID}]}), (True, OURS)],
+    ids=["no stack", "made anew", "killed at its first step", "of another id"],
+)
+def test_a_stack_whose_state_is_elsewhere_stays(
+    stack: FakeStack, is_made: bool, state: dict[str, Any]
+) -> None:
+    """The state folder was lost, or is another checkout's: its secrets would go, and all else go on."""
+    stack.deploy("r-1")
+    for each in stack.engine.containers.found:
+        each.labels["runbook.state"] = "theirs"
+    stack.engine.containers.add("half-made", state="ours")
+    stack.engine.volumes.create("runbook-dev-redis-data", {"runbook.stack": "dev", "runbook.state": "ours"})
+    workspace = FakeWorkspace(is_made=is_made, state=state)
+    with pytest.raises(RunbookError, match=r"not in this checkout's state: .*nothing was deleted") as refusal:
+        tear_down(workspace, replace(HOLDER, took_over=("ci-1",)))
+    for name in ("runbook-dev-proxy", "runbook-dev-web-1-r-1", "runbook-dev-worker-1-r-1"):
+        assert name in refusal.value.message
+    assert ("half-made" in refusal.value.message) is (state is not OURS)
+    assert "take it and Pulumi.dev.yaml from git or from the checkout" in refusal.value.hint
+    assert "`docker network rm runbook-dev`" in refusal.value.hint
+    assert workspace.calls == []
+    assert not any(each.removed for each in stack.engine.containers.found)
+    assert list(stack.engine.volumes.found) == ["runbook-dev-redis-data"]
+
+
+def test_what_the_state_knows_is_its_own(stack: FakeStack) -> None:
+    """Also of a version that gave its containers no id; another stack's are nobody's business here."""
+    stack.engine.containers.add("another", stack="dev-2", state="theirs")
+    workspace = FakeWorkspace(state={"resources": [{"urn": urn("proxy"), "id": stack.proxy.id}]})
+    tear_down(workspace, HOLDER)
+    assert workspace.calls == ["unprotect", "destroy", "remove"]
+
+
+def test_what_was_given_up_stands_in_no_way(stack: FakeStack, capsys: pytest.CaptureFixture[str]) -> None:
+    """Removed by hand, as the refusal says; a second `destroy` has nothing to do."""
+    stack.proxy.removed = True
+    workspace = FakeWorkspace(state=OURS)
+    tear_down(workspace, HOLDER)
+    tear_down(workspace, HOLDER)
+    assert workspace.calls == ["unprotect", "destroy", "remove"]
+    assert "nothing to do: there is no stack dev" in capsys.readouterr().err
+
+
+def test_what_a_killed_update_left_goes_first(stack: FakeStack) -> None:
+    """Pulumi deletes only what the state knows; a lock of a machine that is gone would stop it."""
+    workspace = FakeWorkspace(state=OURS)
+    stack.proxy.removed = True
+    orphan = stack.engine.containers.add("half-made", state="ours")
+    tear_down(workspace, replace(HOLDER, took_over=("ci-1",)))
+    assert orphan.removed
+    assert workspace.calls == ["cancel", "unprotect", "destroy", "remove"]

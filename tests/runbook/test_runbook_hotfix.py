@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from releases_kit import entry, history, outputs_of
+from fake_stack import moves_of
+from records import deployed, history_of, outputs_of, record, route
 from repository import git
 
-from infra.history import History
 from runbook.errors import RunbookError
 from runbook.hotfix_branch import HotfixBranch, checked_name
 from runbook.verbs.hotfix import live_commit
@@ -37,6 +37,20 @@ def test_it_begins_at_the_live_commit(live: HotfixBranch) -> None:
     live.begin()
     assert live.is_checked_out()
     assert git(live.folder, "rev-parse", "--short=12", "HEAD") == live.live
+
+
+def test_another_repository_in_the_environment_stays_on_its_branch(
+    live: HotfixBranch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git sets it for a hook."""
+    other = tmp_path.with_name("other")
+    other.mkdir()
+    git(other, "init", "--quiet", "--initial-branch=theirs")
+    commit(other, "theirs")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    live.begin()
+    assert live.is_checked_out()
+    assert git(other, "branch", "--list", "--format=%(refname:short)") == "theirs"
 
 
 def test_beginning_again_goes_on_where_it_was(live: HotfixBranch) -> None:
@@ -116,29 +130,43 @@ def test_a_name_that_no_branch_can_have_is_refused(name: str) -> None:
 
 def test_the_live_commit_is_that_of_the_live_release() -> None:
     """Not of one that did not keep the traffic."""
-    refused = entry("r-3", commit="3333", refusal=["traffic: r-3 did not keep the traffic"])
-    entries = [entry("r-1", commit="1111", branch="main"), entry("r-2", commit="2222", branch="next")]
-    outputs = outputs_of(entries)
-    outputs["releases"].append(refused)
-    assert live_commit(History.of(outputs)) == ("2222", "next")
+    refused = record("r-3", commit="3333", refusal=["traffic: r-3 did not keep the traffic"])
+    live = [record("r-1", commit="1111", branch="main"), record("r-2", commit="2222", branch="next")]
+    assert live_commit(history_of(outputs_of(*live, refused))) == ("2222", "next")
+
+
+def test_the_live_release_is_what_the_proxy_serves() -> None:
+    """Whatever the state says: a rollback whose state has not followed, for example."""
+    outputs = outputs_of(record("r-1", commit="1111"), record("r-2", commit="2222"))
+    assert live_commit(history_of(outputs, route("r-1"))) == ("1111", "main")
+
+
+def test_after_an_interrupted_update_a_hotfix_begins_at_what_went_live() -> None:
+    """Its move is all that is known of it; one by an older version says nothing, and the record counts."""
+    *before, last = moves_of("r-1", "r-2", "r-3")
+    told = last.model_copy(update={"commit": "3333", "branch": "next"})
+    outputs = outputs_of(record("r-1", commit="1111"), record("r-2", commit="2222"))
+    assert live_commit(history_of(outputs, route("r-3", *before, told))) == ("3333", "next")
+    again = moves_of("r-3", "r-2")[1].model_copy(update={"id": "b"})
+    assert live_commit(history_of(outputs, route("r-2", *before, told, again))) == ("2222", "main")
 
 
 def test_after_a_rollback_a_hotfix_begins_at_what_came_back() -> None:
     """Not at the commit that whoever typed `rollback` had checked out, which may be the bad one."""
-    entries = [entry("r-1", commit="1111", branch="main"), entry("r-2", commit="2222", branch="main")]
-    back = entry("r-1", "rollback", commit="2222", branch="main")
-    assert live_commit(History.of(outputs_of([*entries, back]))) == ("1111", "main")
+    live = [record("r-1", commit="1111"), record("r-2", commit="2222")]
+    back = record("r-1", "rollback", commit="2222")
+    assert live_commit(history_of(outputs_of(*live, back))) == ("1111", "main")
 
 
 def test_a_release_from_a_dirty_tree_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Its commit is not all that is live."""
-    assert live_commit(History.of(outputs_of([entry("r-1", commit="1111+")]))) == ("1111", "main")
+    assert live_commit(history_of(outputs_of(record("r-1", commit="1111+")))) == ("1111", "main")
     assert "changes after 1111 that are not in it" in capsys.readouterr().err
 
 
 def test_without_a_commit_there_is_no_hotfix() -> None:
     """Nothing is live, or it came from no git checkout."""
     with pytest.raises(RunbookError, match="nothing is live yet"):
-        live_commit(History.of(history()))
+        live_commit(history_of(deployed()))
     with pytest.raises(RunbookError, match="not deployed from a git checkout"):
-        live_commit(History.of(outputs_of([entry("r-1", commit="")])))
+        live_commit(history_of(outputs_of(record("r-1", commit=""))))

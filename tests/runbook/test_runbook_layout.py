@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from infra.base_images import Mode
-from infra.stack_config import Layout
+from infra.stack_settings import StackSettings
 from runbook.errors import RunbookError
 from runbook.layout import layout_of
 
@@ -23,21 +24,23 @@ def written(folder: Path, layout: object) -> Path:
 @pytest.mark.parametrize(
     ("layout", "expected"),
     [
-        (None, Layout()),
-        ({}, Layout()),
-        ({"port": 80}, Layout(port=80)),
-        ({"images": "official"}, Layout(images=Mode.OFFICIAL)),
-        ({"images": "debian", "sandbox": True}, Layout(images=Mode.DEBIAN, sandbox=True)),
+        (None, StackSettings()),
+        ({}, StackSettings()),
+        ({"port": 80}, StackSettings(port=80)),
+        ({"images": "official"}, StackSettings(images=Mode.OFFICIAL)),
+        ({"images": "debian", "sandbox": True}, StackSettings(images=Mode.DEBIAN, sandbox=True)),
     ],
 )
-def test_the_layout_is_the_files(tmp_path: Path, layout: dict[str, Any] | None, expected: Layout) -> None:
+def test_the_layout_is_the_files(
+    tmp_path: Path, layout: dict[str, Any] | None, expected: StackSettings
+) -> None:
     """With the defaults for what it does not say."""
     assert layout_of("dev-2", written(tmp_path, layout)) == expected
 
 
 def test_a_stack_without_a_file_has_the_defaults(tmp_path: Path) -> None:
     """It is made with its first `up`."""
-    assert layout_of("dev-2", tmp_path) == Layout()
+    assert layout_of("dev-2", tmp_path) == StackSettings()
 
 
 @pytest.mark.parametrize("wrong", ["Official", "", 1, True, None, ["debian"]])
@@ -55,3 +58,28 @@ def test_a_layout_that_is_no_map_is_an_error(tmp_path: Path, layout: object) -> 
     """Not a traceback: the program says the same of it later."""
     with pytest.raises(RunbookError, match=r"layout: .*, got "):
         layout_of("dev-2", written(tmp_path, layout))
+
+
+@pytest.mark.parametrize(
+    ("bind", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("192.0.2.7", "http://192.0.2.7:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("::", "http://[::1]:8080"),
+        ("2001:DB8::0:7", "http://[2001:db8::7]:8080"),
+    ],
+)
+def test_the_url_is_where_the_frontend_is_bound(bind: str, url: str) -> None:
+    """Every address of every interface is reached at the loopback one."""
+    assert StackSettings(bind=bind).url == url
+    assert str(httpx.URL(url)) == url
+
+
+@pytest.mark.parametrize("wrong", ["", "localhost", "127.0.0.1:80", "[::1]", "fe80::1%eth0", "1.2.3"])
+def test_what_is_no_address_is_refused(tmp_path: Path, wrong: str) -> None:
+    """Before anything is deployed there."""
+    with pytest.raises(RunbookError, match=r"layout\.bind: Value error, should be an address") as refusal:
+        layout_of("dev-2", written(tmp_path, {"bind": wrong}))
+    assert f"got {wrong!r}" in refusal.value.message

@@ -7,11 +7,14 @@ from typing import cast
 
 import docker
 import pytest
+from docker.errors import APIError
 from fake_engine import FakeEngine
-from fake_service import FakeInside, answering, service
+from fake_service import FakeContainerExec, answering, service
+from fake_stack import backend
 
 from infra.containers import ContainerGone
 from infra.errors import Refused
+from infra.live_route import live_config
 from runbook.errors import RunbookError
 from runbook.live_service import Service, live_service
 
@@ -21,7 +24,7 @@ class Stack:
 
     def __init__(self) -> None:
         self.engine = FakeEngine()
-        self.live: dict[str, FakeInside] = {}
+        self.live: dict[str, FakeContainerExec] = {}
 
     def add(
         self, role: str, release: str, *, live: str | None = "", stack: str = "dev", number: int = 1
@@ -83,14 +86,53 @@ def test_no_worker_is_an_error(stack: Stack) -> None:
     assert "bin/runbook up" in refusal.value.hint
 
 
-@pytest.mark.parametrize("live", [None, "r-3"])
-def test_no_worker_of_the_live_release_is_an_error(stack: Stack, live: str | None) -> None:
+def test_no_worker_of_the_live_release_is_an_error(stack: Stack) -> None:
     """Which those are that run is said."""
-    stack.add("worker", "r-1", live=live)
-    stack.add("worker", "r-2", live=live)
+    stack.add("worker", "r-1", live="r-3")
+    stack.add("worker", "r-2", live="r-3")
     with pytest.raises(RunbookError, match="r-1, r-2") as refusal:
         stack.service()
-    assert (live or "none yet") in refusal.value.message
+    assert "r-3" in refusal.value.message
+
+
+@pytest.mark.parametrize("status", ["paused", "exited"])
+def test_where_the_proxy_does_not_answer_its_route_says_who_is_live(
+    stack: Stack, status: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The workers ask the proxy; its file can be read all the same."""
+    stack.add("worker", "r-1", live=None)
+    name = stack.add("worker", "r-2", live=None)
+    proxy = stack.engine.containers.add("runbook-dev-proxy")
+    proxy.status, proxy.files["/routes/live.cfg"] = status, live_config(backend("r-2"))
+    assert stack.service("runbook/dev").worker.name == name
+    assert capsys.readouterr().err == ""
+
+
+def test_where_nobody_knows_who_is_live_one_that_answers_is_asked(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All see the same Redis; that it is not known is said."""
+    broken = stack.add("worker", "r-1")
+    stack.live[broken].outputs = [(1, "Traceback …")]
+    name = stack.add("worker", "r-2", live=None)
+    stack.add("worker", "r-3", live=None)
+    assert stack.service().worker.name == name
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == f"which release of stack dev is live is not known: {name} is asked"
+
+
+def test_a_route_that_cannot_be_read_is_not_known(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine may just be removing the proxy."""
+    name = stack.add("worker", "r-1", live=None)
+    stack.add("worker", "r-2", live=None)
+    proxy = stack.engine.containers.add("runbook-dev-proxy")
+    monkeypatch.setattr(proxy, "get_archive", being_removed)
+    assert stack.service().worker.name == name
+
+
+def being_removed(_path: str) -> None:
+    """What the engine says to a file of a container that it is removing."""
+    raise APIError("conflict", explanation="container is marked for removal")
 
 
 def test_arguments_reach_the_engine_as_a_list() -> None:
@@ -103,13 +145,13 @@ def test_arguments_reach_the_engine_as_a_list() -> None:
 
 def test_the_answer_is_the_last_line() -> None:
     """What stands above it are warnings of libraries."""
-    inside = FakeInside(outputs=[(0, 'DeprecationWarning: {"a": 0}\n\n{"a": 1}\n')])
+    inside = FakeContainerExec(outputs=[(0, 'DeprecationWarning: {"a": 0}\n\n{"a": 1}\n')])
     assert service(inside).ask("queue", "show") == {"a": 1}
 
 
 def test_a_refusal_is_passed_on() -> None:
     """In the service's own words."""
-    inside = FakeInside(
+    inside = FakeContainerExec(
         outputs=[(1, json.dumps({"error": "Redis is away: gone", "hint": "see whether it runs"}))]
     )
     with pytest.raises(RunbookError, match="Redis is away: gone") as refusal:
@@ -125,7 +167,7 @@ def test_a_refusal_is_passed_on() -> None:
 def test_a_container_that_is_gone_is_words(failure: Refused) -> None:
     """An update may have replaced it since it was found."""
     with pytest.raises(RunbookError, match="container x") as refusal:
-        service(FakeInside(failure=failure)).ask("queue", "show")
+        service(FakeContainerExec(failure=failure)).ask("queue", "show")
     assert "run the same command again" in refusal.value.hint
 
 
@@ -143,7 +185,7 @@ def test_a_container_that_is_gone_is_words(failure: Refused) -> None:
 def test_no_answer_is_an_error_without_the_output(code: int, output: str) -> None:
     """The end of a traceback may quote a message."""
     with pytest.raises(RunbookError, match=f"exit code {code} and no answer") as refusal:
-        service(FakeInside(outputs=[(code, output)])).ask("queue", "show")
+        service(FakeContainerExec(outputs=[(code, output)])).ask("queue", "show")
     assert "docker logs" in refusal.value.hint
     assert "hello" not in refusal.value.message + refusal.value.hint
 
@@ -152,6 +194,6 @@ def test_an_older_release_does_not_know_the_command() -> None:
     """It ends with its usage: that is quoted, and how to come by one that does."""
     usage = "usage: python -m service web | worker\nSettings come from the environment."
     with pytest.raises(RunbookError, match="does not take `queue show`") as refusal:
-        service(FakeInside(outputs=[(2, usage)])).ask("queue", "show")
+        service(FakeContainerExec(outputs=[(2, usage)])).ask("queue", "show")
     assert "Settings come from the environment." in refusal.value.message
     assert "bin/runbook up" in refusal.value.hint

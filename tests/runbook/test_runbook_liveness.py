@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import http.server
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from docker.errors import DockerException
 from fake_engine import FakeEngine
 from in_thread import answering
+from records import route
 
-from infra.haproxy_config import Backend, Canary, route_config
-from runbook.liveness import Expected, why_misrouted, why_not_live, why_silent
-
-R_1, R_2 = Backend("r-1", ("web-1",)), Backend("r-2", ("web-2",))
+from infra.errors import Refused
+from infra.live_route import LiveRoute
+from runbook.errors import RunbookError
+from runbook.liveness import Expected, why_misrouted, why_not_live, why_silent, why_untaken
 
 
 class Frontend(http.server.ThreadingHTTPServer):
@@ -19,6 +23,7 @@ class Frontend(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.statuses = [200]
+        self.health: object = {"status": "healthy", "services": {}}
         self.paths: list[str] = []
 
     @property
@@ -32,9 +37,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         statuses = self.server.statuses
         self.server.paths.append(self.path)
+        body = json.dumps(self.server.health).encode() if self.path == "/api/health" else b""
         self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -63,11 +70,11 @@ def test_all_runs_and_answers(frontend: Frontend, engine: FakeEngine) -> None:
         why_not_live(
             Expected("dev", frontend.url, "r-1", {"id-of-web"}),
             engine,
-            lambda _stack: route_config("live", R_1),
+            lambda _stack: route("r-1"),
         )
         is None
     )
-    assert frontend.paths == ["/api/health/ready"]
+    assert frontend.paths == ["/api/health/ready", "/api/health"]
 
 
 def test_a_container_that_does_not_run_is_a_problem(frontend: Frontend, engine: FakeEngine) -> None:
@@ -75,7 +82,7 @@ def test_a_container_that_does_not_run_is_a_problem(frontend: Frontend, engine: 
     problem = why_not_live(
         Expected("dev", frontend.url, "r-1", {"id-of-web", "id-of-worker"}),
         engine,
-        lambda _stack: route_config("live", R_1),
+        lambda _stack: route("r-1"),
     )
     assert problem == "1 of 2 containers do not run"
     assert frontend.paths == []
@@ -109,14 +116,117 @@ def test_a_proxy_of_the_environment_is_not_used(frontend: Frontend, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("config", "problem"),
+    ("live", "problem"),
     [
-        (route_config("live", R_1), None),
-        (route_config("live", R_2), "the proxy leads to r-2, not to r-1"),
-        (route_config("live", R_1, Canary(R_2, 25)), "the proxy leads to a canary, too"),
-        ("", "the proxy leads to no release, not to r-1"),
+        (route("r-1"), None),
+        (route("r-2"), "the proxy leads to r-2, not to r-1"),
+        (route("r-1", canary="r-2", until_s=2**40), "the proxy leads to a canary, too"),
+        (None, "the proxy leads to no release, not to r-1"),
     ],
 )
-def test_the_proxy_leads_to_the_release_and_to_no_other(config: str, problem: str | None) -> None:
+def test_the_proxy_leads_to_the_release_and_to_no_other(live: LiveRoute | None, problem: str | None) -> None:
     """A killed update may have left a step, or somebody may have changed the file."""
-    assert why_misrouted(config, "r-1") == problem
+    assert why_misrouted(live, "r-1") == problem
+
+
+def test_a_container_between_two_restarts_does_not_run(frontend: Frontend, engine: FakeEngine) -> None:
+    """The engine lists it with those that do."""
+    engine.containers.found[0].status = "restarting"
+    expected = Expected("dev", frontend.url, "r-1", {"id-of-web", "id-of-redis"})
+    problem = why_not_live(expected, engine, lambda _stack: route("r-1"))  # type: ignore[arg-type]
+    assert problem == "1 of 2 containers do not run"
+
+
+def test_a_proxy_that_cannot_be_asked_is_a_problem(frontend: Frontend, engine: FakeEngine) -> None:
+    """In its own words; it is no traceback."""
+
+    def route_of(_stack: str) -> LiveRoute:
+        raise Refused("container runbook-dev-proxy does not run: it is restarting")
+
+    expected = Expected("dev", frontend.url, "r-1", {"id-of-web"})
+    problem = why_not_live(expected, engine, route_of)  # type: ignore[arg-type]
+    assert problem == "container runbook-dev-proxy does not run: it is restarting"
+
+
+STALLED = {"status": "degraded", "services": {"redis": {"status": "up"}, "waha": {"status": "up"}}}
+
+
+def queue(last: str | None, waits_s: float | None) -> dict[str, Any]:
+    """What the queue shows when the oldest message that nobody took has waited for so long."""
+    oldest = None if waits_s is None else 1_000_000 - int(waits_s * 1000)
+    live = {"lane": "live", "last_delivered_id": last, "oldest_waiting_ms": oldest}
+    return {"time": 1_000_000, "lanes": [live]}
+
+
+def asks(*shown: dict[str, Any] | Exception) -> Callable[[str], dict[str, Any]]:
+    """The queue, asked so often at most."""
+    left = iter(shown)
+
+    def ask(_stack: str) -> dict[str, Any]:
+        found = next(left)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return ask
+
+
+def test_messages_that_no_worker_takes_are_a_problem(frontend: Frontend) -> None:
+    """The service has noticed, and at a second look nothing has moved."""
+    frontend.health = STALLED
+    slept: list[float] = []
+    problem = why_untaken("dev", frontend.url, asks(queue("7-0", 90), queue("7-0", 93)), slept.append)
+    assert problem == "messages have waited for 93 s, and no worker takes any"
+    assert sum(slept) > 1
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [queue("7-0", 90), queue("9-0", 80)],
+        [queue("7-0", 90), queue("9-0", None)],
+        [queue("7-0", 50)],
+        [queue("7-0", None)],
+        [{"time": 1, "lanes": [{"lane": "live"}]}],
+        [{"time": 1, "lanes": []}],
+        [RunbookError("the queue cannot be asked", "")],
+        [queue("7-0", 90), Refused("the container is gone")],
+        [DockerException("the engine is gone")],
+    ],
+)
+def test_what_moves_or_cannot_be_asked_is_none(frontend: Frontend, shown: list[Any]) -> None:
+    """A backlog that is being worked off, messages that have just come, an older release."""
+    frontend.health = STALLED
+    assert why_untaken("dev", frontend.url, asks(*shown), lambda _s: None) is None
+
+
+@pytest.mark.parametrize(
+    "health",
+    [
+        {"status": "healthy", "services": {}},
+        {"status": "degraded", "services": {"waha": {"status": "down"}}},
+        {"status": "unhealthy", "services": {"redis": {"status": "down"}}},
+        {"error": "not found"},
+        ["?"],
+    ],
+)
+def test_the_queue_is_asked_only_where_the_service_has_noticed_something(
+    frontend: Frontend, health: object
+) -> None:
+    """Asking it takes a second, and what is down holds messages up by itself."""
+    frontend.health = health
+    assert why_untaken("dev", frontend.url, asks()) is None
+
+
+def test_workers_that_take_nothing_end_no_update_well(frontend: Frontend, engine: FakeEngine) -> None:
+    """All runs, is ready, and yet nobody is answered."""
+    frontend.health = STALLED
+    expected = Expected("dev", frontend.url, "r-1", {"id-of-web"})
+    untaken: list[str] = []
+
+    def why(stack: str, _url: str) -> str:
+        untaken.append(stack)
+        return "nobody takes any"
+
+    problem = why_not_live(expected, engine, lambda _stack: route("r-1"), why)  # type: ignore[arg-type]
+    assert (problem, untaken) == ("nobody takes any", ["dev"])

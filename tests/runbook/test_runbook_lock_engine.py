@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
+from fake_engine import FakeClock
 
-from runbook.deploy_lock import DeployLock
+from infra.deploy_lock import LEASE_S, DeployLock
+from infra.lock_holder import Holder, Kind
+from runbook.deploy_lock import Patience, acquire
 
 pytestmark = pytest.mark.integration
 
@@ -19,20 +24,24 @@ MANY = 8
 STACK = f"dev-lock-{os.getpid()}"
 PROGRAM = """
 import sys
-from runbook.deploy_lock import hold
-from runbook.errors import RunbookError
+import runbook.deploy_lock
+from runbook.deploy_lock import Patience, hold
+from infra.errors import Refused
+runbook.deploy_lock.RENEW_INTERVAL_S = 0.05
 stack, wait_s, file = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    with hold(stack, "a test", float(wait_s)):
+    with hold(stack, "a test", Patience(float(wait_s))):
         with open(file, "a") as log:
             print("in", file=log, flush=True)
             print("won", flush=True)
             sys.stdin.readline()
             print("out", file=log, flush=True)
-except RunbookError as error:
+except Refused as error:
     print(error.message, flush=True)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
 """
 
 
@@ -42,10 +51,16 @@ def lock() -> Iterator[DeployLock]:
     lock = DeployLock(STACK)
     assert lock.read() is None
     yield lock
-    held = lock.read()
-    if held:
-        lock.remove(held)
-    assert held is None
+    left = volumes()
+    for name in left:
+        docker.from_env().volumes.get(name).remove()
+    assert left == []
+
+
+def volumes() -> list[str]:
+    """The names of the lock's volumes in the engine, its leases among them."""
+    found = docker.from_env().volumes.list(filters={"name": f"runbook-{STACK}-deploy-lock"})
+    return sorted(str(volume.name) for volume in found)
 
 
 class Contender:
@@ -134,5 +149,34 @@ def test_it_is_no_leftover_of_the_stack(lock: DeployLock) -> None:
     found = docker.from_env().volumes.list(filters={"label": f"runbook.stack={STACK}"})
     assert found == []
     assert len(docker.from_env().volumes.list(filters={"label": f"runbook.lock={STACK}"})) == 1
+    assert len(volumes()) > 1, "there is a lease, too"
     contender.go()
+    assert contender.process.wait(60) == 0
+
+
+def test_a_job_that_was_cancelled_elsewhere_holds_nobody_up_for_longer_than_its_lease(
+    lock: DeployLock,
+) -> None:
+    """Its volume and its lease are all that is left of it; both go when the next one takes over."""
+    job = replace(Holder.here(Kind.PROCESS, "up"), by="ci@job-1", token="job", place="another machine")
+    assert lock.take(job) == job
+    clock = FakeClock(time.time())
+    later = DeployLock(STACK, clock=clock.now)
+    mine = Holder.here(Kind.PROCESS, "the next job")
+    held = acquire(later, mine, Patience(2 * LEASE_S, clock.now, clock.sleep))
+    assert held.took_over == ("job-1",)
+    assert lock.read() == held
+    assert len(volumes()) == 2
+    assert later.remove(held)
+
+
+def test_a_process_whose_lock_is_broken_stops(lock: DeployLock) -> None:
+    """It notices by itself, and ends what it does as by Ctrl-C; it leaves nothing."""
+    contender = Contender(Path(os.devnull), 0)
+    contender.go()
+    assert [contender.says(), contender.says()] == ["ready", "won"]
+    holder = lock.read()
+    assert holder
+    assert lock.remove(holder)
+    assert contender.says() == "stopped"
     assert contender.process.wait(60) == 0

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
 import threading
 
 import pytest
 
+from infra.base_images import BaseImage, Origin, Role
 from runbook.errors import RunbookError
-from runbook.preparation import side_by_side
+from runbook.preparation import old_images, side_by_side
 
 
 def test_parts_are_done_side_by_side() -> None:
@@ -50,3 +52,16 @@ def test_told_to_stop_it_does_not_wait_for_the_work() -> None:
         [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=30
     )
     assert done.stdout == "stopped\n", done.stderr
+
+
+def test_old_base_images_are_spoken_of() -> None:
+    """With their age, and how newer packages come; those that are not old are not."""
+
+    class Engine:
+        def created(self, name: str) -> datetime.datetime:
+            days = {"redis:1": 31, "haproxy:1": 30}[name]
+            return datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days, hours=1)
+
+    images = [BaseImage(role, f"{role}:1", Origin.DEBIAN) for role in (Role.REDIS, Role.HAPROXY)]
+    [line] = old_images(images, 30, Engine())
+    assert line.startswith("the redis image is 31 days old: `bin/runbook up --refresh-images`")

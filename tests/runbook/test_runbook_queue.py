@@ -8,6 +8,7 @@ import json
 import pytest
 import typer
 from fake_service import answering, exit_code, service, typed, worked
+from fake_stack import FakeStack
 
 from runbook.errors import RunbookError
 from runbook.queue_tables import Kept, show_lanes, show_records
@@ -51,11 +52,43 @@ def test_lanes_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_service_without_workers_has_one_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """And says that no release is live."""
+    """Nor is a release called live that nobody knows to be."""
     show_lanes({"live_release": None, "lanes": [{**LANE, "consumers": []}]})
     assert len(capsys.readouterr().out.splitlines()) == 3
     show_lanes({"live_release": None, "lanes": [LANE]})
-    assert capsys.readouterr().out.startswith("live release: none yet\n")
+    assert capsys.readouterr().out.startswith("live release: not known\n")
+
+
+MEMORY = {
+    "used_bytes": 120 << 20,
+    "max_bytes": 256 << 20,
+    "known_messages": 50_000,
+    "bytes_per_message": 27.3,
+    "sustained_per_s": 31.4,
+}
+
+
+@pytest.mark.parametrize(
+    ("memory", "line"),
+    [
+        (MEMORY, "Redis's memory: 120 of 256 MB, sustains 31.4 messages/s, keeps 27.3 bytes of each"),
+        (
+            {**MEMORY, "max_bytes": None, "sustained_per_s": None},
+            "Redis's memory: 120 MB, no limit, keeps 27.3 bytes of each",
+        ),
+        (
+            {**MEMORY, "bytes_per_message": None},
+            "Redis's memory: 120 of 256 MB, sustains 31.4 messages/s",
+        ),
+    ],
+    ids=["bounded", "no limit", "no message yet"],
+)
+def test_what_redis_bears_is_a_line(
+    memory: dict[str, object], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How full it is, how many messages a second it sustains, what it keeps of each: as far as known."""
+    show_lanes({"live_release": "r-1", "lanes": [LANE], "memory": memory})
+    assert capsys.readouterr().out.splitlines()[1] == line
 
 
 def test_records_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,6 +220,24 @@ def test_without_a_verb_it_shows(
     assert inside.asked == ["queue show --json --gate r-1"]
     said = capsys.readouterr().out
     assert json.loads(said) == answer if "--json" in words else said.startswith("live release: r-1\n")
+
+
+@pytest.mark.parametrize("status", ["paused", "exited"])
+@pytest.mark.parametrize("releases", [["r-1"], ["r-1", "r-2"]])
+def test_a_proxy_that_does_not_answer_hides_neither_lanes_nor_live_release(
+    releases: list[str], status: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The workers cannot ask it which release is live: its route's file says so."""
+    stack = FakeStack()
+    stack.deploy(*releases)
+    stack.proxy.status = status
+    for worker in stack.engine.containers.list(filters={"label": "runbook.role=worker"}):
+        worker.answer = lambda _command: (0, json.dumps({"live_release": None, "lanes": [LANE]}))
+    monkeypatch.setattr("docker.from_env", lambda: stack.engine)
+    assert exit_code("queue") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"live release: {releases[-1]}\n")
+    assert said.err == ""
 
 
 @pytest.mark.parametrize(

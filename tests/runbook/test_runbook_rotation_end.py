@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import pytest
+from fake_stack import FakeStack
 from fake_workspace import KEY, FakeWorkspace, stack_with
+from records import manifest, outputs_of, record
 
 from infra.manifest import Secrets
-from infra.stack_config import REDIS_PASSWORD, RELEASE_KEY
+from infra.release_record import ReleaseRecord
+from infra.stack_settings import REDIS_PASSWORD, RELEASE_KEY
 from runbook.errors import RunbookError
 from runbook.rotation import rotate, rotations
 from runbook.rotation_end import SignerOf, end, end_expired
-from runbook.signed_with import Signer
+from runbook.webhook_signer import Signer
 
 NAME, PREVIOUS = "WAHA_WEBHOOK_SECRET", "WAHA_WEBHOOK_SECRET_PREVIOUS"
 SIGNING, FALLBACK = "INNGEST_SIGNING_KEY", "INNGEST_SIGNING_KEY_FALLBACK"
@@ -22,21 +26,24 @@ DAY, SECOND = datetime.timedelta(days=1), datetime.timedelta(seconds=1)
 BEFORE, AFTER = UNTIL - DAY, UNTIL + DAY
 
 
-def deployed(workspace: FakeWorkspace) -> None:
-    """Let the live release have the secrets as they are."""
+def taking(workspace: FakeWorkspace, release: str = "r-1", **more: Any) -> ReleaseRecord:
+    """The record of a release that takes the secrets as they are."""
     digests = Secrets(workspace.secrets()["current"], {}, KEY).digests([NAME, PREVIOUS, SIGNING, FALLBACK])
-    workspace.found_outputs = {
-        "release": "r-1",
-        "releases": [{"manifest": {"id": "r-1", "secrets": digests}}],
-    }
+    return record(release, manifest=manifest(release, secrets=digests), **more)
+
+
+def deploy(workspace: FakeWorkspace, stack: FakeStack) -> None:
+    """Let the live release have the secrets as they are."""
+    workspace.found_outputs = outputs_of(taking(workspace))
+    stack.serve("r-1")
 
 
 @pytest.fixture
-def workspace() -> FakeWorkspace:
+def workspace(stack: FakeStack) -> FakeWorkspace:
     """A stack that is being rotated, whose live release takes both."""
     workspace = stack_with(**{NAME: OLD})
     rotate(workspace, NAME, NEW, UNTIL)
-    deployed(workspace)
+    deploy(workspace, stack)
     return workspace
 
 
@@ -86,12 +93,19 @@ def test_before_the_new_one_is_deployed_nothing_is_ended(workspace: FakeWorkspac
 
 def test_the_live_release_counts_not_the_last_one(workspace: FakeWorkspace) -> None:
     """A release with the new secret was refused since: the one that is live does not take it."""
-    live = workspace.found_outputs["releases"][0]
+    live = taking(workspace)
     rotate(workspace, NAME, "a third", UNTIL)
-    deployed(workspace)
-    refused = workspace.found_outputs["releases"][0]
-    refused["manifest"]["id"] = "r-2"
-    workspace.found_outputs["releases"] = [live, refused]
+    refused = taking(workspace, "r-2", refusal=["traffic: r-2 did not keep the traffic"])
+    workspace.found_outputs = outputs_of(live, refused)
+    with pytest.raises(RunbookError, match="r-1 is live, which does not take the new"):
+        end(workspace, NAME, force=False, signer_of=sees(Signer.NEW), now=AFTER)
+
+
+def test_the_live_release_is_what_the_proxy_serves(workspace: FakeWorkspace, stack: FakeStack) -> None:
+    """A rollback whose state has not followed: the release that came back does not take the new one."""
+    rotate(workspace, NAME, "a third", UNTIL)
+    workspace.found_outputs = outputs_of(*(record("r-1"), taking(workspace, "r-2")))
+    stack.serve("r-1")
     with pytest.raises(RunbookError, match="r-1 is live, which does not take the new"):
         end(workspace, NAME, force=False, signer_of=sees(Signer.NEW), now=AFTER)
 
@@ -173,11 +187,11 @@ def test_an_update_does_not_end_what_is_in_use(
 
 @pytest.mark.parametrize(("name", "previous"), [(NAME, PREVIOUS), (SIGNING, FALLBACK)])
 def test_an_update_does_not_end_what_nobody_could_replace_yet(
-    name: str, previous: str, capsys: pytest.CaptureFixture[str]
+    name: str, previous: str, stack: FakeStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rotated, and never deployed: until now the sender can only have had the old one."""
     workspace = stack_with(**{name: OLD})
-    deployed(workspace)
+    deploy(workspace, stack)
     rotate(workspace, name, NEW, UNTIL)
     end_expired(workspace, sees(Signer.NEW), AFTER)
     assert workspace.secrets()["current"][previous] == OLD
@@ -187,10 +201,12 @@ def test_an_update_does_not_end_what_nobody_could_replace_yet(
     )
 
 
-def test_killed_in_between_no_old_value_is_taken_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_in_between_no_old_value_is_taken_without_an_end(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The time is written first: without the secrets it means nothing, and the next update drops it."""
     workspace = stack_with(WAHA_WEBHOOK_SECRET=OLD)
-    deployed(workspace)
+    deploy(workspace, stack)
 
     def killed(_kept: object) -> None:
         raise KeyboardInterrupt

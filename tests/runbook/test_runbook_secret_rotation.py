@@ -37,7 +37,7 @@ def test_typed_as_a_person_would(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     """The value comes by standard input, or is made; it stands in the configuration alone."""
     workspace = stack_with(**{NAME: OLD})
     monkeypatch.setattr(secret_rotation, "open_workspace", lambda _stack: workspace)
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{NEW}\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{NEW}\n".encode())))
     assert exit_code("secrets", "rotate", NAME) == 0
     assert workspace.secrets()["current"][NAME] == NEW
     assert exit_code("secrets", "rotate", NAME, "--generate", "--grace-days", "1") == 0
@@ -71,7 +71,7 @@ def test_what_cannot_be_done_is_said(
     workspace = stack_with(**{NAME: OLD, "RESEND_API_KEY": OLD})
     before = dict(workspace.config)
     monkeypatch.setattr(secret_rotation, "open_workspace", lambda _stack: workspace)
-    monkeypatch.setattr("sys.stdin", io.StringIO(NEW))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(NEW.encode())))
     assert exit_code("secrets", "rotate", *arguments) == code
     assert said in capsys.readouterr().err
     assert workspace.config == before

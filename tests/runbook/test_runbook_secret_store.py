@@ -3,19 +3,21 @@ from __future__ import annotations
 import datetime
 import io
 import json
+from collections.abc import Callable
 
 import pytest
+from fake_stack import FakeStack
 from fake_workspace import KEY, FakeWorkspace, stack_with
-from releases_kit import entry, outputs_of
+from records import manifest, outputs_of, record
 
 from infra.manifest import Secrets
 from infra.plan import MADE
-from infra.stack_config import GENERATED, RELEASE_KEY
+from infra.stack_settings import GENERATED, RELEASE_KEY
 from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.rotation import rotate
-from runbook.secret_input import SETTABLE, checked, generated, read_value
-from runbook.verbs.secret_store import listed, replace, value_of
+from runbook.secret_input import SETTABLE, asked_for, checked, generated, read_value
+from runbook.verbs.secret_store import listed, replace, set_, value_of
 from service.settings import SECRET_NAMES
 
 VALUE, OTHER = "hunter2", "hunter3"
@@ -45,14 +47,15 @@ def test_the_old_value_is_kept_for_rollbacks(capsys: pytest.CaptureFixture[str])
     assert OTHER not in said.out + said.err
 
 
-def test_what_others_sign_with_is_rotated_once_a_release_is_live() -> None:
+def test_what_others_sign_with_is_rotated_once_a_release_is_live(stack: FakeStack) -> None:
     """Set, it would pass every gate, which signs with it too, and then all that WAHA sends were refused."""
     name = "WAHA_WEBHOOK_SECRET"
     workspace = stack_with()
     replace(workspace, name, OTHER)
     replace(workspace, name, VALUE)  # nothing is live yet
     digest = Secrets({}, {}, KEY).digest(VALUE)
-    workspace.found_outputs = outputs_of([entry("r-1", manifest={"id": "r-1", "secrets": {name: digest}})])
+    workspace.found_outputs = outputs_of(record("r-1", manifest=manifest("r-1", secrets={name: digest})))
+    stack.deploy("r-1")
     with pytest.raises(
         RunbookError, match="WAHA signs with the WAHA_WEBHOOK_SECRET that release r-1"
     ) as refusal:
@@ -94,7 +97,7 @@ def test_the_same_value_changes_nothing(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_first_secret_of_a_stack_comes_with_the_generated_ones() -> None:
     """A stack that `bin/pulumi stack init` made has none yet, and `up` generates only into an empty set."""
-    workspace = FakeWorkspace("production")
+    workspace = FakeWorkspace("not-deployed-anywhere")
     replace(workspace, "WAHA_API_KEY", VALUE)
     assert workspace.secrets()["current"].keys() == {"WAHA_API_KEY", *GENERATED}
 
@@ -111,6 +114,16 @@ def test_without_the_key_of_the_hashes_nothing_is_replaced() -> None:
     assert value_of(workspace, "WAHA_API_KEY") == OTHER
 
 
+def test_the_password_of_a_running_redis_cannot_be_set() -> None:
+    """It would reach the releases and not Redis; said before a value is asked for, and by no list offered."""
+    with pytest.raises(RunbookError, match="REDIS_PASSWORD cannot be set: Redis and all releases"):
+        set_("REDIS_PASSWORD", "dev")
+    assert "REDIS_PASSWORD" not in listed(stack_with())
+    with pytest.raises(RunbookError, match="'HOME' is no secret that can be set") as refusal:
+        set_("HOME", "dev")
+    assert "REDIS_PASSWORD" not in refusal.value.hint
+
+
 def test_a_secret_that_is_not_set_is_an_error() -> None:
     """It says how it is set."""
     with pytest.raises(RunbookError, match="SENTRY_DSN is not set") as refusal:
@@ -122,8 +135,8 @@ def test_the_list_has_names_only(capsys: pytest.CaptureFixture[str]) -> None:
     """All that can be set, and whether they are; never a value, in text or in JSON."""
     found = listed(stack_with(WAHA_API_KEY=VALUE))
     print_json(found)
-    assert found.keys() == {*SETTABLE, *GENERATED}
-    assert {name for name, state in found.items() if state["set"]} == {*GENERATED, "WAHA_API_KEY"}
+    assert found.keys() == {*SETTABLE, RELEASE_KEY}
+    assert {name for name, state in found.items() if state["set"]} == {RELEASE_KEY, "WAHA_API_KEY"}
     assert {state["old_taken_until"] for state in found.values()} == {None}
     assert VALUE not in capsys.readouterr().out
 
@@ -154,7 +167,7 @@ def test_what_the_infrastructure_makes_cannot_be_set() -> None:
 @pytest.mark.parametrize("text", [VALUE, f"{VALUE}\n", f"{VALUE}\r\n"])
 def test_a_line_is_a_value_without_its_end(text: str) -> None:
     """As `echo` and files have it."""
-    assert checked("X", read_value(io.StringIO(text))) == VALUE
+    assert checked("X", read_value(io.BytesIO(text.encode()))) == VALUE
 
 
 @pytest.mark.parametrize(
@@ -163,16 +176,40 @@ def test_a_line_is_a_value_without_its_end(text: str) -> None:
 def test_a_value_is_one_line(text: str) -> None:
     """Files of secrets hold one; what was given is not repeated."""
     with pytest.raises(RunbookError, match="WAHA_API_KEY is empty or has several lines") as refusal:
-        checked("WAHA_API_KEY", read_value(io.StringIO(text)))
+        checked("WAHA_API_KEY", read_value(io.BytesIO(text.encode())))
     assert VALUE not in refusal.value.message + refusal.value.hint
 
 
-def test_a_value_is_text() -> None:
-    """A key file in some binary form is refused, without a word of it."""
-    binary = io.TextIOWrapper(io.BytesIO(b"\xff\xfehunter2"), encoding="utf-8")
-    with pytest.raises(RunbookError, match="not UTF-8") as refusal:
-        read_value(binary)
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_value_is_text(errors: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key file in some binary form is refused, without a word of it; in UTF-8 mode, too, as we run."""
+    binary = io.TextIOWrapper(io.BytesIO(b"\xff\xfehunter2"), encoding="utf-8", errors=errors)
+    monkeypatch.setattr("sys.stdin", binary)
+    with pytest.raises(RunbookError, match="given for WAHA_API_KEY is not UTF-8 text") as refusal:
+        asked_for("WAHA_API_KEY")
     assert refusal.value.__suppress_context__
+
+
+def undecoded(*_asked: object, **_more: object) -> str:
+    """As a terminal is read, strictly."""
+    return b"\xff\xfehunter2".decode()
+
+
+@pytest.mark.parametrize("prompt", [undecoded, lambda *_asked, **_more: "\udcff\udcfehunter2"])
+def test_a_value_that_is_typed_is_text(prompt: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in another encoding sends other bytes."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.prompt", prompt)
+    with pytest.raises(RunbookError, match="given for WAHA_API_KEY is not UTF-8 text"):
+        asked_for("WAHA_API_KEY")
+
+
+def test_a_value_that_is_no_text_and_was_kept_can_be_replaced() -> None:
+    """An older version took what was piped in as it was."""
+    workspace = stack_with(WAHA_API_KEY="\udcff\udcfe")
+    replace(workspace, "WAHA_API_KEY", VALUE)
+    assert value_of(workspace, "WAHA_API_KEY") == VALUE
+    assert list(workspace.secrets()["retired"].values()) == ["\udcff\udcfe"]
 
 
 def test_the_form_is_the_one_that_the_program_reads() -> None:

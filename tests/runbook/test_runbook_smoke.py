@@ -59,13 +59,15 @@ def run_smoke(url: str, folder: Path, *words: str) -> subprocess.CompletedProces
 
 def test_without_options_nothing_is_added() -> None:
     """The suite is run whole, and writes what the verb reads."""
-    assert arguments_of(short=False, junit=None, report=None) == []
+    assert arguments_of(short=False, junit=None, report=None, baseline=None) == []
 
 
 def test_options_are_passed_on(tmp_path: Path) -> None:
     """By the names that pytest has for them."""
-    words = arguments_of(short=True, junit=tmp_path / "j.xml", report=tmp_path / "r.json")
-    assert words == ["--short", "--junitxml", f"{tmp_path}/j.xml", "--report", f"{tmp_path}/r.json"]
+    files = {"junit": tmp_path / "j.xml", "report": tmp_path / "r.json"}
+    words = arguments_of(short=True, **files, baseline="http://live")
+    assert words[:5] == ["--short", "--junitxml", f"{tmp_path}/j.xml", "--report", f"{tmp_path}/r.json"]
+    assert words[5:] == ["--baseline", "http://live"]
 
 
 @pytest.fixture(scope="module")

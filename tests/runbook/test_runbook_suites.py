@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_stack import FakeStack
 from fake_workspace import FakeWorkspace
-from releases_kit import CHECKS, entry, history, outputs_of
+from records import GATE, deployed, manifest, outputs_of, record
 
-from contracts.verdict import Report
 from contracts.webhook import signed_headers
 from contracts.webhook_secret import NAME
-from infra.stack_config import RELEASE_KEY
+from infra.stack_settings import RELEASE_KEY
 from runbook.errors import RunbookError
 from runbook.secret_values import change, known_secrets
 from runbook.suites import candidate_url, given_secret, read_report, webhook_secret
@@ -37,13 +37,13 @@ def test_a_stack_without_the_secret_says_how_it_is_set() -> None:
     assert webhook_secret(workspace) == SECRET
 
 
-def test_the_live_release_is_tested_with_the_secret_that_it_takes() -> None:
+def test_the_live_release_is_tested_with_the_secret_that_it_takes(stack: FakeStack) -> None:
     """Not with one that was set since: it takes that with the next `up`, and refuses it until then."""
     workspace = FakeWorkspace()
     workspace.keep_secrets({"current": {RELEASE_KEY: "key", NAME: SECRET}, "retired": {}})
     digest = known_secrets(workspace).digest(SECRET)
-    live = entry("r-1", manifest={"id": "r-1", "secrets": {NAME: digest}})
-    workspace.found_outputs = outputs_of([live])
+    workspace.found_outputs = outputs_of(record("r-1", manifest=manifest("r-1", secrets={NAME: digest})))
+    stack.deploy("r-1")
     assert webhook_secret(workspace) == SECRET
     change(workspace, {NAME: "set since"})
     assert webhook_secret(workspace) == SECRET
@@ -56,12 +56,12 @@ def test_a_stack_on_which_nothing_went_live_cannot_be_tested() -> None:
     with pytest.raises(RunbookError, match="nothing to test") as refusal:
         candidate_url(FakeWorkspace("dev-2"))
     assert "bin/runbook up --stack dev-2" in refusal.value.hint
-    assert candidate_url(FakeWorkspace(found_outputs=history("r-1"))) == "http://127.0.0.1:8081"
+    assert candidate_url(FakeWorkspace(found_outputs=deployed("r-1"))) == "http://127.0.0.1:8081"
 
 
 def test_the_report_is_what_the_suite_wrote(tmp_path: Path) -> None:
     """Its checks, and the verdict that follows from them."""
-    report = Report.of("load", CHECKS["load"], 20)
+    report = GATE[1]
     (tmp_path / "report.json").write_text(report.model_dump_json())
     assert read_report("load", tmp_path / "report.json", 0) == report
 

@@ -129,9 +129,9 @@ def test_the_key_may_come_from_a_file(tmp_path: Path) -> None:
     process = sandbox(port, SANDBOX_WAHA_API_KEY_FILE=str(key_file))
     try:
         wait_until_healthy(f"http://127.0.0.1:{port}")
-        ping = f"http://127.0.0.1:{port}/waha/ping"
-        assert httpx.get(ping).status_code == 401
-        assert httpx.get(ping, headers={"X-Api-Key": "secret-key"}).status_code == 200
+        version = f"http://127.0.0.1:{port}/waha/api/server/version"
+        assert httpx.get(version).status_code == 401
+        assert httpx.get(version, headers={"X-Api-Key": "secret-key"}).status_code == 200
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)

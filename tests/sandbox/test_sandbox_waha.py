@@ -80,11 +80,45 @@ def test_the_record_is_bounded() -> None:
     assert [message["text"] for message in sent.listed()] == ["two", "three"]
 
 
-@pytest.mark.parametrize("path", ["/waha/ping", "/waha/api/sessions/default", "/waha/api/server/version"])
+@pytest.mark.parametrize(
+    "path", ["/waha/api/sessions", "/waha/api/sessions/default", "/waha/api/server/version"]
+)
 async def test_a_wrong_key_is_401_in_wahas_words(client: httpx.AsyncClient, path: str) -> None:
-    """Every path of WAHA wants the key; without it the answer is WAHA's own 401."""
+    """Every path of the API wants the key; without it the answer is WAHA's own 401."""
     answer = await client.get(path, headers={"X-Api-Key": "wrong"})
     assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized", "statusCode": 401})
+
+
+async def test_ping_wants_no_key(client: httpx.AsyncClient) -> None:
+    """It tells that WAHA is there, and nothing of the key."""
+    assert (await client.get("/waha/ping", headers={"X-Api-Key": "wrong"})).status_code == 200
+
+
+async def test_another_key_can_be_set_and_ended(client: httpx.AsyncClient) -> None:
+    """From then on only that one is taken, and after its end any."""
+
+    async def statuses(*keys: str) -> list[int]:
+        path = "/waha/api/server/version"
+        return [(await client.get(path, headers={"X-Api-Key": key})).status_code for key in keys]
+
+    assert (await client.put("/waha/key", json={"key": "new"})).status_code == 204
+    assert await statuses("new", "waha-key", "") == [200, 401, 401]
+    assert (await client.delete("/waha/key")).status_code == 204
+    assert await statuses("new", "waha-key", "") == [200, 200, 200]
+
+
+@pytest.mark.parametrize("body", [{}, {"key": ""}, {"key": None}, {"key": 5}, {"key": "a", "more": 1}, []])
+async def test_what_is_no_key_is_refused(client: httpx.AsyncClient, body: Any) -> None:
+    """With what it should be; the key before stays."""
+    refused = await client.put("/waha/key", json=body)
+    assert (refused.status_code, "message" in refused.json()["error"]) == (400, True)
+    assert (await client.get("/waha/api/server/version")).status_code == 200
+
+
+async def test_sessions_are_listed(client: httpx.AsyncClient) -> None:
+    """One, which works."""
+    (session,) = (await client.get("/waha/api/sessions")).json()
+    assert (session["name"], session["status"]) == ("default", "WORKING")
 
 
 async def test_nothing_is_sent_with_a_wrong_key(client: httpx.AsyncClient) -> None:

@@ -18,6 +18,7 @@ from service.lanes import LIVE, LaneName
 from service.messages.answering import Answering, Patience
 from service.messages.billing import Billing
 from service.messages.desk import Desk
+from service.messages.first_sends import FirstSends
 from service.messages.inbox import Entry, Record, TakeState
 from service.messages.notices import TenantNames
 from service.messages.replies import Reply
@@ -62,7 +63,7 @@ class FakeInbox:
         self.journal.append("mark")
         return self.marked
 
-    async def unmark(self, _entry: Entry) -> None:
+    async def unmark(self, _entry: Entry, _attempt: int) -> None:
         self.weather.pass_by("unmark")
         self.journal.append("unmark")
 
@@ -198,21 +199,22 @@ class Rig:
         self.receipts = FakeReceipts(self.journal)
         self.alarms = RecordedAlarms()
         self.metrics = WorkerMetrics(CollectorRegistry())
+        self.first_sends = FirstSends(self.metrics)
         self.told: list[dict[str, Any]] = []
         self.logs = LogCapture()
 
     def answering(self) -> Answering:
         """The path itself."""
         billing = Billing(LaneName.LIVE, self.database, self.unsettled, self.metrics, self.alarms)  # type: ignore[arg-type]  # they have what is used
-        desk = Desk(self.messenger, billing, self.receipts)  # type: ignore[arg-type]
+        desk = Desk(Echo(self.journal), self.messenger, billing, self.receipts)  # type: ignore[arg-type]
         log = structlog.wrap_logger(None, processors=[self.logs])
         return Answering(
             inbox=self.inbox,  # type: ignore[arg-type]
-            writer=Echo(self.journal),
             desks={LaneName.LIVE: desk},
             patience=Patience(MAX_ATTEMPTS, MAX_AGE_S),
             notices=FakeNotices(self.journal),  # type: ignore[arg-type]
             report=Report(self.metrics, TenantNames(Pseudonyms(SECRET)), self.told.append, log),
+            first_sends=self.first_sends,
         )
 
     async def handle(self, given: Entry | None = None) -> Journal:

@@ -240,9 +240,18 @@ def build_web(store: Store, *, admission: Any = None, trust_proxy: bool = False)
     return Fixture(web, web.app(), fakes[0], logs, told, alarms)
 
 
+SESSION_STOPPED = {
+    "error": "Session status is not as expected. Try again later or restart the session",
+    "session": "default",
+    "status": "STOPPED",
+    "expected": ["WORKING"],
+}
+"""What WAHA's 422 says of a session that does not work."""
+
+
 @dataclass
 class Stub:
-    """WAHA and the model in one: records what is sent, and behaves as `behave` says for each path."""
+    """WAHA, model and proxy in one: records what is sent, and behaves as `behave` says for each path."""
 
     port: int
     sent: list[dict[str, Any]] = field(default_factory=list)
@@ -251,6 +260,12 @@ class Stub:
     """The path and content of every call, in their order; those of sendSeen and the like are only here."""
     behave: Callable[[str, int], int | float] = lambda _path, _number: 200
     """By path and number of the call: an HTTP status, or (a float) seconds of silence and then 200."""
+    stopped: set[str] = field(default_factory=set)
+    """Sessions that do not work."""
+    refuses_after_s: float = 0
+    """How long WAHA waits for such a session before it refuses to send."""
+    live_release: str | None = None
+    """What it says as the proxy; None: 503."""
 
     @property
     def url(self) -> str:
@@ -274,7 +289,10 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._answer(200, {"message": "pong"})
+            if self.path == "/":
+                self._write(503 if stub.live_release is None else 200, (stub.live_release or "").encode())
+            else:
+                self._answer(200, {"message": "pong"})
 
         def do_POST(self) -> None:
             content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -282,6 +300,10 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             behaviour = stub.behave(self.path, calls[self.path])
             sends = self.path == "/api/sendText"
             stub.seen.append((self.path, content))
+            if content.get("session") in stub.stopped:
+                time.sleep(stub.refuses_after_s if sends else 0)
+                self._answer(422, SESSION_STOPPED)
+                return
             if sends or self.path.startswith("/v1/"):
                 (stub.sent if sends and behaviour < 300 else stub.asked).append(content)
             if isinstance(behaviour, float):
@@ -293,7 +315,9 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             self._answer(status, answer)
 
         def _answer(self, status: int, content: Any) -> None:
-            body = json.dumps(content).encode()
+            self._write(status, json.dumps(content).encode())
+
+        def _write(self, status: int, body: bytes) -> None:
             try:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))

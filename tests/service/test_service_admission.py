@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import cast
 
 import pytest
@@ -13,7 +14,7 @@ from service_kit import FakeAdmission, arrival, event
 
 from service.lanes import LIVE, Lane, gate_lane
 from service.storage.redis_store import RedisStore
-from service.storage.store import Store, StoreAway
+from service.storage.store import DiskFailed, OutOfMemory, Store, StoreAway
 from service.webhooks.admission import (
     ENOUGH,
     MAX_CALLS,
@@ -24,7 +25,7 @@ from service.webhooks.admission import (
     Verdict,
 )
 from service.webhooks.headroom import Headroom
-from service.webhooks.rejected import QueueFull, RateLimited, Unavailable
+from service.webhooks.rejected import MemoryFull, QueueFull, RateLimited, Unavailable
 
 GATE = gate_lane("r-test")
 
@@ -110,6 +111,28 @@ async def test_what_waits_behind_a_silent_redis_is_refused_with_it() -> None:
     assert store.calls == MAX_CALLS
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(OutOfMemory("OOM"), "memory"), (DiskFailed("MISCONF"), "unavailable")]
+)
+async def test_redis_without_room_says_which(error: Exception, code: str) -> None:
+    """No memory is called so, and a disk that fails is neither that nor a full queue."""
+    one = admission(cast(Store, FailingStore(error)))
+    refused = await admitted(one, arrival())
+    assert isinstance(refused, Unavailable)
+    assert (refused.code, refused.retry_after_s) == (code, 5)
+
+
+class FailingStore(SilentStore):
+    """A store whose calls fail at once."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    async def _end(self) -> list[int]:
+        raise self._error
+
+
 async def test_enough_messages_do_not_wait_for_the_turn_to_end() -> None:
     """Their call is under way while others still come; fewer wait for what else this turn brings."""
     store = SilentStore()
@@ -124,6 +147,23 @@ async def test_enough_messages_do_not_wait_for_the_turn_to_end() -> None:
     assert await eventually(lambda: store.calls == 2)
     store.ends.set()
     assert await eventually(lambda: len(verdicts) == ENOUGH + 1)
+
+
+async def test_callback_that_fails_leaves_nobody_else_without_an_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others of its batch hear their verdicts, and the error is logged."""
+    one = admission(cast(Store, FailingStore(OutOfMemory("OOM"))))
+    verdicts: list[Verdict] = []
+
+    def broken(_verdict: Verdict) -> None:
+        raise ZeroDivisionError
+
+    for done in (broken, verdicts.append, broken, verdicts.append):
+        one.admit(arrival(), done)
+    assert await eventually(lambda: len(verdicts) == 2)
+    errors = [line.exc_info[0] for line in caplog.records if line.exc_info]
+    assert errors == [ZeroDivisionError] * 2
 
 
 @pytest.mark.integration
@@ -178,11 +218,9 @@ class TestRedis:
             b"chat": message.chat.encode(),
         }
 
-    async def test_claims_are_kept_48_hours(self, redis: Redis, store: Store) -> None:
-        """WAHA may repeat a message for days; the stream itself does not expire."""
-        message = arrival()
-        await admitted(admission(store), message)
-        assert 47 * 3600 < await redis.ttl(LIVE.claim(message.identity)) <= 48 * 3600
+    async def test_stream_does_not_expire(self, redis: Redis, store: Store) -> None:
+        """What is accepted waits for ever."""
+        await admitted(admission(store), arrival())
         assert await redis.ttl(LIVE.stream) == -1
 
     async def test_gate_keys_expire(self, redis: Redis, store: Store) -> None:
@@ -212,7 +250,17 @@ class TestRedis:
         assert await admitted(limited, arrival()) is Admitted.ACCEPTED
         assert isinstance(await admitted(limited, arrival()), RateLimited)
 
-    async def test_refused_message_is_not_claimed(self, redis: Redis, store: Store) -> None:
+    async def test_clock_that_was_put_back_shuts_nobody_out(self, redis: Redis, store: Store) -> None:
+        """A time further ahead than a full bucket takes to empty is of a clock that was wrong."""
+        limited, key = admission(store, per_minute=5), LIVE.rate("192.0.2.7")
+        await admitted(limited, arrival())
+        await redis.set(
+            key, float(await redis.get(key)) + 600_000
+        )  # as if it had been put back by ten minutes
+        assert [await admitted(limited, arrival()) for _ in range(5)] == [Admitted.ACCEPTED] * 5
+        assert isinstance(await admitted(limited, arrival()), RateLimited)
+
+    async def test_refused_message_is_no_duplicate_later(self, redis: Redis, store: Store) -> None:
         """What was refused for the rate or a full queue is accepted when it comes again."""
         message, others = arrival(address="192.0.2.8"), admission(store, max_length=1)
         await admitted(others, arrival())
@@ -236,10 +284,11 @@ class TestRedis:
         assert await admitted(admitting, arrival()) is Admitted.ACCEPTED
 
     @pytest.mark.parametrize(
-        ("name", "value", "retry_after_s"), [("maxmemory", "1", 5), ("min-replicas-to-write", "1", 2)]
+        ("name", "value", "retry_after_s", "code"),
+        [("maxmemory", "1", 5, "memory"), ("min-replicas-to-write", "1", 2, "unavailable")],
     )
     async def test_redis_that_cannot_write_is_unavailable(
-        self, redis: Redis, store: Store, name: str, value: str, retry_after_s: int
+        self, redis: Redis, store: Store, name: str, value: str, retry_after_s: int, code: str
     ) -> None:
         """Out of memory, or without the replicas it must have: the sender is asked to come again."""
         before = (await redis.config_get(name))[name]
@@ -249,11 +298,11 @@ class TestRedis:
         finally:
             await redis.config_set(name, before)
         assert isinstance(refused, Unavailable)
-        assert refused.retry_after_s == retry_after_s
+        assert (refused.retry_after_s, refused.code) == (retry_after_s, code)
 
     async def test_messages_are_refused_before_redis_is_full(self, redis: Redis, store: Store) -> None:
         """Above nine tenths of its memory nothing is taken, so that what was taken can still be done."""
-        headroom = Headroom(store, clock=iter([0.0, *[float("inf")] * 9]).__next__)
+        headroom = Headroom(store, clock=chain([0.0], repeat(float("inf"))).__next__)
         used = (await redis.info("memory"))["used_memory"]
         await redis.config_set("maxmemory", int(used * 1.05))
         try:
@@ -263,5 +312,5 @@ class TestRedis:
             refused = await admitted(one, arrival())
         finally:
             await redis.config_set("maxmemory", "0")
-        assert isinstance(refused, QueueFull)
+        assert isinstance(refused, MemoryFull)
         assert await redis.xlen(LIVE.stream) == 0

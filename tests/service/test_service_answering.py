@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from answering_kit import MAX_AGE_S, MAX_ATTEMPTS, Rig, entry
+from answering_kit import MAX_AGE_S, MAX_ATTEMPTS, FakeDatabase, Rig, entry
 from service_kit import event
 
 from service.accounts.database import MessageOutcome, Reservation
+from service.lanes import LIVE, Lane, gate_lane
 from service.messages.drafts import Drafts
+from service.messages.first_sends import SendOutcome
 from service.messages.inbox import TakeState
-from service.messages.messenger import NotSent, OutcomeUnknown
+from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.writer import FALLBACK
+from service.storage.store import StoreAway
 from service.telemetry.alarms import Alarm
 
 WRITTEN = ["reserve", "begin", "write", "end", "mark", ("expect", "hello"), ("send", "hello")]
@@ -99,6 +103,83 @@ async def test_second_attempt_sends_what_the_first_wrote() -> None:
     for _ in range(2):
         await answering.handle(entry(event(FALLBACK)))
     assert rig.journal.count("write") == 3
+
+
+class TestFirstSends:
+    """What the watch over a release looks at."""
+
+    def counts(self, rig: Rig) -> list[float]:
+        """Those sent, refused, unavailable, unanswered and failed."""
+        value = rig.metrics.registry.get_sample_value
+        names = ("sent", "refused", "unavailable", "unanswered", "failed")
+        return [value("first_sends_total", {"outcome": name}) or 0 for name in names]
+
+    @pytest.mark.parametrize(
+        ("failure", "counts"),
+        [
+            (None, [1, 0, 0, 0, 0]),
+            (SendRefused("x"), [0, 1, 0, 0, 0]),
+            (SendDeferred("x"), [0, 0, 1, 0, 0]),
+            (NotSent("x"), [0, 0, 0, 1, 0]),
+            (OutcomeUnknown("x"), [0, 0, 0, 1, 0]),
+        ],
+    )
+    async def test_each_end_is_counted(self, failure: Exception | None, counts: list[float]) -> None:
+        """Sent, refused for our own fault, not done now, or without an answer."""
+        rig = Rig()
+        assert self.counts(rig) == [0, 0, 0, 0, 0]
+        rig.messenger.failure = failure
+        await rig.handle()
+        assert self.counts(rig) == counts
+
+    async def test_only_the_first_counts(self) -> None:
+        """A message that is tried again and again is one, however it ends; another is another."""
+        rig = Rig()
+        answering = rig.answering()
+        for attempt, failure in enumerate((SendDeferred("x"), SendRefused("x"), None), start=1):
+            rig.inbox.attempt, rig.messenger.failure = attempt, failure
+            await answering.handle(entry())
+        await answering.handle(replace(entry(), id="2-0"))
+        assert self.counts(rig) == [1, 0, 1, 0, 0]
+
+    async def test_a_message_without_a_credit_is_not_counted(self) -> None:
+        """Nobody is to be answered."""
+        rig = Rig()
+        rig.database = FakeDatabase(rig.journal, Reservation.NO_CREDIT)
+        await rig.handle()
+        assert self.counts(rig) == [0, 0, 0, 0, 0]
+
+    async def test_what_the_database_did_not_admit_is_unanswered(self) -> None:
+        """It never came to a sending, and its customer waits all the same."""
+        rig = Rig()
+        rig.database.down = {"reserve"}
+        await rig.handle()
+        assert self.counts(rig) == [0, 0, 0, 1, 0]
+
+    async def test_an_error_of_ours_before_the_sending_is_counted(self) -> None:
+        """Once a message, whatever becomes of it later."""
+        rig = Rig()
+        rig.messenger.failure = ZeroDivisionError()
+        for attempt in (1, 2):
+            rig.inbox.attempt = attempt
+            await rig.handle()
+        assert self.counts(rig) == [0, 0, 0, 0, 1]
+
+    @pytest.mark.parametrize("lane", [gate_lane("r-1"), LIVE])
+    async def test_what_redis_did_or_a_gate_sent_is_not_counted(self, lane: Lane) -> None:
+        """Redis away is no error of ours, and a gate's messages are nobody's."""
+        rig = Rig()
+        rig.messenger.failure = StoreAway("x") if lane is LIVE else ZeroDivisionError()
+        await rig.handle(replace(entry(), lane=lane))
+        assert self.counts(rig) == [0, 0, 0, 0, 0]
+
+    def test_those_tried_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A long outage fills no memory."""
+        monkeypatch.setattr("service.messages.first_sends.MAX_TRIED", 2)
+        rig = Rig()
+        for number in (1, 2, 3, 3, 2, 1):
+            rig.first_sends.count(f"{number}-0", SendOutcome.UNAVAILABLE)
+        assert self.counts(rig) == [0, 0, 4, 0, 0]
 
 
 def test_drafts_are_bounded() -> None:

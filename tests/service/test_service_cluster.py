@@ -45,7 +45,7 @@ async def test_whoever_has_the_keys_is_asked(store: RedisStore, cluster: Cluster
 
 async def test_a_slot_that_moves_is_followed(store: RedisStore, cluster: Cluster) -> None:
     """Calls go on, and nothing is done twice."""
-    key = LIVE.claim("x")
+    key = LIVE.turn("x")
     await store.call("PING")
     cluster.move(key)
     assert [await store.call("INCR", key) for _ in range(3)] == [1, 2, 3]
@@ -58,7 +58,7 @@ async def test_a_node_that_is_gone_is_not_asked_for_ever(store: RedisStore, clus
     async def disconnected() -> bool:
         return store.open_connections() == 0
 
-    key = LIVE.claim("x")
+    key = LIVE.turn("x")
     assert await store.call("EXISTS", key) == 0
     cluster.move(key)
     cluster.owner.process.kill()

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import uvicorn
-from service_kit import Fixture, event, signed
+from service_kit import RELEASE, Fixture, event, signed
 
 from contracts.webhook import WEBHOOK_PATH
+from service.lanes import LIVE, gate_lane
 from service.webhooks import webhook
 from service.webhooks.direct import WebhookProtocol
 
@@ -185,8 +186,9 @@ async def test_idle_connection_is_closed(server: Server) -> None:
         assert loop.time() - began > 0.9
 
 
-async def test_client_that_left_is_not_waited_for(server: Server, web: Fixture) -> None:
-    """Its message is taken, the answer goes nowhere, and nothing breaks."""
+@pytest.fixture
+def held(web: Fixture) -> list[Any]:
+    """What waits for Redis: the callbacks of an admission that answers none."""
     held: list[Any] = []
 
     class Holding:
@@ -196,11 +198,21 @@ async def test_client_that_left_is_not_waited_for(server: Server, web: Fixture) 
     object.__setattr__(
         web.web.webhook, "admissions", {lane: Holding() for lane in web.web.webhook.admissions}
     )
+    return held
+
+
+async def until_held(held: list[Any]) -> None:
+    """Return once a message waits for Redis."""
+    async with asyncio.timeout(5):
+        while not held:  # noqa: ASYNC110 - a turn of the loop is all there is to wait for
+            await asyncio.sleep(0)
+
+
+async def test_client_that_left_is_not_waited_for(server: Server, web: Fixture, held: list[Any]) -> None:
+    """Its message is taken, the answer goes nowhere, and nothing breaks."""
     async with connection(server) as (_, writer):
         writer.write(request(event()))
-        async with asyncio.timeout(5):
-            while not held:  # noqa: ASYNC110 - a turn of the loop is all there is to wait for
-                await asyncio.sleep(0)
+        await until_held(held)
     async with asyncio.timeout(5):
         while server.server_state.connections:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
@@ -218,11 +230,169 @@ async def test_body_that_nobody_read_does_not_stall_its_connection(server: Serve
         assert (await answer(reader))[0] == 202
 
 
-async def test_no_http_is_400(server: Server) -> None:
-    """What is no HTTP is told so as every other error is, and the connection closed."""
+TRAILERS = b"X-Gate-Lane: 1\r\nX-Forwarded-For: 203.0.113.9\r\nX-Webhook-Hmac: 00\r\n"
+
+
+def with_trailers(whole: bytes) -> bytes:
+    """A chunked request whose last chunk is followed by headers."""
+    assert whole.endswith(b"0\r\n\r\n")
+    return whole[:-2] + TRAILERS + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "pieces", "asgi"),
+    [((), 1, 0), ((b"Connection: close",), 1, 1), ((), 3, 1)],
+    ids=["directly", "by ASGI", "by ASGI in pieces"],
+)
+async def test_trailers_are_no_headers(
+    server: Server, web: Fixture, went_by_asgi: list[int], more: tuple[bytes, ...], pieces: int, asgi: int
+) -> None:
+    """Whichever way a webhook goes, what stands behind its body chooses no lane, address or signature."""
+    object.__setattr__(web.web.webhook, "trust_proxy", True)
+    body = event("x" * 9000)
+    whole = with_trailers(request(body, b"X-Forwarded-For: 198.51.100.1", *more, framed=False))
     async with connection(server) as (reader, writer):
-        writer.write(b"\x16\x03\x01hello\r\n\r\n")
+        for number in range(pieces):
+            writer.write(whole[number * len(whole) // pieces : (number + 1) * len(whole) // pieces])
+            await writer.drain()
+            for _ in range(20):
+                await asyncio.sleep(0)  # the server reads in the same loop: let it
+        assert (await answer(reader))[0] == 202
+    ((lane, arrival),) = web.admission.taken
+    assert (lane, arrival.address, arrival.body) == (LIVE, "198.51.100.1", body)
+    assert len(went_by_asgi) == asgi
+
+
+async def test_trailers_open_no_gate(server: Server) -> None:
+    """The recorded replies are for the frontend that sets the header, not for a sender of trailers."""
+    get = b"GET /api/gate/replies HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    async with connection(server) as (reader, writer):
+        writer.write(with_trailers(get))
+        assert (await answer(reader))[0] == 404
+
+
+async def test_the_next_request_has_its_own_headers(server: Server, web: Fixture) -> None:
+    """After trailers, headers are headers again."""
+    async with connection(server) as (reader, writer):
+        writer.write(with_trailers(request(event(), framed=False)))
+        assert (await answer(reader))[0] == 202
+        writer.write(request(event(), b"X-Gate-Lane: 1"))
+        assert (await answer(reader))[0] == 202
+    assert [lane for lane, _ in web.admission.taken] == [LIVE, gate_lane(RELEASE)]
+
+
+def break_parsing(monkeypatch: pytest.MonkeyPatch) -> Exception:
+    """Have every webhook meet an error of ours; that error."""
+    error = ZeroDivisionError("a very private text")
+
+    def broken(_body: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(webhook, "parse_event", broken)
+    return error
+
+
+@pytest.mark.parametrize("more", [(), (b"Connection: close",)], ids=["directly", "by ASGI"])
+async def test_an_error_of_ours_is_no_fault_of_the_client(
+    server: Server, web: Fixture, monkeypatch: pytest.MonkeyPatch, more: tuple[bytes, ...]
+) -> None:
+    """It is 500, in the log as an error by its request, told of and counted; the next webhook is taken."""
+    error = break_parsing(monkeypatch)
+    async with connection(server) as (reader, writer):
+        writer.write(request(event(), b"X-Request-Id: a1", *more))
+        status, _, content = await answer(reader)
+    assert (status, b'"code":"internal"' in content, b"private" in content) == (500, True, False)
+    (line,) = web.lines("Request failed")
+    assert (line["log_level"], line["exc_info"]) == ("error", error)
+    assert web.alarms.errors == [("Request failed", error)]
+    counted = web.web.metrics.registry.get_sample_value
+    assert counted("webhooks_total", {"outcome": "internal", "lane": "live"}) == 1
+    path = {"method": "POST", "path": WEBHOOK_PATH, "status": "500"}
+    assert counted("http_request_duration_seconds_count", path) == 1
+
+
+async def test_after_an_error_of_ours_the_connection_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request was whole, so the next one on the same connection is taken."""
+    async with connection(server) as (reader, writer):
+        with monkeypatch.context() as broken:
+            break_parsing(broken)
+            writer.write(request(event()))
+            assert (await answer(reader))[0] == 500
+        writer.write(request(event()))
+        assert (await answer(reader))[0] == 202
+
+
+def broken(*_arguments: object) -> None:
+    """Meet an error of ours."""
+    raise ZeroDivisionError("a very private text")
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+async def test_an_error_of_ours_while_answering_is_500_too(
+    server: Server, web: Fixture, held: list[Any], monkeypatch: pytest.MonkeyPatch, *, later: bool
+) -> None:
+    """Also what fails when the answer is there already is nobody's fault but ours."""
+    if not later:
+        object.__setattr__(web.web.webhook, "admissions", {LIVE.name: web.admission})
+    monkeypatch.setattr("service.webhooks.middleware.Stopwatch.observe", broken)
+    async with connection(server) as (reader, writer):
+        writer.write(request(event()))
+        if later:
+            await until_held(held)
+            held[0](webhook.Admitted.ACCEPTED)
+        assert (await answer(reader))[0] == 500
+        assert await asyncio.wait_for(reader.read(1), 5) == b""
+    assert {type(error) for _, error in web.alarms.errors} == {ZeroDivisionError}
+
+
+async def test_an_error_of_ours_after_redis_answered_is_500_too(server: Server, web: Fixture) -> None:
+    """Nobody waits in vain: what fails when the message was taken already is answered, and told of."""
+
+    def broken(_status: str, _lane: object) -> None:
+        if _status == "accepted":
+            raise ZeroDivisionError
+
+    object.__setattr__(web.web.metrics, "count_webhook", broken)
+    async with connection(server) as (reader, writer):
+        writer.write(request(event()))
+        assert (await answer(reader))[0] == 500
+    assert [type(error) for _, error in web.alarms.errors] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("step", ["_may_go_directly", "on_header", "on_body", "_take"])
+async def test_an_error_of_ours_while_reading_is_500_too(
+    server: Server, web: Fixture, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The parser takes what fails within it for the client's fault: it is told as ours, by its own type."""
+    monkeypatch.setattr(WebhookProtocol, step, broken)
+    async with connection(server) as (reader, writer):
+        writer.write(request(event()))
+        status, head, content = await answer(reader)
+        assert (status, b'"code":"internal"' in content, b"private" in content) == (500, True, False)
+        assert header_lines(head) >= NEVER_KEPT
+        assert await asyncio.wait_for(reader.read(1), 5) == b""
+    assert [type(error) for _, error in web.alarms.errors] == [ZeroDivisionError]
+    assert len(web.lines("Request failed")) == 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01hello",
+        b"PUT http://a~b/api/webhooks/whatsapp HTTP/1.1\r\nHost: a",
+        b"GET http://somewhere HTTP/1.1\r\nHost: somewhere",
+        b"CONNECT somewhere:80 HTTP/1.1\r\nHost: somewhere",
+        b"GET /\xff HTTP/1.1\r\nHost: a",
+    ],
+)
+async def test_no_http_is_400(server: Server, web: Fixture, sent: bytes) -> None:
+    """What is no HTTP, or has a URL that is none, is told so as others are, and the connection closed."""
+    async with connection(server) as (reader, writer):
+        writer.write(sent + b"\r\n\r\n")
         status, head, content = await answer(reader)
         assert (status, b"x-request-id" in head, b'"code":"malformed"' in content) == (400, True, True)
         assert header_lines(head) >= NEVER_KEPT
         assert await asyncio.wait_for(reader.read(1), 5) == b""
+    assert not web.alarms.errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,7 @@ from service_kit import NO_REDIS, build_web, call
 
 from contracts.targets import read_targets
 from service.lanes import LIVE, gate_lane
+from service.storage.known import known_period_s
 from service.storage.measured_store import MeasuredStore, StoreMetrics
 from service.storage.redis_store import RedisStore
 from service.storage.store import Script, StoreAway, StoreRefused
@@ -50,7 +52,7 @@ async def test_figures_tell_how_the_queue_stands(store: RedisStore, redis: Redis
     figures = await scraped(store)
     assert 90 <= figures.pop('queue_age_seconds{lane="live"}') < 95
     assert 0 <= figures.pop('queue_age_seconds{lane="gate"}') < 5
-    assert figures == {
+    assert {name: value for name, value in figures.items() if not name.startswith("redis_")} == {
         'queue_depth{lane="live"}': 2,
         'queue_depth{lane="gate"}': 1,
         'dead_letters{lane="live"}': 3,
@@ -62,8 +64,26 @@ async def test_figures_tell_how_the_queue_stands(store: RedisStore, redis: Redis
 
 
 async def test_empty_queue_has_no_age(store: RedisStore) -> None:
-    """Where nothing waits, all figures are 0."""
-    assert set((await scraped(store)).values()) == {0}
+    """Where nothing waits, all figures but those of Redis's memory are 0."""
+    figures = await scraped(store)
+    assert {value for name, value in figures.items() if not name.startswith("redis_")} == {0}
+
+
+async def test_figures_tell_what_the_memory_bears(store: RedisStore, redis: Redis) -> None:
+    """What is used, what there is, what stays of a message, and how many a second may come for ever."""
+    unbounded = await scraped(store)
+    assert unbounded["redis_memory_used_bytes"] > 100_000
+    assert unbounded["redis_memory_max_bytes"] == unbounded["redis_sustained_messages_per_second"] == math.inf
+    assert unbounded["redis_bytes_per_message"] == 0
+    await redis.hset(f"{LIVE.known}:{int(time.time()) // known_period_s(0)}:000", "x", "a")
+    await redis.config_set("maxmemory", "1gb")
+    try:
+        bounded = await scraped(store)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert bounded["redis_memory_max_bytes"] == 2**30
+    assert 20 < bounded["redis_sustained_messages_per_second"] < 60
+    assert 50 < bounded["redis_bytes_per_message"] < 300
 
 
 async def test_active_tenants_are_those_of_the_last_quarter_hour(store: RedisStore) -> None:
@@ -89,6 +109,7 @@ async def test_metrics_answer_while_redis_hangs() -> None:
     assert 'queue_depth{lane="live"} -1.0' in text
     assert 'queue_age_seconds{lane="live"} -1.0' in text
     assert "active_tenants -1.0" in text
+    assert "redis_memory_used_bytes -1.0" in text
 
 
 def test_every_limit_is_a_buckets_bound() -> None:

@@ -9,8 +9,9 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from contracts.health import SERVICES, shape_problems
 from service.telemetry.alarms import Alarm, Alarms, NoAlarms
-from service.telemetry.health import Health, State
+from service.telemetry.health import Check, Health, State
 from service.telemetry.probes import configured, http_probe
 
 
@@ -214,6 +215,22 @@ async def test_failure_is_logged_in_the_runbooks_words() -> None:
     await health.report()
     (line,) = logs.entries
     assert (line["event"], line["service"]) == ("Failed to query database", "database")
+
+
+@pytest.mark.parametrize(
+    ("check", "holds", "status"),
+    [(fine, False, "healthy"), (fine, True, "degraded"), (broken, True, "unhealthy")],
+)
+async def test_condition_degrades_the_whole(check: Check, holds: bool, status: str) -> None:
+    """It names no service, is never worse than degraded, and hides nothing worse."""
+    health = build()
+    health.probe("waha", check, critical=True)
+    health.degrade_while(lambda: False)
+    health.degrade_while(lambda: holds)
+    report = await health.report()
+    assert (report.status, report.http_status) == (status, 503 if status == "unhealthy" else 200)
+    services = {service: {"status": "up"} for service in SERVICES}
+    assert shape_problems({**report.as_json(), "services": services}) == []
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,13 @@ async def test_given_message_is_received_with_its_fields(store: Store) -> None:
     assert await inbox_of(store, "web").take(received.entry) == (TakeState.GO, 1)
 
 
+async def test_workers_lease_does_not_take_it_back(store: Store) -> None:
+    """A worker that renews what it had in hand while Inngest is told leaves it in Inngest's."""
+    entry = await given(store)
+    await inbox_of(store, "w").renew(LIVE, [entry.id])
+    assert (await hands_of(store, "web").receive(entry.id)).state is Custody.GIVEN
+
+
 async def test_one_run_receives_it(store: Store) -> None:
     """Of many runs at once one gets the message; the others are told when to ask again."""
     entry = await given(store)

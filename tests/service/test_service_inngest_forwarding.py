@@ -171,10 +171,13 @@ class TestForwarding:
         await enqueue(store, "1")
         api = Api()
         forwarding, answering = forwarding_of(store, api)
-        (entry,) = await read_all(forwarding.inbox)
-        await inbox_of(store, "dead").mark(entry, 1)
-        await forwarding.handle(entry)
-        assert (answering.answered, api.requests) == ([(entry.id, TakeState.UNKNOWN, 1)], [])
+        dead = inbox_of(store, "dead")
+        (entry,) = await read_all(dead)
+        await dead.mark(entry, 1)
+        await asyncio.sleep(LEASE_S * 1.5)
+        (left,) = await forwarding.inbox.due(LIVE, ())
+        await forwarding.handle(left)
+        assert (answering.answered, api.requests) == ([(entry.id, TakeState.UNKNOWN, 2)], [])
 
     async def test_replayed_message_is_a_new_event(self, store: Store) -> None:
         """Inngest must run a replayed message, though it has taken its identity within 24 hours."""

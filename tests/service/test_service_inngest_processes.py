@@ -279,7 +279,7 @@ def test_waha_that_is_down_is_tried_again(rig: Rig) -> None:
     """What WAHA surely did not send goes back to Inngest, which calls again until WAHA is there."""
     web, _ = rig.web(), rig.sandbox()
     rig.worker(LEASE_S="30")
-    rig.fault("waha", status=500)
+    rig.fault("waha", status=429)
     ids = send(web, 3, chats=3)
     wait_until(lambda: sum(len(run["answers"]) for run in rig.runs()) >= 3, "each was tried")
     rig.fault("waha")

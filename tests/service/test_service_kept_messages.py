@@ -97,12 +97,12 @@ async def test_it_takes_its_turn_after_the_chat_s_other_messages(store: Store, d
     assert (await inbox.take(replayed))[0] is TakeState.GO
 
 
-async def test_its_claim_stays(store: Store, dead: KeptMessages) -> None:
+async def test_it_stays_known(store: Store, dead: KeptMessages) -> None:
     """A webhook that comes again is a duplicate still."""
-    await store.call("SET", LIVE.claim("x"), "", "EX", 1000)
+    await store.call("HSET", f"{LIVE.known}:1:000", "x", "t")
     await give_up(store, LIVE.dead, "a")
     await dead.replay(await dead.newest(1), ROOM)
-    assert await store.call("TTL", LIVE.claim("x")) > 990
+    assert await store.call("HGET", f"{LIVE.known}:1:000", "x") == b"t"
 
 
 async def test_twice_replayed_it_is_there_once(store: Store, dead: KeptMessages) -> None:

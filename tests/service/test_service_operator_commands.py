@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis as blocking_redis
-from service_kit import free_port
+from service_kit import Stub, free_port
 
 from contracts.webhook import encode, message_event
 from runbook.errors import RunbookError
@@ -70,6 +70,29 @@ def test_the_queue_is_shown(words: str, client: blocking_redis.Redis, capsys: An
     client.xadd(LIVE.stream, {"event": "{}"})
     (lane,) = answer(words, capsys)["lanes"]
     assert (lane["lane"], lane["depth"]) == ("live", 1)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("client")
+def test_the_live_release_is_what_the_proxy_says(
+    stub: Stub, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody's where it does not say, or is not there to be asked."""
+    assert answer("queue", capsys)["live_release"] is None
+    monkeypatch.setenv("LIVE_RELEASE_URL", f"{stub.url}/")
+    assert answer("queue", capsys)["live_release"] is None
+    stub.live_release = "r-7"
+    shown = answer("queue", capsys)
+    assert shown["live_release"] == "r-7"
+    assert shown["memory"].keys() == {
+        "used_bytes",
+        "max_bytes",
+        "known_messages",
+        "bytes_per_message",
+        "sustained_per_s",
+    }
+    (lane,) = shown["lanes"]
+    assert (lane["last_delivered_id"], lane["oldest_waiting_ms"]) == (None, None)
 
 
 @pytest.mark.integration

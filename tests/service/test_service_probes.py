@@ -57,7 +57,7 @@ async def test_host_that_only_listens_is_not_reached_over_tls() -> None:
 
 @pytest.mark.parametrize("fails", [True, False])
 async def test_result_is_remembered(fails: bool) -> None:
-    """Within its time the first result holds, good or bad; after it the check is asked again."""
+    """While it is fresh the first result holds, good or bad; when it is old the check is waited for."""
     asked, now = 0, [0.0]
 
     async def check() -> None:
@@ -68,9 +68,32 @@ async def test_result_is_remembered(fails: bool) -> None:
 
     remembered = Remembered(check, 30, lambda: now[0])
     failures = 0
-    for now[0] in (0.0, 29.0, 31.0):
+    for now[0] in (0.0, 0.9, 31.0):
         try:
             await remembered()
         except ConnectionError:
             failures += 1
     assert (asked, failures) == (2, 3 if fails else 0)
+
+
+async def test_what_is_remembered_is_renewed_for_the_next_time() -> None:
+    """A rollback was refused in the half minute in which one release knew of it, and the live one did not."""
+    now, is_away, asked = [0.0], False, 0
+
+    async def check() -> None:
+        nonlocal asked
+        asked += 1
+        if is_away:
+            raise ConnectionError
+
+    remembered = Remembered(check, 30, lambda: now[0])
+    await remembered()
+    is_away, now[0] = True, 0.5
+    await remembered()
+    assert asked == 1
+    now[0] = 1.5
+    await remembered()  # as it was: nobody waits
+    await asyncio.sleep(0)
+    assert asked == 2
+    with pytest.raises(ConnectionError):
+        await remembered()

@@ -26,9 +26,10 @@ from service_kit import (
     wait_until,
 )
 
+from contracts.gate_lane import ASK_MODEL, GATE_REPLY
 from contracts.webhook import LANE_HEADER, REPLIES_PATH, WEBHOOK_PATH, signed_headers
 from service.healthcheck import DEFAULT_HEARTBEAT_FILE, DEFAULT_HOST, DEFAULT_PORT
-from service.lanes import LIVE, LIVE_POINTER, gate_lane
+from service.lanes import LIVE, gate_lane
 from service.settings import WebSettings, WorkerSettings
 
 pytestmark = pytest.mark.integration
@@ -116,9 +117,9 @@ class TestLanes:
     def test_gate_messages_are_recorded_and_not_sent(
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:
-        """Through the gate's lane a message goes all the way to a recorded reply, and WAHA hears nothing."""
+        """Through the gate's lane a message goes all the way to a recorded reply, WAHA and model unasked."""
         web = processes.web(RELEASE="r-1")
-        processes.worker(stub, RELEASE="r-1")
+        processes.worker(stub, RELEASE="r-1", AI_API_URL=stub.url, GATE_REPLY_DELAY_MS="10")
         body = event("hello", chat_id=CHAT, message_id="AAA")
         post_to(web, body, **{LANE_HEADER: "1"})
 
@@ -128,23 +129,31 @@ class TestLanes:
             return found
 
         wait_until(lambda: bool(replies()), "the reply is recorded")
-        assert replies()[0]["replyTo"] == f"false_{CHAT}_AAA"
-        assert stub.sent == []
+        assert (replies()[0]["replyTo"], replies()[0]["text"]) == (f"false_{CHAT}_AAA", GATE_REPLY)
+        assert (stub.sent, stub.asked) == ([], [])
         wait_until(lambda: store.xlen(gate_lane("r-1").stream) == 0, "it is done")
+        post_to(web, event(f"{ASK_MODEL}hello"), **{LANE_HEADER: "1"})
+        wait_until(lambda: len(replies()) == 2, "the reply is recorded")
+        assert (replies()[1]["text"], stub.sent, len(stub.asked)) == ("the model's answer", [], 1)
 
     def test_live_messages_wait_until_the_release_is_live(
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:
-        """A worker leaves live messages alone until the pointer names its release."""
+        """A worker leaves live messages alone until the proxy names its release."""
         web = processes.web(RELEASE="r-2")
-        store.set(LIVE_POINTER, "r-1")
-        processes.worker(stub, RELEASE="r-2")
+        worker = processes.worker(stub, RELEASE="r-2", LIVE_RELEASE_URL=stub.url)
         send(web, "hello")
+        worker.logged("Which release is live is not known: the proxy does not say")
+        stub.live_release = "r-1"
         post_to(web, event("gated", chat_id=CHAT), **{LANE_HEADER: "1"})
         wait_until(lambda: bool(store.xlen(gate_lane("r-2").replies)), "it serves its gate")
         assert (store.xlen(LIVE.stream), stub.sent) == (1, [])
-        store.set(LIVE_POINTER, "r-2")
+        stub.live_release = "r-2"
         wait_until(lambda: len(stub.sent) == 1, "it takes live messages")
+        stub.live_release = None
+        store.flushall()
+        send(web, "after Redis lost its data, the proxy being away")
+        wait_until(lambda: len(stub.sent) == 2, "it takes live messages still")
 
     def test_gate_messages_of_another_release_are_left(
         self, processes: Processes, stub: Stub, store: Any
@@ -163,8 +172,8 @@ class TestFailures:
     """What fails is tried again, recorded, and never sent twice."""
 
     def test_refused_reply_is_sent_later(self, processes: Processes, stub: Stub, store: Any) -> None:
-        """WAHA answers 500 twice: the third attempt sends the reply, once, and the chat's order is kept."""
-        stub.behave = lambda path, number: 500 if path == "/api/sendText" and number <= 2 else 200
+        """WAHA answers 429 twice: the third attempt sends the reply, once, and the chat's order is kept."""
+        stub.behave = lambda path, number: 429 if path == "/api/sendText" and number <= 2 else 200
         web = processes.web()
         processes.worker(stub)
         send(web, "first", "second")
@@ -172,6 +181,37 @@ class TestFailures:
         assert len(stub.sent) == 2
         assert stub.sent[0]["reply_to"] != stub.sent[1]["reply_to"]
         assert store.xlen(LIVE.dead) == 0
+
+    def test_stopped_session_delays_no_other_s_customer(
+        self, processes: Processes, stub: Stub, store: Any
+    ) -> None:
+        """Who writes to two shops is answered by the one that works; what the other got waits on."""
+        stub.stopped.add("shop-a")
+        web = processes.web()
+        processes.worker(stub, RETRY_BASE_S="60", RETRY_CAP_S="60")
+        assert post_to(web, event("to a", message_id="A", session="shop-a")).status_code == 202
+        wait_until(lambda: "/api/sendText" in (path for path, _ in stub.seen), "shop a is tried")
+        assert post_to(web, event("to b", message_id="B", session="shop-b")).status_code == 202
+        wait_until(lambda: len(stub.sent) == 1, "shop b's customer is answered")
+        assert (stub.sent[0]["session"], store.xlen(LIVE.stream)) == ("shop-b", 1)
+
+    def test_many_chats_of_a_stopped_session_keep_no_slots(
+        self, processes: Processes, stub: Stub, store: Any
+    ) -> None:
+        """WAHA takes its time to refuse: it is asked no more, and another session's customer is answered."""
+        stub.stopped.add("shop-a")
+        stub.refuses_after_s = 2
+        web = processes.web()
+        processes.worker(stub, RETRY_BASE_S="60", RETRY_CAP_S="60", CONCURRENCY="4")
+        for number in range(40):
+            chat = f"1555{number}@c.us"
+            answer = post_to(web, event(chat_id=chat, message_id=f"A{number}", session="shop-a"))
+            assert answer.status_code == 202
+        assert post_to(web, event("to b", message_id="B", session="shop-b")).status_code == 202
+        wait_until(lambda: len(stub.sent) == 1, "shop b's customer is answered", timeout_s=5)
+        asked = [content["session"] for path, content in stub.seen if path == "/api/sendText"]
+        assert asked == ["shop-a"] * 4 + ["shop-b"]
+        wait_until(lambda: store.xlen(LIVE.stream) == 40, "shop a's messages stay")
 
     def test_waha_that_comes_back_gets_what_waited(
         self, processes: Processes, stub: Stub, store: Any
@@ -189,15 +229,26 @@ class TestFailures:
 
     def test_hopeless_message_is_a_dead_letter(self, processes: Processes, stub: Stub, store: Any) -> None:
         """After the last attempt the message is kept with its reason, and its chat goes on."""
-        stub.behave = lambda path, number: 400 if path == "/api/sendText" and number <= 2 else 200
+        stub.behave = lambda path, number: 401 if path == "/api/sendText" and number <= 2 else 200
         web = processes.web()
         processes.worker(stub, MAX_ATTEMPTS="2")
         send(web, "hopeless", "fine")
         wait_until(lambda: idle(store), "both are done")
         ((_, dead),) = store.xrange(LIVE.dead)
-        assert (dead["reason"], dead["attempts"]) == ("WAHA refused: HTTP 400", "2")
+        assert (dead["reason"], dead["attempts"]) == ("WAHA refused: HTTP 401", "2")
         assert json.loads(dead["event"])["payload"]["body"] == "hopeless"
         assert len(stub.sent) == 1
+
+    def test_waha_that_answers_500_is_not_asked_again(
+        self, processes: Processes, stub: Stub, store: Any
+    ) -> None:
+        """The text may have been sent: it is recorded as unknown, and the chat goes on."""
+        stub.behave = lambda path, number: 500 if path == "/api/sendText" and number == 1 else 200
+        web = processes.web()
+        processes.worker(stub)
+        send(web, "perhaps", "fine")
+        wait_until(lambda: idle(store), "both are done")
+        assert (len(stub.asked), len(stub.sent), store.xlen(LIVE.unknown)) == (1, 1, 1)
 
     def test_silent_waha_leaves_the_outcome_unknown(
         self, processes: Processes, stub: Stub, store: Any
@@ -301,6 +352,29 @@ class TestRedisAway:
         wait_until(lambda: bool(worker.lines("Redis is away, waiting")), "the worker notices")
         send(web, "after")
         wait_until(lambda: len(stub.sent) == 2, "the next is answered too")
+
+    def test_no_memory_is_called_so(self, processes: Processes, stub: Stub, store: Any) -> None:
+        """The sender, the log, the metric and the health report say memory, however empty the queue is."""
+        web = processes.web(WAHA_API_URL=stub.url)
+
+        def refused() -> bool:
+            answer = post_to(web, event())
+            return answer.status_code == 503 and answer.json()["error"]["code"] == "memory"
+
+        def health() -> tuple[int, str]:
+            answer = CLIENT.get(f"{web.url}/api/health")
+            return answer.status_code, answer.json()["status"]
+
+        assert health() == (200, "healthy")
+        store.config_set("maxmemory", int(store.info("memory")["used_memory"] * 1.05))
+        try:
+            wait_until(refused, "webhooks are refused")
+            wait_until(lambda: health() == (200, "degraded"), "health says so")
+            assert web.lines("Webhook refused")[0]["code"] == "memory"
+            assert 'outcome="memory"' in CLIENT.get(f"{web.url}/metrics").text
+        finally:
+            store.config_set("maxmemory", "0")
+        wait_until(lambda: health() == (200, "healthy"), "it is over")
 
     def test_full_redis_is_emptied(self, processes: Processes, stub: Stub, store: Any) -> None:
         """A worker that starts while Redis has no room for a single key answers all that waits."""
@@ -409,11 +483,14 @@ class TestEnvironment:
         assert (done.returncode, done.stderr) == (1, "")
         assert json.loads(done.stdout.splitlines()[-1])["msg"] == "Worker failed"
 
-    def test_foreign_entry_is_a_dead_letter(self, processes: Processes, stub: Stub, store: Any) -> None:
+    @pytest.mark.parametrize("fields", [{"what": "ever"}, {"chat": b"\xff"}, {"requestId": b"\xff"}])
+    def test_foreign_entry_is_a_dead_letter(
+        self, processes: Processes, stub: Stub, store: Any, fields: dict[str, Any]
+    ) -> None:
         """Something in the stream that is no message of ours ends there, and the others go on."""
         web = processes.web()
         processes.worker(stub, MAX_ATTEMPTS="2")
-        store.xadd(LIVE.stream, {"what": "ever"})
+        store.xadd(LIVE.stream, fields)
         send(web, "hello")
         wait_until(lambda: idle(store), "both are done")
         assert (store.xlen(LIVE.dead), len(stub.sent)) == (1, 1)

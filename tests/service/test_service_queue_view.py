@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from operator_kit import give_up, open_redis
 
-from service.lanes import GROUP, LIVE, LIVE_POINTER, Lane, LaneName, gate_lane
+from service.lanes import GROUP, LIVE, Lane, LaneName, gate_lane
 from service.messages.inbox import Inbox, RetryPolicy
 from service.operating.queue_view import LaneView, view_lane, view_queue
 from service.storage.store import Store
@@ -40,9 +40,11 @@ async def work_on(store: Store, worker: str, count: int, lane: Lane = LIVE) -> N
 
 async def test_an_empty_service_stands_at_nothing(store: Store) -> None:
     """Before the first message and the first worker there is neither a stream nor a group."""
-    view = await view_queue(store, ["r-1"])
+    view = await view_queue(store, ["r-1"], None)
     empty = LaneView(LaneName.LIVE, None, 0, 0, 0, None, 0, 0, 0, [])
     assert (view.live_release, view.lanes) == (None, [empty])
+    assert view.memory.used_bytes > 0
+    assert (view.memory.max_bytes, view.memory.bytes_per_message) == (None, None)
 
 
 async def test_messages_wait_until_a_worker_has_read_them(store: Store) -> None:
@@ -56,6 +58,20 @@ async def test_messages_wait_until_a_worker_has_read_them(store: Store) -> None:
     assert (view.depth, view.waiting, view.in_work) == (5, 2, 3)
     assert [(consumer.name, consumer.pending) for consumer in view.consumers] == [("a", 2), ("b", 1)]
     assert all(0 <= consumer.idle_ms < 5000 for consumer in view.consumers)
+
+
+async def test_how_far_the_workers_have_come_is_told(store: Store) -> None:
+    """The last entry that one has read, and since when the first that none has read waits."""
+    for number in (1000, 2000):
+        await store.call("XADD", LIVE.stream, f"{number}-0", "event", "{}", "chat", "c")
+    waiting = await view_lane(store, LIVE, NOW_MS)
+    assert (waiting.last_delivered_id, waiting.oldest_waiting_ms) == (None, 1000)
+    await work_on(store, "a", 1)
+    view = await view_lane(store, LIVE, NOW_MS)
+    assert (view.last_delivered_id, view.oldest_waiting_ms) == ("1000-0", 2000)
+    await work_on(store, "a", 1)
+    view = await view_lane(store, LIVE, NOW_MS)
+    assert (view.last_delivered_id, view.oldest_waiting_ms) == ("2000-0", None)
 
 
 async def test_the_age_is_that_of_the_oldest_since_its_webhook(store: Store) -> None:
@@ -93,10 +109,9 @@ async def test_another_group_on_the_stream_is_not_ours(store: Store) -> None:
 
 async def test_gate_lanes_are_told_of_where_they_hold_something(store: Store) -> None:
     """Each by its release; and whose workers are live."""
-    await store.call("SET", LIVE_POINTER, "r-1")
     await enqueue(store, 1, gate_lane("r-2"))
     await give_up(store, gate_lane("r-3").dead, "a")
-    view = await view_queue(store, ["r-1", "r-2", "r-3"])
+    view = await view_queue(store, ["r-1", "r-2", "r-3"], "r-1")
     assert view.live_release == "r-1"
     assert [(lane.lane, lane.release, lane.depth, lane.dead) for lane in view.lanes] == [
         ("live", None, 0, 0),

@@ -25,6 +25,7 @@ from service.messages.receipts import Receipts
 from service.messages.reconciling import Reconciler
 from service.messages.report import Report
 from service.messages.unsettled import Unsettled
+from service.messages.writer import Acknowledgement
 from service.storage.store import Store
 from service.telemetry.logs import Pseudonyms
 from service.telemetry.metrics import WorkerMetrics
@@ -60,7 +61,7 @@ class Rig:
         self.receipts, self.unsettled = Receipts(store, LIVE, SECRET), Unsettled(store, LIVE)
         billing = Billing(LaneName.LIVE, self.database, self.unsettled, self.metrics, RecordedAlarms())  # type: ignore[arg-type]  # it has what is used
         report = Report(self.metrics, TenantNames(Pseudonyms(SECRET)), self.told.append, log)
-        desks = {lane: Desk(NoWaha(), billing, self.receipts) for lane in LaneName}
+        desks = {lane: Desk(Acknowledgement(), NoWaha(), billing, self.receipts) for lane in LaneName}
         self.reconciler = Reconciler(store, desks, report, log)
 
     async def leave_unknown(self, asked: Message) -> None:

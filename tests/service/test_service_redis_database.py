@@ -9,7 +9,8 @@ from database_kit import RedisBackend, record
 from redis.asyncio import Redis
 
 from service.accounts.database import Database, MessageOutcome, Reservation
-from service.accounts.redis_database import LOG_LENGTH, LOGGED_CHARACTERS, REMEMBERED_S
+from service.accounts.redis_database import LOG_LENGTH, LOGGED_CHARACTERS
+from service.storage.known import REMEMBERED_S, known_period_s
 
 ANSWERED, UNKNOWN = MessageOutcome.ANSWERED, MessageOutcome.UNKNOWN
 GATE = "{wa}:gate:r-test"
@@ -51,8 +52,8 @@ async def test_accounts_and_log_stay_and_the_ledger_expires(redis: Redis, databa
     """Live, only what is remembered of single messages expires."""
     await fill(database)
     mortal = {key for key in await redis.keys("*") if await redis.ttl(key) >= 0}
-    assert mortal == {"{wa}:ledger:m1", "{wa}:ledger:m2"}
-    assert 0 <= REMEMBERED_S - await redis.ttl("{wa}:ledger:m2") < 10
+    assert {key.rsplit(":", 2)[0] for key in mortal} == {"{wa}:known"}
+    assert all([0 <= await redis.ttl(key) - REMEMBERED_S <= known_period_s(0) for key in mortal])
 
 
 async def test_a_held_credit_lapses_with_the_ledger(redis: Redis, database: Database) -> None:

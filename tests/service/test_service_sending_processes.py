@@ -182,10 +182,11 @@ class TestUnknown:
         web = processes.web(PSEUDONYM_KEY=KEY)
         processes.worker(stub, PSEUDONYM_KEY=KEY, RETRY_BASE_S="1")
         ask(web)
-        wait_until(lambda: len(stub.asked) == 1, "it was refused")
+        wait_until(lambda: len(stub.asked) == 1, "it was asked")
         echo(web, stub.asked[0])
-        wait_until(lambda: idle(store), "it is done")
-        assert (len(stub.sent), account(store)) == (0, (0, 1))
+        wait_until(lambda: account(store) == (0, 1), "it is charged")
+        wait_until(lambda: store.xlen(LIVE.unknown) == 0, "it is known")
+        assert (len(stub.sent), len(stub.asked), idle(store)) == (0, 1, True)
 
     def test_nobody_tells_and_it_stays_unknown(self, processes: Processes, stub: Stub, store: Any) -> None:
         """Without a proof nothing is assumed, and nothing sent."""
@@ -228,6 +229,23 @@ def _is_up(url: str) -> bool:
         return CLIENT.get(url).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_health_asks_waha_with_the_key(processes: Processes) -> None:
+    """A key that WAHA does not take is down before a single message has failed for it."""
+    port = free_port()
+    with running_sandbox(port, "http://127.0.0.1:1/api/webhooks/whatsapp") as sandbox:
+        web = processes.web(WAHA_API_URL=f"{sandbox}/waha", WAHA_API_KEY="ours")
+
+        def waha() -> tuple[int, str]:
+            answer = CLIENT.get(f"{web.url}/api/health")
+            return answer.status_code, answer.json()["services"]["waha"]["status"]
+
+        assert waha() == (200, "up")
+        assert CLIENT.put(f"{sandbox}/waha/key", json={"key": "another"}).status_code == 204
+        wait_until(lambda: waha() == (503, "down"), "health notices")
+        assert CLIENT.put(f"{sandbox}/waha/key", json={"key": "ours"}).status_code == 204
+        wait_until(lambda: waha() == (200, "up"), "health notices that too")
 
 
 def test_waha_s_own_webhook_reconciles(processes: Processes, store: Any) -> None:

@@ -58,6 +58,7 @@ async def test_each_alarm_arrives_with_its_level(sentry: Received) -> None:
         "waha_unreachable": "fatal",
         "signature_failures": "fatal",
         "credit_failure": "fatal",
+        "memory_full": "fatal",
         "rate_limited": "warning",
         "slow_request": "warning",
         "invalid_payload": "warning",
@@ -241,13 +242,14 @@ async def test_alarm_that_cannot_be_told_raises_nothing(sentry: Received) -> Non
 
 
 def test_levels_are_the_runbooks() -> None:
-    """Database, WAHA, signatures and credits are critical; limits, slowness and payloads are warnings."""
+    """What loses messages or money is critical; limits, slowness and payloads are warnings."""
     critical = {alarm for alarm in Alarm if alarm.level is Level.CRITICAL}
     assert critical == {
         Alarm.DATABASE_DOWN,
         Alarm.WAHA_UNREACHABLE,
         Alarm.SIGNATURE_FAILURES,
         Alarm.CREDIT_FAILURE,
+        Alarm.MEMORY_FULL,
     }
 
 

@@ -13,7 +13,17 @@ from redis.asyncio import Redis
 from store_kit import ECHO, TOKEN, Rig, running_proxy, running_upstash, until
 
 from service.storage.redis_store import RedisStore
-from service.storage.store import Script, Store, StoreAway, StoreError, StoreFull, StoreRefused, refusal
+from service.storage.store import (
+    DiskFailed,
+    OutOfMemory,
+    Script,
+    Store,
+    StoreAway,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    refusal,
+)
 from service.storage.upstash_store import UpstashStore
 
 TIMEOUT_S = 0.3
@@ -232,9 +242,9 @@ async def test_closing_ends_what_waits(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        ("OOM command not allowed when used memory > 'maxmemory'.", StoreFull),
-        ("MISCONF Errors writing to the AOF file: No space left on device", StoreFull),
-        ("ERR DB capacity quota exceeded", StoreFull),
+        ("OOM command not allowed when used memory > 'maxmemory'.", OutOfMemory),
+        ("MISCONF Errors writing to the AOF file: No space left on device", DiskFailed),
+        ("ERR DB capacity quota exceeded", OutOfMemory),
         ("READONLY You can't write against a read only replica.", StoreAway),
         ("LOADING Redis is loading the dataset in memory", StoreAway),
         ("BUSY Redis is busy running a script.", StoreAway),

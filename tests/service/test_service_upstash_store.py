@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from store_kit import serving
 
 from sandbox.app import create_app
-from service.storage.store import StoreAway, StoreError, StoreFull, StoreRefused
+from service.storage.store import OutOfMemory, StoreAway, StoreError, StoreRefused
 from service.storage.upstash_store import UpstashStore
 
 
@@ -66,8 +66,8 @@ async def test_requests_are_upstashs(server: Scripted, store: UpstashStore) -> N
     [
         (401, b'{"error":"Unauthorized"}', StoreRefused),
         (400, b'{"error":"ERR max request size exceeded"}', StoreRefused),
-        (400, b'{"error":"ERR DB capacity quota exceeded"}', StoreFull),
-        (200, b'[{"error":"OOM no room"}]', StoreFull),
+        (400, b'{"error":"ERR DB capacity quota exceeded"}', OutOfMemory),
+        (200, b'[{"error":"OOM no room"}]', OutOfMemory),
         (302, b"", StoreAway),
         (429, b'{"error":"slow down"}', StoreAway),
         (500, b"", StoreAway),

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
-from peer_kit import Answer, Peer, answering, hang_up, nonsense, running_peer, silence, trickle
+from peer_kit import Answer, Peer, answering, first, hang_up, nonsense, running_peer, silence, trickle
 from prometheus_client import CollectorRegistry
-from service_kit import RecordedAlarms, event, free_port
+from service_kit import SESSION_STOPPED, RecordedAlarms, event, free_port
 
 from service.event import Message, parse_event
-from service.messages.messenger import NotSent, OutcomeUnknown
+from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.outbound import OutboundMetrics
 from service.messages.replies import Reply
-from service.messages.waha import MANNERS_REST_S, Waha, waha_session
+from service.messages.waha import MANNERS_REST_S, STOPPED_REST_S, Waha, waha_session
 from service.telemetry.alarms import Alarm
 
 REPLY = Reply("default", "1@c.us", "a very private text", "false_1@c.us_A")
@@ -89,14 +91,147 @@ async def test_waha_may_be_under_a_path() -> None:
     assert peer.paths == ["/waha/api/sendText"]
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 404, 422, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [301, 307, 401, 403, 405, 413, 415, 429])
 async def test_refusal_is_surely_not_sent(status: int) -> None:
-    """An answer that is no success says that nothing was sent; it is not followed elsewhere."""
+    """What no engine heard of was not sent; it is asked once, and not followed elsewhere."""
     async with rig_before(answering(status, b'{"text": "private"}')) as (rig, peer):
         with pytest.raises(NotSent, match=str(status)) as refused:
             await rig.waha.send_text(REPLY)
     assert "private" not in str(refused.value)
+    assert type(refused.value) is (SendDeferred if status == 429 else SendRefused)
     assert (len(peer.requests), rig.counted("sendText", "refused")) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [408, 409, 418, 500, 501, 502, 503, 504, 599])
+async def test_what_is_not_surely_refused_is_unknown(status: int) -> None:
+    """A 500 is any exception, one after the text was sent too: nobody may send it again for that."""
+    async with rig_before(answering(status, b'{"text": "private"}')) as (rig, peer):
+        with pytest.raises(OutcomeUnknown, match=str(status)) as unknown:
+            await rig.waha.send_text(REPLY)
+    assert "private" not in str(unknown.value)
+    assert len(peer.requests) == 1
+
+
+def failed(message: object, text: str = REPLY.text) -> bytes:
+    """The body of WAHA's 500: what went wrong, and the request as it came."""
+    return json.dumps(
+        {
+            "statusCode": 500,
+            "exception": {"message": message, "name": "Error"},
+            "request": {"path": "/api/sendText", "body": {"text": text, "reply_to": REPLY.reply_to}},
+        }
+    ).encode()
+
+
+QUOTE_REFUSED: dict[str, Answer] = {
+    "WEBJS": answering(500, failed("Evaluation failed: Error: Could not get the quoted message.\n  at X")),
+    "WPP": answering(500, failed("Quoted msg false_1@c.us_A not found")),
+    "400": answering(400),
+    "404": answering(404),
+    "422": answering(422, b'{"error": "Unprocessable Entity", "message": "no such message"}'),
+    "422 without words": answering(422),
+}
+
+
+@pytest.mark.parametrize("refusal", QUOTE_REFUSED.values(), ids=QUOTE_REFUSED)
+async def test_text_goes_out_without_a_quote_that_waha_cannot_find(refusal: Answer) -> None:
+    """Where the message answered is not there any more, the customer gets the text all the same, once."""
+    async with rig_before(first(refusal, answering(201))) as (rig, peer):
+        await rig.waha.send_text(REPLY)
+    quoted, plain = (request.content for request in peer.requests)
+    assert quoted == {**plain, "reply_to": REPLY.reply_to}
+    assert plain == {"session": "default", "chatId": "1@c.us", "text": REPLY.text}
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_refusal_without_the_quote_is_one(status: int) -> None:
+    """It was not for the quote: surely not sent, and asked no third time."""
+    async with rig_before(answering(status)) as (rig, peer):
+        with pytest.raises(NotSent, match=str(status)) as refused:
+            await rig.waha.send_text(REPLY)
+    assert isinstance(refused.value, SendRefused) == (status != 422)
+    assert len(peer.requests) == 2
+
+
+STOPPED = answering(422, json.dumps(SESSION_STOPPED).encode())
+
+
+class TestStoppedSession:
+    """A session that does not work; WAHA takes up to 5 s to say so, each time."""
+
+    async def test_waha_is_not_asked_for_it_again_at_once(self) -> None:
+        """Its messages are surely not sent, and nobody is shown typing; other sessions' go out."""
+        async with rig_before(first(STOPPED, answering(201))) as (rig, peer):
+            for _ in range(3):
+                with pytest.raises(NotSent) as refused:
+                    await rig.waha.send_text(REPLY)
+                assert not isinstance(refused.value, SendRefused)
+            await rig.waha.begin(message())
+            await rig.waha.finish(message())
+            assert len(peer.requests) == 1, "neither without the quote nor for the next ones"
+            await rig.waha.send_text(replace(REPLY, session="other"))
+            assert len(peer.requests) == 2
+
+    async def test_it_is_tried_again_soon(self) -> None:
+        """When it works again all is as before."""
+        async with rig_before(first(STOPPED, answering(201))) as (rig, peer):
+            with pytest.raises(NotSent):
+                await rig.waha.send_text(REPLY)
+            rig.now_s += STOPPED_REST_S
+            for _ in range(2):
+                await rig.waha.send_text(REPLY)
+            await rig.waha.begin(message())
+        assert peer.paths == ["/api/sendText"] * 3 + ["/api/sendSeen", "/api/startTyping"]
+
+    async def test_one_of_its_messages_tries(self) -> None:
+        """The others do not wait in slots of their own for what that one hears."""
+        async with rig_before(STOPPED) as (rig, peer):
+            for _ in range(3):
+                await asyncio.gather(*(rig.waha.send_text(REPLY) for _ in range(5)), return_exceptions=True)
+                rig.now_s += STOPPED_REST_S
+        assert len(peer.requests) == 5 + 1 + 1
+
+    async def test_refusal_that_is_never_told_whole_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its status says already that nothing was sent."""
+        monkeypatch.setattr("service.messages.waha.ERROR_TIMEOUT_S", 0.05)
+
+        async def begin(_request: object, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 422 X\r\nContent-Length: 100\r\n\r\n{")
+
+        async with rig_before(begin) as (rig, _):
+            with pytest.raises(NotSent):
+                await rig.waha.send_text(REPLY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        failed("Protocol error: Target closed"),
+        failed("Target closed", text="Could not get the quoted message."),
+        failed(None),
+        failed("x" * 100_000 + "Could not get the quoted message."),
+        b"Could not get the quoted message.",
+        b"[]",
+    ],
+    ids=["another error", "in our text", "none", "too long", "no JSON", "no object"],
+)
+async def test_only_the_engines_own_word_says_that_the_quote_is_lost(body: bytes) -> None:
+    """Whatever else stands in the answer of a 500, the text may have been sent."""
+    async with rig_before(answering(500, body)) as (rig, peer):
+        with pytest.raises(OutcomeUnknown):
+            await rig.waha.send_text(REPLY)
+    assert len(peer.requests) == 1
+
+
+async def test_failure_that_is_never_told_whole_is_unknown() -> None:
+    """A 500 whose body does not end is given up with the call's time."""
+
+    async def begin(_request: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n{")
+
+    async with rig_before(begin) as (rig, _):
+        with pytest.raises(OutcomeUnknown):
+            await rig.waha.send_text(REPLY)
 
 
 async def test_no_connection_is_surely_not_sent() -> None:
@@ -115,7 +250,7 @@ async def test_name_that_is_none_is_surely_not_sent() -> None:
             await rig.waha.send_text(REPLY)
 
 
-@pytest.mark.parametrize("answer", [silence, hang_up, nonsense, trickle, answering(504)])
+@pytest.mark.parametrize("answer", [silence, hang_up, nonsense, trickle])
 async def test_silence_leaves_the_outcome_unknown(answer: Answer) -> None:
     """Once a byte may be with WAHA, no answer means unknown, within the timeout."""
     async with rig_before(answer) as (rig, peer):

@@ -36,6 +36,7 @@ from service.webhooks.rejected import (
     BodyTimeout,
     InvalidSignature,
     Malformed,
+    MemoryFull,
     QueueFull,
     RateLimited,
     Rejected,
@@ -68,6 +69,14 @@ async def test_message_is_accepted_with_its_bytes(web: Fixture) -> None:
     assert PART_OF_NUMBER not in taken.chat
 
 
+async def test_chats_of_two_sessions_are_two(web: Fixture) -> None:
+    """The same person in another session is another chat, and the same one in each message of a session."""
+    for session in ("a", "b", "a"):
+        await post(web.app, event(session=session))
+    first, other, again = (arrival.chat for _, arrival in web.admission.taken)
+    assert first == again != other
+
+
 async def test_duplicate_is_200(web: Fixture) -> None:
     """The same message again, be it through WAHA's other event, is 200 and not taken again."""
     first, second = (event(chat_id=CHAT, message_id="AAA", event=name) for name in ("message", "message.any"))
@@ -82,6 +91,14 @@ async def test_unwanted_event_is_200_and_counted(web: Fixture) -> None:
     answer = await post(web.app, event(event="session.status"))
     assert (answer.status, answer.json["status"]) == (200, "ignored")
     assert (web.admission.taken, outcomes(web)) == ([], {"ignored": 1.0})
+
+
+async def test_text_that_comes_after_its_blank_message_is_taken(web: Fixture) -> None:
+    """The blank one is ignored, and makes the text under the same id no duplicate."""
+    blank, text = (event(body, message_id="A") for body in ("", "do you have a table?"))
+    first, second = await post(web.app, blank), await post(web.app, text)
+    assert (first.status, first.json) == (200, {"status": "ignored", "reason": "nobody wrote anything"})
+    assert (second.status, [taken.body for _, taken in web.admission.taken]) == (202, [text])
 
 
 async def test_lane_follows_the_header(web: Fixture) -> None:
@@ -110,6 +127,14 @@ async def test_refusal_says_when_to_come_back(
     assert (answer.status, answer.headers["retry-after"]) == (status, retry_after)
     assert answer.json == {"error": {"code": refusal.code, "message": "x"}}
     assert outcomes(web) == {refusal.code: 1.0}
+
+
+async def test_a_full_memory_is_an_alarm(web: Fixture) -> None:
+    """Nothing empties it by itself, unlike a queue; that one is told of by its metric."""
+    for refusal in (QueueFull("x", retry_after_s=5), MemoryFull("x", retry_after_s=5)):
+        web.admission.refusal = refusal
+        await post(web.app, event())
+    assert web.alarms.raised == [(Alarm.MEMORY_FULL, {"code": "memory"})]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +185,15 @@ async def test_blocked_address_is_403(web: Fixture) -> None:
     (line,) = web.lines("Webhook from a blocked address")
     assert (line["security"], line["action"], line["ip"]) == (True, "blocked", "192.0.2.7")
     assert (web.admission.taken, outcomes(web)) == ([], {"blocked": 1.0})
+
+
+async def test_the_gate_does_not_heed_the_blocklist(web: Fixture) -> None:
+    """Only we reach its lane: a network that holds our own address must not refuse every release."""
+    web.web.webhook.blocklist._put_in_force(frozenset([b"0.0.0.0/0"]))
+    body = event()
+    assert (await post(web.app, body)).status == 403
+    assert (await post(web.app, body, signed(body, **{LANE_HEADER: "1"}))).status == 202
+    assert [lane.name for lane, _ in web.admission.taken] == [LaneName.GATE]
 
 
 async def test_lines_tell_the_way_of_a_message(web: Fixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,8 +15,19 @@ from prometheus_client import CollectorRegistry
 from service_kit import event, free_port
 from structlog.testing import LogCapture
 
+from contracts import gate_lane
 from service.event import Message, parse_event
-from service.messages.writer import ACKNOWLEDGEMENT, FALLBACK, Acknowledgement, Model, model_session
+from service.messages import writer
+from service.messages.writer import (
+    ACKNOWLEDGEMENT,
+    ASK_MODEL,
+    FALLBACK,
+    GATE_REPLY,
+    Acknowledgement,
+    GateWriter,
+    Model,
+    model_session,
+)
 from service.telemetry.metrics import WorkerMetrics
 
 PRIVATE = "a very private text"
@@ -113,3 +125,30 @@ async def test_message_without_words_is_acknowledged() -> None:
         assert await rig.model.write(message(" ")) == ACKNOWLEDGEMENT
     assert peer.requests == []
     assert await Acknowledgement().write(message()) == ACKNOWLEDGEMENT
+
+
+async def test_gate_asks_no_model() -> None:
+    """Its messages are answered with a text of their own after the delay, many at once."""
+    async with rig_before(saying("hi")) as (rig, peer):
+        gate, started = GateWriter(rig.model, delay_s=0.5), time.monotonic()
+        texts = await asyncio.gather(*(gate.write(message(str(number))) for number in range(200)))
+        took_s = time.monotonic() - started
+    assert (set(texts), peer.requests, rig.counted("ok")) == ({GATE_REPLY}, [], 0)
+    assert 0.5 <= took_s < 200 * 0.5
+
+
+async def test_gate_can_ask_the_model_once() -> None:
+    """A message that begins so is written as a customer's is, with what that says where the model fails."""
+    async with rig_before(saying("hi")) as (rig, peer):
+        assert await GateWriter(rig.model, delay_s=60).write(message(f"{ASK_MODEL}hello")) == "hi"
+    assert [request.path for request in peer.requests] == ["/v1/chat/completions"]
+    async with rig_before(answering(500)) as (rig, _):
+        assert await GateWriter(rig.model, delay_s=60).write(message(f"{ASK_MODEL}hello")) == FALLBACK
+    assert await GateWriter(Acknowledgement(), delay_s=60).write(message(ASK_MODEL)) == ACKNOWLEDGEMENT
+
+
+@pytest.mark.parametrize("name", ["ASK_MODEL", "GATE_REPLY", "FALLBACK", "ACKNOWLEDGEMENT"])
+def test_suites_know_the_texts(name: str) -> None:
+    """The copies of service and contract are equal, and no text stands for another."""
+    assert getattr(writer, name) == getattr(gate_lane, name)
+    assert len({GATE_REPLY, FALLBACK, ACKNOWLEDGEMENT}) == 3

@@ -33,6 +33,7 @@ class Flaws:
     answers_reactions: bool = False
     answers_broadcasts: bool = False
     refuses_ignored: bool = False
+    models_answer: str = "Good morning!"
     # requests
     hangs_on_webhooks: bool = False
     webhook_takes_s: float = 0.0
@@ -46,7 +47,8 @@ class Flaws:
     ready_after_probes: int = 0
     lacks_a_service: bool = False
     has_another_shape: bool = False
-    is_degraded: bool = False
+    finds_down: tuple[str, ...] = ()
+    finds_down_at_first: tuple[str, ...] = ()
     only_configures_its_database: bool = False
     health_takes_s: float = 0.0
     lies_about_the_database: bool = False

@@ -26,10 +26,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from contracts.gate_lane import ASK_MODEL, GATE_REPLY
+
 SECRET = "smoke-secret"
 MAX_BODY_BYTES = 1_048_576
 TOLERANCE_MS = 48 * 3600 * 1000
 LATE_S = 1.0
+AT_FIRST = 4
+"""Answers of health in which `finds_down_at_first` holds."""
 
 
 @dataclass
@@ -44,6 +48,7 @@ class ReferenceTarget:
     faults: list[dict[str, Any]] = field(default_factory=list)
     is_down: bool = False
     probes: int = 0
+    asked: int = 0
     late: list[asyncio.TimerHandle] = field(default_factory=list)
 
     def app(self) -> Starlette:
@@ -54,6 +59,7 @@ class ReferenceTarget:
             Route("/api/health/live", _fine),
             Route("/api/health/ready", self.ready),
             Route("/waha/sent", self.sent),
+            Route("/faults", self.list_faults),
             Route("/faults/convex", self.set_fault, methods=["PUT"]),
             Route("/faults/convex", self.end_fault, methods=["DELETE"]),
         ]
@@ -120,11 +126,11 @@ class ReferenceTarget:
         reply = {
             "session": event["session"],
             "chatId": payload["from"],
-            "text": f"You said: {payload['body']}",
+            "text": self._text(payload["body"]),
             "replyTo": payload["id"],
             "time": int(time.time() * 1000),
         }
-        if not self.flaws.never_answers:
+        if not self.flaws.never_answers and reply["text"]:
             self.replies.append(reply)
         if self.flaws.answers_twice or (
             self.flaws.answers_groups_twice and payload["from"].endswith("@g.us") and payload["participant"]
@@ -132,6 +138,9 @@ class ReferenceTarget:
             self.replies.append(reply)
         if self.flaws.answers_again_late:
             self.late.append(asyncio.get_running_loop().call_later(LATE_S, self.replies.append, reply))
+
+    def _text(self, body: str) -> str:
+        return self.flaws.models_answer if body.startswith(ASK_MODEL) else GATE_REPLY
 
     def _tell(self, request_id: str, event: str) -> None:
         """Write a line to the log, if there is one."""
@@ -167,7 +176,11 @@ class ReferenceTarget:
     async def health(self, request: Request) -> Response:
         """The runbook's health answer."""
         await asyncio.sleep(self.flaws.health_takes_s)
-        status, body = health_answer(self.flaws, is_down=self.is_down)
+        down = {*self.flaws.finds_down, *(["database"] if self.is_down else [])}
+        if self.asked < AT_FIRST:
+            down |= {*self.flaws.finds_down_at_first}
+        self.asked += 1
+        status, body = health_answer(self.flaws, down=down)
         return JSONResponse(body, status_code=status)
 
     async def ready(self, request: Request) -> Response:
@@ -179,6 +192,10 @@ class ReferenceTarget:
     async def metrics(self, request: Request) -> Response:
         """What a web process tells."""
         return PlainTextResponse(self.processes.page("queue_depth" if self.flaws.lacks_a_metric else ""))
+
+    async def list_faults(self, request: Request) -> Response:
+        """The fault that is set now."""
+        return JSONResponse({"convex": self.faults[-1]} if self.is_down else {})
 
     async def set_fault(self, request: Request) -> Response:
         """Take the database away."""

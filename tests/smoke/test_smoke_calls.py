@@ -35,6 +35,7 @@ HERE = ["--base-url", "http://127.0.0.1:9"]
         ([*HERE, "--logs-command", "cat 'log"], {"WAHA_WEBHOOK_SECRET": SECRET}, "No closing quotation"),
         ([*HERE, "--logs-command", "  "], {"WAHA_WEBHOOK_SECRET": SECRET}, "--logs-command"),
         ([*HERE, "--faults-url", "sandbox/faults"], {"WAHA_WEBHOOK_SECRET": SECRET}, "'sandbox/faults'"),
+        ([*HERE, "--baseline", "live"], {"WAHA_WEBHOOK_SECRET": SECRET}, "--baseline: should start with"),
         ([*HERE, "--fault-hosts", "a,b"], {"WAHA_WEBHOOK_SECRET": SECRET}, "without --faults-url"),
         (
             [*HERE, "--faults-url", "http://127.0.0.1:9", "--fault-hosts", "a,,b"],
@@ -44,7 +45,15 @@ HERE = ["--base-url", "http://127.0.0.1:9"]
     ],
     ids=[
         *("no secret", "no secret file", "no base url", "no scheme", "no targets", "no report folder"),
-        *("a folder as report", "no program", "no words", "blank command", "no faults url", "hosts alone"),
+        *(
+            "a folder as report",
+            "no program",
+            "no words",
+            "blank command",
+            "no faults url",
+            "no live release",
+        ),
+        "hosts alone",
         "an empty host",
     ],
 )

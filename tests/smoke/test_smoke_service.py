@@ -12,8 +12,8 @@ from smoke_runs import Run, smoke
 
 from contracts.targets import TARGETS_FILE
 
-LONGEST_S = 12
-"""What the suite may take of a deployment's time."""
+LONGEST_S = 40
+"""What the suite may take of a deployment's time, on cores that others use too (4 s on idle ones)."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def test_the_service_passes_in_time(release: BareRelease, tmp_path: Path) -> Non
 
 
 def test_the_short_form_passes(release: BareRelease, tmp_path: Path) -> None:
-    """The five checks of a rollback pass, in a fraction of that time."""
+    """The four checks of a rollback pass, in a fraction of that time."""
     run = smoke(url_of(release.candidate), TARGETS_FILE, tmp_path, "--short")
-    assert (run.exit_code, run.report.suite, len(run.report.checks)) == (0, "smoke, short", 5), run.output
+    assert (run.exit_code, run.report.suite, len(run.report.checks)) == (0, "smoke, short", 4), run.output
     assert run.report.duration_s <= LONGEST_S / 4
 
 

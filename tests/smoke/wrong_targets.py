@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from reference_flaws import Flaws
 
+from contracts.gate_lane import FALLBACK, GATE_REPLY
+
 ANSWERED = "signed message is answered once"
 REFUSED = "nothing refused or ignored was answered"
 TWICE = "no message has a second reply"
 HEALTH = "health is healthy"
 TRUTH = "health tells the truth"
+MODEL = "the model answers"
 
 
 def named(name: str, *parameters: str) -> set[str]:
@@ -108,7 +111,10 @@ WRONG: dict[str, tuple[Flaws, set[str]]] = {
     "late answers": (Flaws(webhook_takes_s=1.0), {"webhook answers in time"}),
     "incomplete health": (Flaws(lacks_a_service=True), {"health has its shape", "health of email"}),
     "another shape of health": (Flaws(has_another_shape=True), {"health has its shape"}),
-    "degraded": (Flaws(is_degraded=True), {HEALTH, "health of sentry"}),
+    "without WAHA": (Flaws(finds_down=("waha",)), {HEALTH, "health of waha"}),
+    "a model that fails": (Flaws(models_answer=FALLBACK), {MODEL}),
+    "a model never asked": (Flaws(models_answer=GATE_REPLY), {MODEL}),
+    "silence for a model's answer": (Flaws(models_answer=""), {MODEL}),
     "a database never asked": (Flaws(only_configures_its_database=True), {"health of database"}),
     "slow health": (Flaws(health_takes_s=0.6), {"health answers in time"}),
     "health that lies": (Flaws(lies_about_the_database=True), {TRUTH}),

@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from on_demand import on_demand
 from project import Project
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.gate]
 
 
 def checked(live: Project) -> tuple[int, dict[tuple[str, str], dict[str, Any]], str]:
@@ -28,17 +29,19 @@ def failed(lines: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
     ]
 
 
-def test_a_live_stack_passes(live: Project) -> None:
+@on_demand
+def test_a_live_stack_passes(deployed: Project) -> None:
     """Nothing fails; the sandbox's services are asked through the port that this machine has them on."""
-    _, lines, printed = checked(live)
+    _, lines, printed = checked(deployed)
     assert failed(lines) == []
     asked = ("WAHA", "Convex", "Sentry", "Resend")
     assert {lines["services", name]["result"] for name in asked} == {"passed"}
     assert lines["code", "preview"]["detail"] == "nothing would change"
     for name in ("WAHA_API_KEY", "WAHA_WEBHOOK_SECRET", "RESEND_API_KEY", "RELEASE_KEY"):
-        assert live.runbook("secrets", "get", name).stdout.strip() not in printed
+        assert deployed.runbook("secrets", "get", name).stdout.strip() not in printed
 
 
+@on_demand
 def test_a_service_that_is_down_fails(live: Project) -> None:
     """By name; the others pass."""
     fault = f"http://127.0.0.1:{live.ports['sandbox_port']}/faults/waha"
@@ -51,6 +54,7 @@ def test_a_service_that_is_down_fails(live: Project) -> None:
     assert failed(lines) == ["WAHA"]
 
 
+@on_demand
 def test_a_wrong_variable_fails(live: Project) -> None:
     """Before anything is deployed with it."""
     path = ("--path", "runbook:env.RATE_LIMIT_PER_MINUTE")

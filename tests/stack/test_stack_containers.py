@@ -11,7 +11,7 @@ import pytest
 from project import Project
 
 from contracts.durability import DURABLE
-from runbook.stack_containers import containers_of
+from infra.observed import stack_containers
 
 pytestmark = pytest.mark.stack
 
@@ -19,9 +19,9 @@ RUNNING_ROLES = {"web", "worker", "redis", "proxy", "sandbox"}
 
 
 @pytest.fixture
-def inspected(live: Project) -> dict[str, dict[str, Any]]:
+def inspected(deployed: Project) -> dict[str, dict[str, Any]]:
     """`docker inspect` of each of the stack's running containers, by name."""
-    found = containers_of(live.stack, docker.from_env())
+    found = stack_containers(deployed.stack, docker.from_env(), stopped=False)
     roles = {container.labels["runbook.role"] for container in found}
     assert roles == RUNNING_ROLES
     return {str(container.name): container.attrs for container in found}
@@ -45,7 +45,7 @@ def test_every_container_is_hardened(inspected: dict[str, dict[str, Any]]) -> No
 
 
 def test_only_the_proxy_publishes_ports_and_only_on_loopback(
-    live: Project, inspected: dict[str, dict[str, Any]]
+    deployed: Project, inspected: dict[str, dict[str, Any]]
 ) -> None:
     """Redis, web, worker and sandbox are reached through the stack's network alone."""
     published = {
@@ -54,13 +54,13 @@ def test_only_the_proxy_publishes_ports_and_only_on_loopback(
         if (bindings := attrs["HostConfig"]["PortBindings"])
     }
     assert published == {
-        f"runbook-{live.stack}-proxy": {("127.0.0.1", port) for port in live.ports.values()},
+        f"runbook-{deployed.stack}-proxy": {("127.0.0.1", port) for port in deployed.ports.values()},
     }
 
 
-def test_redis_runs_with_the_settings_that_tests_and_benchmarks_have(live: Project) -> None:
+def test_redis_runs_with_the_settings_that_tests_and_benchmarks_have(deployed: Project) -> None:
     """Each write is synced, and the file is not written anew every few seconds."""
-    redis = docker.from_env().containers.get(f"runbook-{live.stack}-redis")
+    redis = docker.from_env().containers.get(f"runbook-{deployed.stack}-redis")
     asked = 'REDISCLI_AUTH="$(cat /conf/password)" redis-cli --json config get "*"'
     output = redis.exec_run(["sh", "-c", asked]).output
     in_bytes = {"256mb": str(256 * 2**20)}
@@ -70,10 +70,11 @@ def test_redis_runs_with_the_settings_that_tests_and_benchmarks_have(live: Proje
     }
 
 
-def test_no_secret_is_readable(live: Project, inspected: dict[str, dict[str, Any]]) -> None:
+@pytest.mark.gate
+def test_no_secret_is_readable(deployed: Project, inspected: dict[str, dict[str, Any]]) -> None:
     """Not in inspect, process lists, logs, state, configuration, the suites' output or the reports."""
     names = ("REDIS_PASSWORD", "RELEASE_KEY", "WAHA_API_KEY", "WAHA_WEBHOOK_SECRET")
-    secrets = {name: live.runbook("secrets", "get", name).stdout.strip() for name in names}
+    secrets = {name: deployed.runbook("secrets", "get", name).stdout.strip() for name in names}
     engine = docker.from_env()
     places = {f"inspect of {name}": json.dumps(attrs) for name, attrs in inspected.items()}
     for name in inspected:
@@ -81,13 +82,13 @@ def test_no_secret_is_readable(live: Project, inspected: dict[str, dict[str, Any
         places[f"logs of {name}"] = container.logs().decode(errors="replace")
         places[f"processes of {name}"] = json.dumps(container.top(ps_args="axww -o pid,args"))
     for folder in (".pulumi-state", ".build/reports"):
-        for file in (live.root / folder).rglob("*"):
+        for file in (deployed.root / folder).rglob("*"):
             if file.is_file():
                 places[str(file)] = file.read_text(errors="replace")
-    places["configuration"] = (live.root / f"Pulumi.{live.stack}.yaml").read_text()
-    shown = live.runbook("outputs", "--json")
+    places["configuration"] = (deployed.root / f"Pulumi.{deployed.stack}.yaml").read_text()
+    shown = deployed.runbook("outputs", "--json")
     places["outputs"] = shown.stdout + shown.stderr
-    preview = live.pulumi("preview", "--diff")
+    preview = deployed.pulumi("preview", "--diff")
     places["preview"] = preview.stdout + preview.stderr
     places["processes of this machine"] = subprocess.run(
         ["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True

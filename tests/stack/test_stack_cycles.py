@@ -22,6 +22,7 @@ from infra.manifest import BUILD
 CYCLES = int(os.environ.get("RUNBOOK_CYCLES", "0"))
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.gate,
     pytest.mark.skipif(not CYCLES, reason="a cycle takes more than a minute: RUNBOOK_CYCLES=50 makes 50"),
 ]
 

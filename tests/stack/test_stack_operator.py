@@ -41,44 +41,44 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
     return False
 
 
-def test_queue_of_a_live_stack_is_shown(live: Project) -> None:
+def test_queue_of_a_live_stack_is_shown(deployed: Project) -> None:
     """The live lane, with a consumer that is a worker of the live release, and nothing given up."""
-    queue = shown(live, "queue", "show")
+    queue = shown(deployed, "queue", "show")
     (lane,) = [lane for lane in queue["lanes"] if lane["lane"] == "live"]
     assert (lane["dead"], lane["unknown"], lane["unsettled"]) == (0, 0, 0)
-    assert queue["live_release"] == shown(live, "outputs")["release"]
+    assert queue["live_release"] == shown(deployed, "outputs")["release"]
 
 
-def test_blocked_address_is_refused_until_it_is_removed(live: Project) -> None:
+def test_blocked_address_is_refused_until_it_is_removed(deployed: Project) -> None:
     """The change is in force within seconds in every web process, and so is its end."""
-    assert sent(live, "15550000001@c.us") == 202
+    assert sent(deployed, "15550000001@c.us") == 202
     everybody = "0.0.0.0/0"
-    blocked = live.runbook("blocklist", "add", everybody, "--reason", "a test", "--force")
+    blocked = deployed.runbook("blocklist", "add", everybody, "--reason", "a test", "--force")
     assert blocked.returncode == 0, blocked.stderr
     try:
-        assert eventually(lambda: [sent(live, "15550000001@c.us") for _ in range(4)] == [403] * 4)
+        assert eventually(lambda: [sent(deployed, "15550000001@c.us") for _ in range(4)] == [403] * 4)
     finally:
-        removed = live.runbook("blocklist", "remove", everybody)
+        removed = deployed.runbook("blocklist", "remove", everybody)
     assert removed.returncode == 0, removed.stderr
-    assert eventually(lambda: [sent(live, "15550000001@c.us") for _ in range(4)] == [202] * 4)
+    assert eventually(lambda: [sent(deployed, "15550000001@c.us") for _ in range(4)] == [202] * 4)
 
 
-def test_tenant_without_credit_is_not_answered_and_its_owner_told(live: Project) -> None:
+def test_tenant_without_credit_is_not_answered_and_its_owner_told(deployed: Project) -> None:
     """No reply, a notice by mail once a day; with credits again, new messages are answered."""
-    sandbox = f"http://127.0.0.1:{live.ports['sandbox_port']}"
+    sandbox = f"http://127.0.0.1:{deployed.ports['sandbox_port']}"
 
     def listed(path: str) -> Any:
         return httpx.get(f"{sandbox}/{path}", trust_env=False).json()
 
-    assert live.runbook("tenants", "owner", "default", "owner@sandbox.example").returncode == 0
-    assert live.runbook("tenants", "grant", "default", "0").returncode == 0
+    assert deployed.runbook("tenants", "owner", "default", "owner@sandbox.example").returncode == 0
+    assert deployed.runbook("tenants", "grant", "default", "0").returncode == 0
     try:
-        assert [sent(live, "15550000002@c.us") for _ in range(2)] == [202, 202]
+        assert [sent(deployed, "15550000002@c.us") for _ in range(2)] == [202, 202]
         assert eventually(lambda: len(listed("resend/sent")) == 1)
         assert listed("resend/sent")[0]["to"] == ["owner@sandbox.example"]
         assert [it for it in listed("waha/sent") if it["chatId"] == "15550000002@c.us"] == []
     finally:
-        assert live.runbook("tenants", "grant", "default", "unlimited").returncode == 0
-    assert sent(live, "15550000003@c.us") == 202
+        assert deployed.runbook("tenants", "grant", "default", "unlimited").returncode == 0
+    assert sent(deployed, "15550000003@c.us") == 202
     assert eventually(lambda: any(it["chatId"] == "15550000003@c.us" for it in listed("waha/sent")))
     assert len(listed("resend/sent")) == 1

@@ -11,7 +11,7 @@ from project import Project
 from sender import Sender, SentAccount
 from steady_client import SteadyClient
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.gate]
 
 NAME = "WAHA_WEBHOOK_SECRET"
 
@@ -67,6 +67,7 @@ def _rotate(live: Project, account: SentAccount) -> None:
     assert all(failure.startswith("401 ") for failure in client.failures)
 
 
+@on_demand
 def test_what_is_over_is_ended_by_up_once_nobody_needs_it(live: Project) -> None:
     """After the grace, `up` drops the old secret by itself, unless messages would be refused then.
 

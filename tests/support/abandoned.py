@@ -38,5 +38,5 @@ def _remove(engine: docker.DockerClient) -> None:
 
 
 def _abandoned(stack: str) -> bool:
-    run = stack.removeprefix(PREFIX)
+    run, _, _ = stack.removeprefix(PREFIX).partition("-")
     return stack.startswith(PREFIX) and run.isdecimal() and not psutil.pid_exists(int(run))

@@ -27,11 +27,15 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass
 class Project:
-    """The copy at `root` and its stack. Commands are what a person would type there."""
+    """The copy at `root` and its stack. Commands are what a person would type there.
+
+    `is_untouched`: since it was deployed there were only tests that look.
+    """
 
     root: Path
     stack: str
     ports: dict[str, int] = field(default_factory=dict)
+    is_untouched: bool = False
 
     @classmethod
     def copy(cls, root: Path, stack: str) -> Project:
@@ -46,6 +50,7 @@ class Project:
             if (CHECKOUT / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / name, root / name)
+        _copy_environment(root)
         names = ("port", "candidate_port", "baseline_port", "sandbox_port")
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         project = cls(root, stack, ports)
@@ -139,6 +144,27 @@ class Project:
             timeout=_TIMEOUT_S,
             check=False,
         )
+
+
+def _copy_environment(root: Path) -> None:
+    """The checkout's `.venv`, for the copy at *root*: installing the packages again takes minutes."""
+    made, copy = CHECKOUT / ".venv", root / ".venv"
+    if not (made / ".stamp").is_file():
+        return  # the tests run in another environment: `bin/runbook` makes the copy's own
+    shutil.copytree(made, copy, symlinks=True, copy_function=_link)
+    for name in (
+        ".stamp",
+        *(str(file.relative_to(made)) for file in made.glob("lib/*/site-packages/__editable__*.p*")),
+    ):
+        (copy / name).unlink()
+        (copy / name).write_text((made / name).read_text(encoding="utf-8").replace(str(CHECKOUT), str(root)))
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def moved_s(said: str) -> float:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +39,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose .venv has been made once."""
     root = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "bin", root / "bin")
+    (root / "infra").mkdir()
+    for name in ("__init__.py", "pip_environment.py"):
+        shutil.copy(ROOT / "infra" / name, root / "infra" / name)
     (root / "runbook").mkdir()
     (root / "runbook" / "__init__.py").touch()
     (root / "runbook" / "__main__.py").write_text("import sys; print('ran', *sys.argv[1:])")
@@ -66,6 +71,59 @@ def test_arguments_arrive_as_they_were_given(checkout: Path, argument: str) -> N
     """Nothing is split, expanded or dropped on the way, and nothing else is said."""
     done = start(checkout, "verb", argument)
     assert (done.stdout, done.stderr) == (f"ran verb {argument}\n", "")
+
+
+def sourced(root: Path, command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run *command* in bash after the bootstrap, in *env*."""
+    script = f'set -euo pipefail; here={shlex.quote(str(root))}; source "$here/bin/.bootstrap"; {command}'
+    return subprocess.run(
+        ["bash", "-c", script], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_an_odd_folder_will_do(checkout: Path, tmp_path: Path) -> None:
+    """With blanks, quotes, signs that mean something in a URL or a shell, and letters beyond ASCII."""
+    odd = tmp_path / 'Größe 100% "it\'s" $HOME #1 \\n'
+    shutil.copytree(checkout, odd, ignore=shutil.ignore_patterns(".venv"), symlinks=True)
+    done = start(odd, "here")
+    assert done.stdout == "ran here\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb"])
+def test_a_folder_that_no_search_path_can_name_is_refused(checkout: Path, tmp_path: Path, name: str) -> None:
+    """Whatever is put on PATH from there would not be found."""
+    shutil.copytree(checkout / "bin", tmp_path / name / "bin")
+    done = start(tmp_path / name)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: the checkout lies in '{tmp_path}/{name}'")
+    assert "\nhint: " in done.stderr
+
+
+def test_without_a_home_the_cache_is_the_checkouts(checkout: Path, tmp_path: Path) -> None:
+    """Where the home folder is missing, or nothing can be written there; otherwise it is the user's."""
+    path = {"PATH": os.environ["PATH"]}
+    for env in (
+        {},
+        {"HOME": ""},
+        {"HOME": "/proc"},
+        {"HOME": f"{tmp_path}/none"},
+        {"XDG_CACHE_HOME": "/proc/x"},
+    ):
+        done = sourced(checkout, 'echo "$XDG_CACHE_HOME"', {**path, **env})
+        assert done.stdout == f"{checkout}/.runbook/cache\n", done.stderr
+    assert not (tmp_path / "none").exists()
+    done = sourced(checkout, 'echo "${XDG_CACHE_HOME:-none}"', {**path, "HOME": str(tmp_path)})
+    assert done.stdout == "none\n"
+    named = {"XDG_CACHE_HOME": f"{tmp_path}/a/b"}
+    assert sourced(checkout, 'echo "$XDG_CACHE_HOME"', {**path, **named}).stdout == f"{tmp_path}/a/b\n"
+
+
+@pytest.mark.parametrize("folder", ["/nowhere", "relative"])
+def test_a_tmpdir_that_cannot_be_written_is_passed_over_aloud(checkout: Path, folder: str) -> None:
+    """Every program would fail on it in words of its own."""
+    done = sourced(checkout, 'echo "${TMPDIR:-none}"', {**os.environ, "TMPDIR": folder})
+    assert done.stdout == "none\n"
+    assert f"TMPDIR is '{folder}', where nothing can be written" in done.stderr
 
 
 def test_any_folder_and_a_symlink_will_do(checkout: Path, tmp_path: Path) -> None:
@@ -99,6 +157,92 @@ def test_a_changed_lock_file_is_installed_once_by_two_starts(checkout: Path) -> 
     assert [done.stdout for done in both] == ["ran 0\n", "ran 1\n"]
     assert sum(done.stderr.count("packages of requirements.lock") for done in both) == 1
     assert list(checkout.glob(".venv/lib/python*/site-packages/iniconfig"))
+
+
+@pytest.fixture
+def pulled(checkout: Path) -> Iterator[dict[str, str]]:
+    """The checkout's lock file has another package since; where no package index answers."""
+    lock = checkout / "requirements.lock"
+    good = lock.read_text()
+    lock.write_text(good + locked("pluggy"))
+    yield {**os.environ, "PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_RETRIES": "0"}
+    lock.write_text(good)
+
+
+@pytest.mark.parametrize("verb", ["rollback", "watch", "lock", "releases", "outputs"])
+def test_what_cannot_wait_goes_on_with_the_packages_that_are_there(
+    checkout: Path, pulled: dict[str, str], verb: str
+) -> None:
+    """An emergency needs no package index, whatever was pulled; it is said."""
+    done = start(checkout, verb, "--stack", "prod", env=pulled)
+    assert done.stdout == f"ran {verb} --stack prod\n", done.stderr
+    assert f"runbook: requirements.lock or pyproject.toml has changed: {verb} goes on with the" in done.stderr
+    assert "installing" not in done.stderr
+
+
+def test_what_can_wait_has_the_packages_of_the_lock_file(checkout: Path, pulled: dict[str, str]) -> None:
+    """What deploys is what was locked; so is what cannot run without."""
+    done = start(checkout, "up", env=pulled)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: installing the packages of requirements.lock into .venv failed" in done.stderr
+    main = checkout / "runbook" / "__main__.py"
+    good = main.read_text()
+    main.write_text("import pluggy")
+    try:
+        assert "installing the packages" in start(checkout, "rollback", env=pulled).stderr
+    finally:
+        main.write_text(good)
+
+
+def test_variables_for_another_python_are_not_for_us(checkout: Path, tmp_path: Path) -> None:
+    """A command starts as ever, also where .venv has to be brought up to date first."""
+    (tmp_path / "runbook.py").write_text("raise SystemExit('shadowed')")
+    foreign = {"PYTHONHOME": str(tmp_path), "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "error"}
+    for name, value in foreign.items():
+        done = start(checkout, name, env={**os.environ, name: value})
+        assert done.stdout == f"ran {name}\n", done.stderr
+    (checkout / ".venv" / ".stamp").unlink()
+    done = start(checkout, "all", env={**os.environ, **foreign})
+    assert done.stdout == "ran all\n", done.stderr
+
+
+def test_an_encoding_that_does_not_exist_is_named(checkout: Path) -> None:
+    """Python would not start, and say so in a language of its own."""
+    done = start(checkout, env={**os.environ, "PYTHONIOENCODING": "of-another-system"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: PYTHONIOENCODING is 'of-another-system'")
+    assert "Traceback" not in done.stderr
+    assert start(checkout, "here", env={**os.environ, "PYTHONIOENCODING": "latin-1"}).returncode == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_nowhere(checkout: Path, tmp_path: Path, closed: str) -> None:
+    """A file that a command opens does not become its standard output."""
+    program = f"f = open({str(tmp_path / 'file')!r}, 'w'); assert f.fileno() > 2; print('x'); f.write('done')"
+    (checkout / "runbook" / "__main__.py").rename(tmp_path / "kept")
+    try:
+        (checkout / "runbook" / "__main__.py").write_text(program)
+        subprocess.run(["bash", "-c", f'"$0" {closed}', checkout / "bin" / "runbook"], check=True, timeout=60)
+    finally:
+        (tmp_path / "kept").rename(checkout / "runbook" / "__main__.py")
+    assert (tmp_path / "file").read_text() == "done"
+
+
+def test_pip_settings_of_the_user_are_not_for_us(checkout: Path, tmp_path: Path) -> None:
+    """Whatever a pip.conf or PIP_… wants of other projects, the packages are installed into .venv."""
+    settings = tmp_path / ".config" / "pip" / "pip.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(
+        "[install]\nuser = true\nconstraint = /of/another/project.txt\nno-binary = :all:\n"
+        f"[global]\nprefix = {tmp_path}/theirs\nrequire-virtualenv = true\n"
+    )
+    variables = {"PIP_TARGET": f"{tmp_path}/theirs", "PIP_REQUIREMENT": "/of/another/project.txt"}
+    with (checkout / "requirements.lock").open("a") as lock:
+        lock.write(locked("mdurl"))
+    done = start(checkout, "here", env={**os.environ, **variables, "HOME": str(tmp_path)})
+    assert done.stdout == "ran here\n", done.stderr
+    assert list(checkout.glob(".venv/lib/python*/site-packages/mdurl"))
+    assert not (tmp_path / "theirs").exists()
 
 
 def test_a_wrong_hash_is_refused(checkout: Path) -> None:

@@ -6,13 +6,24 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import RunbookError
-from runbook.toolchain.environment import PLUGINS, is_dev, pulumi_environment
+from runbook.toolchain.environment import (
+    PASSPHRASE,
+    PASSPHRASE_FILE,
+    PLUGINS,
+    file_backend,
+    is_dev,
+    passphrase_hint,
+    pulumi_environment,
+)
 
 
 def test_the_backend_is_the_checkout_unless_one_is_given(tmp_path: Path) -> None:
     """State lies in .pulumi-state, which is made; a backend of the operator's is left as it is."""
     assert pulumi_environment(None, {}, tmp_path)["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.pulumi-state"
     assert (tmp_path / ".pulumi-state").is_dir()
+    odd = tmp_path / "100% of it's #1?"
+    odd.mkdir()
+    assert file_backend(pulumi_environment(None, {}, odd)["PULUMI_BACKEND_URL"]) == odd / ".pulumi-state"
     given = {"PULUMI_BACKEND_URL": "s3://bucket"}
     assert pulumi_environment(None, given, tmp_path / "other")["PULUMI_BACKEND_URL"] == "s3://bucket"
     assert not (tmp_path / "other").exists()
@@ -21,18 +32,18 @@ def test_the_backend_is_the_checkout_unless_one_is_given(tmp_path: Path) -> None
 @pytest.mark.parametrize("stack", ["dev", "dev-alice", "organization/runbook/dev"])
 def test_dev_stacks_get_a_passphrase_that_stays(stack: str, tmp_path: Path) -> None:
     """It is made once, is long, and nobody else may read it."""
-    first = Path(pulumi_environment(stack, {}, tmp_path)["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    first = Path(pulumi_environment(stack, {}, tmp_path)[PASSPHRASE_FILE])
     kept = first.read_text()
     assert len(kept) >= 32
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
-    assert Path(pulumi_environment("dev", {}, tmp_path)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text() == kept
+    assert Path(pulumi_environment("dev", {}, tmp_path)[PASSPHRASE_FILE]).read_text() == kept
 
 
 def test_two_first_commands_agree_on_the_passphrase(tmp_path: Path) -> None:
     """Stacks made side by side can read each other's secrets: the file is made once."""
 
     def read(_number: int) -> str:
-        return Path(pulumi_environment("dev", {}, tmp_path)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text()
+        return Path(pulumi_environment("dev", {}, tmp_path)[PASSPHRASE_FILE]).read_text()
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(read, range(32)))) == 1
@@ -47,12 +58,85 @@ def test_other_stacks_must_bring_their_passphrase(stack: str, tmp_path: Path) ->
     assert not is_dev(stack)
 
 
-@pytest.mark.parametrize("name", ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"])
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_given_passphrase_is_left_alone(name: str, stack: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stack", "backend"), [("prod", ""), ("prod", "s3://bucket"), ("dev", "s3://bucket")]
+)
+def test_a_given_passphrase_is_left_alone(stack: str, backend: str, tmp_path: Path) -> None:
     """What the operator set is not replaced, nor repeated in what we add."""
-    added = pulumi_environment(stack, {name: "given"}, tmp_path)
+    added = pulumi_environment(stack, {PASSPHRASE: "given", "PULUMI_BACKEND_URL": backend}, tmp_path)
     assert "given" not in added.values()
+    assert not any("PASSPHRASE" in each for each in added)
+
+
+@pytest.mark.parametrize("given", ["", "of another project"])
+def test_a_dev_stack_is_opened_by_its_own_passphrase(given: str, tmp_path: Path) -> None:
+    """Not by one that the shell has for another project: for Pulumi that would come before the file."""
+    own = Path(pulumi_environment("dev", {}, tmp_path)[PASSPHRASE_FILE]).read_text()
+    added = pulumi_environment("dev", {PASSPHRASE: given, PASSPHRASE_FILE: "/of/another/project"}, tmp_path)
+    assert {PASSPHRASE: given, **added}[PASSPHRASE] == own
+    assert pulumi_environment("dev", {PASSPHRASE_FILE: "/nowhere"}, tmp_path)[PASSPHRASE_FILE].endswith(
+        "/.pulumi-state/passphrase"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read: No such file or directory"), ("folder", "Is a directory"), ("\n", "is empty")],
+)
+def test_a_passphrases_file_that_is_none_is_named(content: str | None, said: str, tmp_path: Path) -> None:
+    """With its variable, before the CLI is asked."""
+    file = tmp_path / "theirs"
+    if content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_text(content)
+    with pytest.raises(RunbookError, match=said) as refusal:
+        pulumi_environment("prod", {PASSPHRASE_FILE: str(file)}, tmp_path)
+    assert refusal.value.message.startswith(f"PULUMI_CONFIG_PASSPHRASE_FILE: '{file}'")
+
+
+def test_a_passphrases_file_is_found_from_the_clis_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative name is the operator's folder's."""
+    (tmp_path / "theirs").write_text("open sesame")
+    monkeypatch.chdir(tmp_path)
+    added = pulumi_environment("prod", {PASSPHRASE_FILE: "theirs"}, tmp_path)
+    assert added[PASSPHRASE_FILE] == str(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({PASSPHRASE: ""}, "PULUMI_CONFIG_PASSPHRASE is set, and empty: `unset PULUMI_CONFIG_PASSPHRASE`"),
+        ({PASSPHRASE: "x"}, "PULUMI_CONFIG_PASSPHRASE holds another: `unset PULUMI_CONFIG_PASSPHRASE`"),
+        ({PASSPHRASE: "x", PASSPHRASE_FILE: "/f"}, "and comes before PULUMI_CONFIG_PASSPHRASE_FILE"),
+        ({PASSPHRASE_FILE: "/f"}, "PULUMI_CONFIG_PASSPHRASE_FILE names /f, which holds another"),
+    ],
+)
+def test_a_wrong_passphrase_is_traced_to_its_variable(env: dict[str, str], said: str, tmp_path: Path) -> None:
+    """What the CLI says is only that it is wrong; the passphrase itself is not told."""
+    hint = passphrase_hint("get stack secrets manager: incorrect passphrase", env, tmp_path)
+    assert said in str(hint)
+    assert "made with" in str(hint)
+    assert passphrase_hint("something else", env, tmp_path) is None
+
+
+@pytest.mark.parametrize("given", [{}, {PASSPHRASE: "of another project"}])
+def test_a_dev_stack_made_with_another_passphrase_says_where_it_belongs(
+    given: dict[str, str], tmp_path: Path
+) -> None:
+    """It was made while a variable was in force."""
+    env = {**given, **pulumi_environment("dev", given, tmp_path)}
+    hint = passphrase_hint("incorrect passphrase", env, tmp_path)
+    assert hint is not None
+    assert hint.endswith(f"write that into {tmp_path}/.pulumi-state/passphrase")
+
+
+def test_a_service_for_keys_needs_no_passphrase(tmp_path: Path) -> None:
+    """The stack's settings name it."""
+    (tmp_path / "Pulumi.prod.yaml").write_text("secretsprovider: awskms://alias/runbook\n")
+    added = pulumi_environment("organization/runbook/prod", {"PULUMI_BACKEND_URL": "s3://bucket"}, tmp_path)
     assert not any("PASSPHRASE" in each for each in added)
 
 

@@ -31,8 +31,9 @@ def test_a_failure_quotes_the_last_lines(tmp_path: Path) -> None:
     assert str(tmp_path / "log") in error.value.hint
 
 
-def test_the_environment_is_added_to(tmp_path: Path) -> None:
-    """Names given are set, all others stay."""
-    script = 'echo "$ADDED ${PATH:+path}"'
-    run("work", ["sh", "-c", script], tmp_path / "log", lambda _line: None, env={"ADDED": "yes"})
-    assert (tmp_path / "log").read_text() == "yes path\n"
+def test_the_environment_is_the_one_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours, unless another is."""
+    monkeypatch.setenv("OURS", "ours")
+    for env, seen in ((None, "ours"), ({"GIVEN": "given"}, "given")):
+        run("work", ["sh", "-c", 'echo "$OURS$GIVEN"'], tmp_path / "log", lambda _line: None, env=env)
+        assert (tmp_path / "log").read_text() == f"{seen}\n"

@@ -1,6 +1,14 @@
+"""What `bin/pulumi` reads from a command line, and does not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 
-from runbook.toolchain.pulumi_shell import named_stack, verb
+from infra.errors import Refused
+from runbook.toolchain.pulumi_shell import named_stack, run_cli, verb
 
 
 @pytest.mark.parametrize(
@@ -12,6 +20,9 @@ from runbook.toolchain.pulumi_shell import named_stack, verb
         ("stack init prod", "prod"),
         ("stack select prod --create", "prod"),
         ("stack rm prod", "prod"),
+        ("--cwd stack stack rm --yes prod", "prod"),
+        ("-s=prod up", "prod"),
+        ("-sprod up", "prod"),
         ("stack ls", None),
         ("up --yes", None),
         ("up --stack", None),
@@ -24,8 +35,41 @@ def test_the_stack_of_a_command_line(arguments: str, stack: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"), [("up --yes", "up"), ("--non-interactive up", "up"), ("--help", ""), ("", "")]
+    ("arguments", "expected"),
+    [
+        ("up --yes", "up"),
+        ("--non-interactive up", "up"),
+        ("--stack prod destroy --yes", "destroy"),
+        ("-s prod refresh", "refresh"),
+        ("-s=prod up", "up"),
+        ("-sprod up", "up"),
+        ("--stack=prod dn", "dn"),
+        ("--cwd preview --color never -v 3 destroy", "destroy"),
+        ("-e -Q --logtostderr up", "up"),
+        ("--message preview up", "up"),
+        ("config set message up", "config"),
+        ("--help", ""),
+        ("--stack", ""),
+        ("", ""),
+    ],
 )
 def test_the_verb_of_a_command_line(arguments: str, expected: str) -> None:
-    """The first word that is no option is the verb."""
+    """The first word that is no option, nor the value of one, is the verb."""
     assert verb(arguments.split()) == expected
+
+
+@pytest.mark.parametrize("named", ["up", "update", "refresh", "destroy", "down", "dn", "import"])
+def test_what_changes_a_stack_holds_its_lock(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the stack is named: a freeze refuses it, and no CLI is run."""
+
+    def refuse(stack: str, what: str) -> NoReturn:
+        raise Refused(f"{stack}: {what}: frozen")
+
+    monkeypatch.setattr("runbook.toolchain.pulumi_shell.ensure_engine", lambda _report: None)
+    monkeypatch.setattr("runbook.toolchain.pulumi_shell.ensure_cli", lambda _report: Path("/no/such/cli"))
+    monkeypatch.setattr("runbook.toolchain.pulumi_shell.hold", refuse)
+    monkeypatch.setattr("os.execve", lambda *_: pytest.fail("it would have run without the lock"))
+    whole = "organization/runbook/dev-x"
+    for line in (f"--stack dev-x {named}", f"-s dev-x {named} --yes", f"{named} --stack={whole}"):
+        with pytest.raises(Refused, match=f"^dev-x: bin/pulumi {named}: frozen"):
+            run_cli(line.split())

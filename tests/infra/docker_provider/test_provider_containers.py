@@ -171,12 +171,13 @@ def test_properties_reach_the_engine(client: Client, base: Map, api: Any) -> Non
 def test_failed_start_leaves_no_container(
     client: Client, base: Map, api: Any, prefix: str, taken_port: int
 ) -> None:
-    """When the port is taken the container is removed again; one line says which container and which port."""
+    """When the port is taken the container is removed again; container, port and what to do are said."""
     port = {"internal": 80, "external": taken_port, "ip": "127.0.0.1"}
     text = create_error(client, "Container", base | {"ports": [port]})
     assert f"container {prefix}-c: cannot be started" in text
-    assert f"127.0.0.1:{taken_port}" in text
-    assert "\n" not in text
+    error, hint = text.splitlines()
+    assert f"127.0.0.1:{taken_port}" in error
+    assert f"hint: it publishes 127.0.0.1:{taken_port}" in hint
     assert names(api, prefix) == []
 
 

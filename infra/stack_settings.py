@@ -1,0 +1,87 @@
+"""What an operator can set for a stack, and the names of what every stack has."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from infra.base_images import Mode
+
+REDIS_PASSWORD = "REDIS_PASSWORD"  # noqa: S105 - the name of a secret
+RELEASE_KEY = "RELEASE_KEY"
+"""Keys the hashes of secrets in a release's id, so that an id says nothing about a secret's value."""
+GENERATED = (REDIS_PASSWORD, RELEASE_KEY)
+"""Secrets that only the infrastructure uses; made for a stack when it is made."""
+
+MAX_STACK_NAME = 63 - len("runbook--web-32-r-1234567")
+"""Characters: the names of a release's containers are host names, whose parts have 63 at most."""
+
+DATA_VOLUMES = ("redis-data", "proxy-routes")
+"""Ends of the names of the volumes that only `bin/runbook destroy` removes: the messages, and who is live."""
+
+
+class StackSettings(BaseModel):
+    """`pulumi config` keys of the project, with their defaults. Ports are on `bind`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: Mode = Mode.AUTO
+    sandbox: bool = False
+    bind: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    candidate_port: int = Field(default=8081, ge=1, le=65535)
+    sandbox_port: int = Field(default=8082, ge=1, le=65535)
+    baseline_port: int = Field(default=8083, ge=1, le=65535)
+    keep_releases: int = Field(default=2, ge=0, le=10)
+    alertmanager_url: str = ""
+    web_replicas: int = Field(default=2, ge=1, le=32)
+    worker_replicas: int = Field(default=1, ge=1, le=32)
+    web_memory_mb: int = Field(default=256, ge=64)
+    worker_memory_mb: int = Field(default=256, ge=64)
+
+    @property
+    def url(self) -> str:
+        """Where the public frontend answers, from this machine."""
+        return url_at(self.bind, self.port)
+
+    @field_validator("bind")
+    @classmethod
+    def _is_an_address(cls, bind: str) -> str:
+        try:
+            if "%" not in bind:  # an engine publishes on no address of one interface only
+                return str(ip_address(bind))
+        except ValueError:
+            pass
+        raise ValueError("should be an address of this machine, like 127.0.0.1, 0.0.0.0 or ::1")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> StackSettings:
+        ports = [self.port, self.candidate_port, self.baseline_port]
+        ports += [self.sandbox_port] if self.sandbox else []
+        if len(set(ports)) < len(ports):
+            raise ValueError(f"port, candidate_port, baseline_port, sandbox_port should differ, got {ports}")
+        return self
+
+
+def url_at(bind: str, port: int | str) -> str:
+    """Where what is published on *bind* is reached from this machine."""
+    address = ip_address(bind)
+    if address.is_unspecified:
+        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address if address.version == 4 else f'[{address}]'}:{port}"
+
+
+def stack_name_problem(stack: str) -> str | None:
+    """What is wrong with a stack's name (without organization and project); None if nothing is."""
+    if len(stack) <= MAX_STACK_NAME:
+        return None
+    return f"the stack's name has {len(stack)} characters, {MAX_STACK_NAME} at most can be resolved: {stack}"
+
+
+def layout_problems(error: ValidationError) -> list[str]:
+    """A line for each thing that is wrong with a layout: its key, why, its value."""
+    return [
+        f"layout{''.join(f'.{part}' for part in found['loc'])}: {found['msg']}, got {found['input']!r}"
+        for found in error.errors()
+    ]

@@ -1,0 +1,158 @@
+"""One observation of a stack whose release is live, through the engine and the public frontend."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import partial
+from typing import TypeVar
+
+import docker
+import httpx
+import requests
+from docker.errors import DockerException
+from docker.models.containers import Container
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from infra.container_memory import memory_of
+from infra.containers import ContainerExec
+from infra.errors import Refused
+from infra.observed import RELEASE_LABEL, ROLE_LABEL, stack_containers
+from runbook.errors import RunbookError
+from runbook.live_service import live_service
+from runbook.liveness import proxy_of, published_url
+from runbook.monitor import Observation, Queue, Sends, Webhooks
+
+_READY_S = 5.0
+_TAKEN = ("accepted", "duplicate", "ignored")
+_REFUSED = ("invalid_signature", "malformed")
+_T = TypeVar("_T")
+
+
+class ReleaseProbe:
+    """Observes *stack*. What cannot be read is None: it is no evidence."""
+
+    def __init__(self, stack: str, engine: docker.DockerClient | None = None) -> None:
+        self._stack = stack
+        self._engine = engine or docker.from_env()
+        self._proxy = proxy_of(stack)
+
+    def observe(self) -> Observation:
+        """Observe once."""
+        live = _known(self._proxy.live_route)
+        release = live.release if live else None
+        found = _known(lambda: stack_containers(self._stack, self._engine)) or []
+        containers = _release_containers(each for each in found if each.labels.get(RELEASE_LABEL) == release)
+        counters = _known(lambda: self._proxy.counters("live"))
+        # A proxy that cannot be asked is away: that nobody is answered then is not the release's doing.
+        url = published_url(found) if counters else None
+        samples = self._samples(containers)
+        return Observation(
+            at_s=time.monotonic(),
+            release=release,
+            counters=counters,
+            ready_problem=_problem(f"{url}/api/health/ready") if url else None,
+            redis_away=_is_redis_away(samples),
+            dependencies_up=url is not None and _problem(f"{url}/api/health") is None,
+            restarts=sum(_ends(each) for each in containers) if containers else None,
+            memory_share=_known(lambda: _fullest(containers)),
+            queue=_known(self._queue),
+            sends=sends_in(samples),
+            webhooks=webhooks_in(samples),
+        )
+
+    def usual(self, release: str) -> tuple[Sends, Webhooks]:
+        """How messages and webhooks of all releases but *release* ended, as far as these still run."""
+        found = _known(lambda: stack_containers(self._stack, self._engine, stopped=False)) or []
+        others = [each for each in found if each.labels.get(RELEASE_LABEL) != release]
+        samples = self._samples(_release_containers(others))
+        return sends_in(samples) or Sends(), webhooks_in(samples) or Webhooks()
+
+    def _queue(self) -> Queue | None:
+        shown = live_service(self._stack, self._engine).ask("queue", "show")
+        live = next((lane for lane in shown["lanes"] if lane["lane"] == "live"), None)
+        if live is None or "last_delivered_id" not in live:  # a release that is older than this command
+            return None
+        return Queue(str(live["last_delivered_id"]), live["oldest_waiting_ms"])
+
+    def _samples(self, containers: Iterable[Container]) -> list[Sample]:
+        """What the processes in *containers* count; nothing of one that does not answer."""
+        return [sample for each in containers for sample in _known(partial(_metrics, each)) or []]
+
+
+def sends_in(samples: Iterable[Sample]) -> Sends | None:
+    """What the workers counted, or the web processes where Inngest calls these; None where none did."""
+    found: Counter[str] = Counter()
+    for sample in samples:
+        if sample.name == "first_sends_total":
+            found[sample.labels["outcome"]] += int(sample.value)
+        elif sample.labels.get("lane") == "live" and _is_a_reply(sample):
+            found["replied"] += int(sample.value)
+    known = {each.name: found[each.name] for each in fields(Sends)}
+    return Sends(**known) if found else None
+
+
+def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
+    """What the web processes counted; None where none did."""
+    live = [each for each in samples if each.name == "webhooks_total" and each.labels["lane"] == "live"]
+    taken, refused = (
+        sum(int(each.value) for each in live if each.labels["outcome"] in outcomes)
+        for outcomes in (_TAKEN, _REFUSED)
+    )
+    return Webhooks(taken, refused) if live else None
+
+
+def _is_a_reply(sample: Sample) -> bool:
+    """Sent, or sent as WAHA's echo proved later."""
+    if sample.name == "messages_total":
+        return sample.labels["outcome"] == "sent"
+    return sample.name == "messages_reconciled_total"
+
+
+def _problem(url: str) -> str | None:
+    # Asked directly: a proxy from the environment is not for a stack's own addresses.
+    try:
+        with httpx.Client(timeout=_READY_S, trust_env=False) as client:
+            status = client.get(url).status_code
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return None if status == httpx.codes.OK else f"HTTP {status}"
+
+
+def _metrics(container: Container) -> list[Sample]:
+    code, text = ContainerExec(str(container.name)).run(["python3", "-m", "service", "metrics"])
+    if code != 0:
+        raise Refused(f"{container.name} does not tell its metrics")
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def _is_redis_away(samples: Iterable[Sample]) -> bool:
+    """A web process tells -1 of what stands in Redis while it cannot reach it."""
+    return any(sample.name == "queue_depth" and sample.value < 0 for sample in samples)
+
+
+def _release_containers(containers: Iterable[Container]) -> list[Container]:
+    """Those that make up releases."""
+    return [each for each in containers if each.labels.get(ROLE_LABEL) in ("web", "worker")]
+
+
+def _ends(container: Container) -> int:
+    """How often it was started again; once more if it does not run."""
+    return int(container.attrs["RestartCount"]) + (0 if container.attrs["State"]["Running"] else 1)
+
+
+def _fullest(containers: list[Container]) -> float | None:
+    """The largest share of its limit that one uses."""
+    known = [memory for memory in memory_of(containers) if memory is not None and memory.limit_mb]
+    return max((memory.used_mb / memory.limit_mb for memory in known), default=None)
+
+
+def _known(read: Callable[[], _T | None]) -> _T | None:
+    """What *read* gives; None if what it asks cannot be reached at the moment."""
+    try:
+        return read()
+    except (Refused, RunbookError, DockerException, requests.RequestException):
+        return None

@@ -1,0 +1,146 @@
+"""What a restored release needs of Pulumi: containers that are gone are made again, and the state follows."""
+
+from __future__ import annotations
+
+import docker
+from docker.errors import ImageNotFound
+
+from contracts.verdict import Report
+from infra.deploy_request import DeployRequest
+from infra.errors import Refused
+from infra.history import History
+from infra.lock_holder import Holder
+from infra.manifest import Manifest, Secrets
+from infra.observed import Observed, observe_stack
+from infra.suites import Depth
+from runbook.console import say
+from runbook.deployment import deploy, ensure_live, refresh
+from runbook.errors import RunbookError
+from runbook.recovery import recover
+from runbook.repair import gone_containers
+from runbook.restore import (
+    Restore,
+    choose,
+    kept_target,
+    lost_containers,
+    shift_to_kept,
+)
+from runbook.restore_checks import check_passable
+from runbook.secret_values import known_secrets
+from runbook.workspace import Workspace, open_workspace
+
+_UPDATE_S, _REFRESH_S, _CONTAINER_S = 10, 5, 2
+_MOVING = ("candidate", "trial", "live", "ledger")
+
+
+def targets_of(release: str) -> tuple[str, ...]:
+    """The resources that an update for *release* may touch, as `pulumi up --target` takes them."""
+    return (f"**{release}**", "**::gate-*", "**::promoted-*", *(f"**::{name}" for name in _MOVING))
+
+
+def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> str:
+    """Bring back a release that the engine alone does not know, or has not all containers of; its id.
+
+    Raises:
+        Refused: there is none, it is not whole, or it did not pass; the live release stays then.
+    """
+    workspace = open_workspace(request.stack)
+    history = History.of(workspace.outputs(), observed)
+    release = choose(history, request.release)
+    if kept_target(history, observed, release, force=request.force) == release:
+        report = shift_to_kept(request, history, observed, release)
+        follow(request, release, history.manifests.get(release), report, holder)
+        return release
+    manifest = history.manifests.get(release)
+    if manifest is None:
+        raise RunbookError(
+            f"nothing is known of what release {release} consists of", "`bin/runbook releases`"
+        )
+    check_whole(known_secrets(workspace), manifest)
+    if not request.force:
+        check_passable(history, manifest)
+    is_behind = _counts_on_lost(workspace, release, observed)
+    say(_what_is_made(history, observed, manifest, _REFRESH_S if is_behind else 0))
+    update = _update(request, manifest, Depth.NONE if request.force else Depth.SHORT)
+    recover(workspace, holder.took_over)
+    if is_behind:
+        refresh(workspace)
+    ensure_live(workspace, update, deploy(workspace, update, targets_of(release)))
+    return release
+
+
+def _what_is_made(history: History, observed: Observed, manifest: Manifest, more_s: int) -> str:
+    """What has to be made again, how long that takes (the update, and *more_s*), and who has the traffic."""
+    sizing, release = manifest.sizing, manifest.id
+    seconds = _UPDATE_S + more_s + _CONTAINER_S * (sizing.web_replicas + sizing.worker_replicas)
+    what, past = "has no containers any more", ""
+    if observed.names(release, "web"):
+        what = f"has lost containers, {lost_containers(history, observed, release)} are left"
+        past = "; --force moves it to what is left"
+    return (
+        f"release {release} {what}: they are made again, which takes about {seconds} s; "
+        f"until then {history.live or 'no release'} has the traffic{past}"
+    )
+
+
+def _counts_on_lost(workspace: Workspace, release: str, observed: Observed) -> bool:
+    """Whether the state has containers of *release* that the engine has not: an update would make none."""
+    gone = gone_containers(workspace.deployment(), observed.containers)
+    return any(name.endswith(f"-{release}") for name in gone)
+
+
+def follow(
+    request: Restore, release: str, manifest: Manifest | None, report: Report | None, holder: Holder
+) -> None:
+    """Take into the state that *release* has the traffic. What stands in the way is said and stops nobody."""
+    try:
+        workspace = open_workspace(request.stack)
+        manifest = manifest or History.in_state(workspace.outputs()).manifests.get(release)
+        if manifest is None:
+            raise RunbookError(f"nothing is known of what release {release} consists of", "")
+        recover(workspace, holder.took_over)
+        if _counts_on_lost(workspace, release, observe_stack(request.stack)):
+            refresh(workspace)
+        update = _update(request, manifest, Depth.NONE, [report] if report else [])
+        deploy(workspace, update, targets_of(release))
+    except Exception as error:  # whatever it is: the rollback is done
+        message = error.message if isinstance(error, Refused) else str(error)
+        say(f"warning: the traffic has moved, and the state could not follow: {message}")
+        say("the next `bin/runbook up`, or `bin/pulumi up`, takes it in: it asks the proxy what is live")
+
+
+def check_whole(secrets: Secrets, manifest: Manifest, engine: docker.DockerClient | None = None) -> None:
+    """See that all of a release is still there, before anything moves.
+
+    Raises:
+        RunbookError: its image is gone, or a secret that it was gated with; says which.
+    """
+    try:
+        (engine or docker.from_env()).images.get(manifest.image)
+    except ImageNotFound as error:
+        raise RunbookError(
+            f"release {manifest.id} cannot come back: its image {manifest.image} is gone from the engine",
+            "choose another from `bin/runbook releases`, or check out its commit and `bin/runbook up`",
+        ) from error
+    try:
+        secrets.values(manifest.secrets)
+    except KeyError as error:
+        raise RunbookError(
+            f"release {manifest.id} cannot come back: the {error.args[0]} that it had is not known any more",
+            f"choose another from `bin/runbook releases`, or set it again: "
+            f"`bin/runbook secrets set {error.args[0]}`",
+        ) from error
+
+
+def _update(
+    request: Restore, manifest: Manifest, depth: Depth, gate: list[Report] | None = None
+) -> DeployRequest:
+    return DeployRequest(
+        verb=request.verb,
+        reason=request.reason,
+        bring_back=manifest,
+        depth=depth,
+        in_steps=False,
+        force=request.force,
+        gate=gate or [],
+    )

@@ -1,0 +1,59 @@
+"""The end of a stack's volumes: `destroy` alone removes them, whatever the state knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.models.volumes import Volume
+
+from infra.dynamic.stack_id import STATE_LABEL
+from infra.stack_name import bare_name
+from infra.stack_settings import DATA_VOLUMES
+from runbook.console import say
+from runbook.errors import RunbookError
+
+_IN_USE = 409
+
+
+def remove_volumes(
+    stack: str, state_id: str | None, engine: docker.DockerClient, known: Collection[str] = ()
+) -> None:
+    """Remove the volumes with data, and those that an update of the state *state_id* left when it was killed.
+
+    Another checkout's stay, but for those that the state has *known*: it took them over, with their data,
+    when the state that made them was lost. One that a container uses stays too, and is named.
+
+    Raises:
+        RunbookError: the engine does not remove one for another reason.
+    """
+    if state_id is None:  # nothing was ever made from here
+        return
+    for volume in _volumes_of(stack, engine):
+        made_by = (volume.attrs.get("Labels") or {}).get(STATE_LABEL, state_id)
+        if made_by != state_id and volume.name not in known:
+            continue
+        try:
+            volume.remove()
+        except NotFound:
+            continue
+        except APIError as error:
+            if error.status_code != _IN_USE:
+                raise RunbookError(
+                    f"volume {volume.name} cannot be removed: {error.explanation}",
+                    "mend the cause and run the same command again",
+                ) from error
+            say(f"  volume {volume.name} stays: a container that is not in this state uses it")
+
+
+def _volumes_of(stack: str, engine: docker.DockerClient) -> list[Volume]:
+    """Those with the stack's label, and those with data: one that was restored by hand has no label."""
+    found = engine.volumes.list(filters={"label": f"runbook.stack={bare_name(stack)}"})
+    names = {f"runbook-{bare_name(stack)}-{part}" for part in DATA_VOLUMES} - {each.name for each in found}
+    for name in sorted(names):
+        try:
+            found.append(engine.volumes.get(name))
+        except NotFound:
+            continue
+    return found
