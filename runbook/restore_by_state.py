@@ -49,8 +49,9 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     release = choose(history, request.release)
     if kept_target(history, observed, release, force=request.force) == release:
         report = shift_to_kept(request, history, observed, release)
-        follow(request, release, history.manifests.get(release), report, holder)
+        follow(request, release, observed, report, holder)
         return release
+    _tell_disagreement(history)
     manifest = history.manifests.get(release)
     if manifest is None:
         raise RunbookError(
@@ -83,6 +84,11 @@ def _what_is_made(history: History, observed: Observed, manifest: Manifest, more
     )
 
 
+def _tell_disagreement(history: History) -> None:
+    if history.disagreement:
+        say(f"warning: {history.disagreement}: this goes by the proxy")
+
+
 def _counts_on_lost(workspace: Workspace, release: str, observed: Observed) -> bool:
     """Whether the state has containers of *release* that the engine has not: an update would make none."""
     gone = gone_containers(workspace.deployment(), observed.containers)
@@ -90,12 +96,17 @@ def _counts_on_lost(workspace: Workspace, release: str, observed: Observed) -> b
 
 
 def follow(
-    request: Restore, release: str, manifest: Manifest | None, report: Report | None, holder: Holder
+    request: Restore, release: str, before: Observed, report: Report | None, holder: Holder
 ) -> None:
-    """Take into the state that *release* has the traffic. What stands in the way is said and stops nobody."""
+    """Take into the state that *release* has the traffic. What stands in the way is said and stops nobody.
+
+    *before*: the stack as it was when the traffic had not moved yet.
+    """
     try:
         workspace = open_workspace(request.stack)
-        manifest = manifest or History.in_state(workspace.outputs()).manifests.get(release)
+        history = History.of(workspace.outputs(), before)
+        _tell_disagreement(history)
+        manifest = before.manifests.get(release) or history.manifests.get(release)
         if manifest is None:
             raise RunbookError(f"nothing is known of what release {release} consists of", "")
         recover(workspace, holder.took_over)

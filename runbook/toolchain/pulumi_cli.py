@@ -27,13 +27,22 @@ def ensure_cli(report: Report) -> Path:
     Raises:
         RunbookError: it could be neither found, downloaded nor built.
     """
-    wanted = pinned_version()
-    folder = cache_folder() / "pulumi" / wanted
-    found = on_path(os.environ.get("PATH", ""), wanted, report) or in_cache(folder)
-    if found:
+    if found := find_cli(report):
         return found
+    wanted = pinned_version()
+    folder = _folder(wanted)
     with held(cache_folder() / "locks" / "pulumi-cli"):
         return in_cache(folder) or _obtain(wanted, folder, report)
+
+
+def find_cli(report: Report) -> Path | None:
+    """The CLI's path, where this machine has it already."""
+    wanted = pinned_version()
+    return on_path(os.environ.get("PATH", ""), wanted, report) or in_cache(_folder(wanted))
+
+
+def _folder(version: str) -> Path:
+    return cache_folder() / "pulumi" / version
 
 
 def on_path(path: str, wanted: str, report: Report) -> Path | None:

@@ -68,7 +68,7 @@ def restore(request: Restore) -> str:
         from runbook.restore_by_state import follow, restore_by_state
 
         if target:
-            follow(request, target, observed.manifests.get(target), report, holder)
+            follow(request, target, observed, report, holder)
         else:
             target = restore_by_state(request, observed, holder)
     say(f"release {target} is live again ({time.monotonic() - began:.1f} s)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -17,9 +18,12 @@ from runbook.monitor import watch as watch_release
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.release_probe import ReleaseProbe
 from runbook.restore import Restore
+from runbook.stack_view import read_history
 from runbook.toolchain.docker_engine import ensure_engine
+from runbook.toolchain.pulumi_cli import find_cli
 from runbook.verbs.rollback import restore
 from runbook.watch_note import note_watched
+from runbook.workspace import open_workspace
 
 Minutes = Annotated[
     float | None, typer.Option("--minutes", min=0.1, help="For how long, instead of targets.toml's.")
@@ -33,7 +37,15 @@ def watch(minutes: Minutes = None, stack: Stack = DEFAULT_STACK) -> None:
     the watch; the release stays.
     """
     ensure_engine(say)
+    _tell_disagreement(stack)
     watch_live(stack, 60 * minutes if minutes else read_targets().watch.after_hotfix_s)
+
+
+def _tell_disagreement(stack: str) -> None:
+    """Say where the state has another release: to watch, neither it nor the CLI that reads it is needed."""
+    if find_cli(say):
+        with suppress(Refused):
+            read_history(open_workspace(stack))
 
 
 def watch_live(stack: str, for_s: float) -> None:

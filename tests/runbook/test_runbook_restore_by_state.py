@@ -245,7 +245,7 @@ def test_without_a_proxy_the_last_good_release_is_made_again(
 def test_the_state_follows_the_traffic(stack: FakeStack, workspace: FakeWorkspace) -> None:
     """By an update that tries nothing again, with what the smoke before found; forced or not."""
     for force in (False, True):
-        follow(replace(SLOW, force=force), "r-2", manifest("r-2"), GATE[0], HOLDER)
+        follow(replace(SLOW, force=force), "r-2", observe_stack("dev"), GATE[0], HOLDER)
         order, targets = workspace.requests.pop(), workspace.targets.pop()
         assert (order.depth, order.in_steps, order.force) == (Depth.NONE, False, force)
         assert (order.bring_back, order.gate, targets) == (manifest("r-2"), [GATE[0]], targets_of("r-2"))
@@ -256,13 +256,13 @@ def test_what_a_forced_rollback_went_past_is_made_again(stack: FakeStack, worksp
     left, _ = stack.add_release("r-2")
     gone = container_of("runbook-dev-worker-1-r-2", "gone")
     workspace.state = {"resources": [container_of(left.name, left.id), gone]}
-    follow(replace(SLOW, force=True), "r-2", manifest("r-2"), None, HOLDER)
+    follow(replace(SLOW, force=True), "r-2", observe_stack("dev"), None, HOLDER)
     assert workspace.calls == ["refresh", "up"]
 
 
 def test_what_its_containers_do_not_tell_is_in_the_state(stack: FakeStack, workspace: FakeWorkspace) -> None:
     """They were made by an older version, without a label. A report there may be none."""
-    follow(SLOW, "r-2", None, None, HOLDER)
+    follow(SLOW, "r-2", observe_stack("dev"), None, HOLDER)
     assert workspace.requests[0].bring_back == manifest("r-2")
     assert workspace.requests[0].gate == []
 
@@ -271,7 +271,8 @@ def test_what_the_state_has_not_heard_of_is_in_its_containers(
     stack: FakeStack, workspace: FakeWorkspace
 ) -> None:
     """It went live by an update that was interrupted."""
-    follow(SLOW, "r-9", manifest("r-9"), None, HOLDER)
+    stack.add_release("r-9")
+    follow(SLOW, "r-9", observe_stack("dev"), None, HOLDER)
     assert workspace.requests[0].bring_back == manifest("r-9")
 
 
@@ -279,9 +280,24 @@ def test_what_nobody_tells_is_a_warning(
     stack: FakeStack, workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The traffic has moved all the same."""
-    follow(SLOW, "r-9", None, None, HOLDER)
+    follow(SLOW, "r-9", observe_stack("dev"), None, HOLDER)
     assert workspace.requests == []
     assert "could not follow: nothing is known of what release r-9 consists of" in capsys.readouterr().err
+
+
+def test_where_the_state_has_another_release_that_is_said(
+    only_live: FakeStack, workspace: FakeWorkspace, seen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both where the traffic has moved already, and where containers have to be made first."""
+    workspace.found_outputs = deployed("r-1", "r-2")
+    warning = "warning: the proxy serves r-3, the state says that r-2 is live: this goes by the proxy"
+    follow(SLOW, "r-2", observe_stack("dev"), None, HOLDER)
+    assert warning in capsys.readouterr().err
+    assert restore() == "r-2"
+    assert warning in capsys.readouterr().err
+    workspace.found_outputs = deployed("r-1", "r-2", "r-3")
+    assert restore() == "r-2"
+    assert "warning" not in capsys.readouterr().err
 
 
 def known(**retired: str) -> Secrets:

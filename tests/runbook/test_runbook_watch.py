@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from fake_service import exit_code
@@ -53,6 +54,7 @@ def workspace(stack: FakeStack, smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -
     """r-2 is live, r-1 was before it and has its containers still."""
     for verb in ("watch", "rollback"):
         monkeypatch.setattr(import_module(f"runbook.verbs.{verb}"), "ensure_engine", lambda _say: None)
+    monkeypatch.setattr(import_module("runbook.verbs.watch"), "find_cli", lambda _say: None)
     stack.deploy("r-1", "r-2")
     found = stack_with()
     found.found_outputs = deployed("r-1", "r-2")
@@ -96,6 +98,27 @@ def test_what_the_proxy_serves_is_watched_by_the_targets(ends: End) -> None:
     limits = watched[0].limits
     assert (limits.watch, limits.rollout) == (targets.watch, targets.rollout)
     assert (limits.usual, limits.usual_webhooks) == (Sends(900, 9), Webhooks(800))
+
+
+def test_a_state_that_has_another_release_is_said_where_it_can_be_read(
+    ends: End, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The watch goes by the proxy; it waits for no CLI to be built, and a state that is away ends nothing."""
+    verb = import_module("runbook.verbs.watch")
+    workspace.found_outputs = deployed("r-1")
+    monkeypatch.setattr(verb, "open_workspace", lambda _stack: workspace)
+    ends(well)
+    said = "warning: the proxy serves r-2, the state says that r-1 is live"
+    for cli, is_said in ((None, False), (Path("pulumi"), True)):
+        monkeypatch.setattr(verb, "find_cli", lambda _say, cli=cli: cli)
+        assert exit_code("watch") == 0
+        assert (said in capsys.readouterr().err) is is_said
+
+    def away(_stack: str) -> FakeWorkspace:
+        raise RunbookError("connection refused", "")
+
+    monkeypatch.setattr(verb, "open_workspace", away)
+    assert exit_code("watch") == 0
 
 
 def test_a_release_that_does_well_is_said_to(ends: End, capsys: pytest.CaptureFixture[str]) -> None:

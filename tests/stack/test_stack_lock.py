@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from project import Project, environment
+from project import COMMAND_S, Project, environment
 
 pytestmark = pytest.mark.stack
 
@@ -47,7 +47,7 @@ def test_two_deployments_at_once_are_one_after_the_other(live: Project) -> None:
         assert first.poll() is None
         assert time.monotonic() < deadline
     second = live.runbook("up")
-    _, said = first.communicate(timeout=200)
+    _, said = first.communicate(timeout=COMMAND_S)
     assert first.returncode == 0, said
     assert second.returncode == 0, second.stderr
     assert f"(process {first.pid})" in second.stderr.partition("for the deploy lock of ")[2]

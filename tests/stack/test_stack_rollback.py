@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from on_demand import FULL, on_demand
-from project import Project, environment
+from project import COMMAND_S, Project, environment
 from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
 
@@ -71,7 +71,7 @@ def test_the_last_request_at_the_bad_release_is_soon(two: Two) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        _, said = process.communicate(timeout=300)
+        _, said = process.communicate(timeout=COMMAND_S)
     assert process.returncode == 0, said
     assert client.failures == []
     assert live_release(two.project) == two.good
@@ -108,7 +108,7 @@ def test_nothing_else_has_to_be_well(two: Two, tmp_path: Path) -> None:
             env={**environment(), **NO_NETWORK, "XDG_CACHE_HOME": str(tmp_path), "PATH": without_go()},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=COMMAND_S,
             check=False,
         )
     finally:
