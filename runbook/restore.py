@@ -102,7 +102,7 @@ def shift_to_kept(request: Restore, history: History, observed: Observed, target
     """Give all live traffic to *target*, whose containers are there; what its smoke showed, if it was asked.
 
     Raises:
-        Refused: a check says that it should not; the live release has the traffic still.
+        Refused: a check says that it should not; nothing was moved.
     """
     engine, live = docker.from_env(), observed.live
     if live is None:
@@ -201,7 +201,7 @@ def _start(containers: list[Container], *, force: bool) -> None:
             problem = f"{container.name} cannot be started: {error}"
             if not force:
                 raise RunbookError(
-                    problem, "the live release has the traffic still; --force moves it all the same"
+                    problem, "nothing was moved; --force moves the traffic all the same"
                 ) from error
             say(f"warning: {problem}")
 

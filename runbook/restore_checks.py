@@ -122,7 +122,7 @@ def smoke(
     suite starts: that takes half a second.
 
     Raises:
-        RunbookError: the release did not pass; the live one has the traffic still.
+        RunbookError: the release did not pass; nothing was moved.
     """
     url, against = _frontend(observed, CANDIDATE_PORT), _frontend(observed, BASELINE_PORT)
     secret = read_secret(observed, to.release, WEBHOOK_SECRET) or ""
@@ -145,13 +145,13 @@ def smoke(
     except (OSError, TargetsError) as error:
         raise RunbookError(
             f"smoke cannot be run on {to.release}: {error}",
-            "mend that, or --force moves the traffic without this check; the live release has it still",
+            "nothing was moved; mend that, or --force moves the traffic without this check",
         ) from error
     if found.refusal:
         raise RunbookError(
             "\n".join(found.refusal),
-            "the live release has the traffic still; `bin/runbook releases` lists others; --force moves the "
-            "traffic without this check",
+            "nothing was moved; `bin/runbook releases` lists others; --force moves the traffic without this "
+            "check",
         )
     return found.report
 

@@ -48,7 +48,7 @@ def restore(request: Restore) -> str:
     """Give the live traffic to an earlier release, and take that into the state; the release's id.
 
     Raises:
-        Refused: it cannot be had, or a check says that it should not; the live release has the traffic still.
+        Refused: it cannot be had, or a check says that it should not; nothing was moved.
     """
     began = time.monotonic()
     ensure_engine(say)

@@ -22,12 +22,13 @@ _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check
 _PYTEST = ["pytest", "--strict-config", "--durations=15"]
 # As they are collected, not by how many tests a file has: files with few and long ones would come last.
 _OTHERS = [*_PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+_STACKS = [*_PYTEST, "tests/stack"]
 _BESIDE = {
-    "stacks on engines of their own": [*_PYTEST, "-m", "stack and own_engine"],
-    "stacks without a gate": [*_PYTEST, "-m", "stack and not own_engine and not gate"],
+    "stacks on engines of their own": [*_STACKS, "-m", "own_engine"],
+    "stacks without a gate": [*_STACKS, "-m", "not own_engine and not gate"],
 }
 """They wait for most of their time: the other tests run meanwhile."""
-_GATES = [*_PYTEST, "-m", "stack and gate"]
+_GATES = [*_STACKS, "-m", "gate"]
 """They measure, and have the machine for themselves."""
 _ENV = {"TESTCONTAINERS_RYUK_DISABLED": "true"}
 

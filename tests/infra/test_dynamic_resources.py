@@ -11,6 +11,7 @@ import pytest
 from pulumi.output import Unknown
 
 from contracts.targets import read_targets
+from contracts.verdict import Report
 from infra.dynamic import route
 from infra.dynamic.base_image import BaseImageProvider
 from infra.dynamic.gate import GateProvider
@@ -147,14 +148,20 @@ def test_a_move_that_is_not_recorded_is_news_to_the_ledger() -> None:
 def test_the_ledger_is_in_the_order_of_the_moves(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: list[str], moves: list[str]
 ) -> None:
-    """What an update made comes last, after moves that only the proxy knew of, whatever its clock says."""
+    """What an update made comes last, after moves that only the proxy knew of, whatever its clock says.
+
+    In a checkout that has no folder for reports yet, too: the traffic has moved by then.
+    """
     later = [move.model_copy(update={"at": "2026-11-24T12:05:00+00:00"}) for move in LIVE.moves]
     observed = Observed(LiveRoute(LIVE.to, tuple(later)))
     monkeypatch.setattr("infra.dynamic.ledger.observe_stack", lambda _stack: observed)
-    tried = TRIED.model_copy(update={"at": "2026-11-24T12:00:00+00:00", "refusal": refusal})
-    props = {"release": "r-2", "record": tried.as_data(), "proxy": "x", "reports": str(tmp_path)}
+    shown = {"refusal": refusal, "traffic": Report.of("traffic", [], 7.0)}
+    tried = TRIED.model_copy(update={"at": "2026-11-24T12:00:00+00:00", **shown})
+    reports = tmp_path / "reports/r-2"
+    props = {"release": "r-2", "record": tried.as_data(), "proxy": "x", "reports": str(reports)}
     entries = LedgerProvider().create(props).outs["entries"]
     assert [entry["move"] for entry in entries] == moves
+    assert (reports / "traffic.json").is_file()
 
 
 def test_only_another_release_is_news_to_the_ledger() -> None:

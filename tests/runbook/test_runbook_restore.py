@@ -267,7 +267,7 @@ def test_a_release_that_smoke_refuses_does_not_get_the_traffic(stack: FakeStack,
     assert stack.live == before
     assert stack.proxy.put == ["candidate", "baseline"]
     assert "remove baseline" in stack.proxy.done
-    assert "the live release has the traffic still" in refusal.value.hint
+    assert "nothing was moved" in refusal.value.hint
     assert "--force" in refusal.value.hint
 
 

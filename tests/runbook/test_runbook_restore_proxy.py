@@ -205,5 +205,5 @@ def test_what_smoke_refuses_gets_no_request(
     assert set(client.answers) == {"r-2"}
     assert client.failures == []
     assert stack.live.moves == moves_of("r-1", "r-2")
-    assert "the live release has the traffic still" in refusal.value.hint
+    assert "nothing was moved" in refusal.value.hint
     assert "of r-1" not in str(refusal.value)

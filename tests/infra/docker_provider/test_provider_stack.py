@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from provider_stack_program import Wanted
 
-pytestmark = [pytest.mark.integration, pytest.mark.stack]
+pytestmark = pytest.mark.integration
 
 _CACHED_CLI = Path.home() / ".cache/runbook/pulumi/3.257.0/pulumi"
 _SECRET = "hunter2-hunter2"
