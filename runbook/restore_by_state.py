@@ -95,9 +95,7 @@ def _counts_on_lost(workspace: Workspace, release: str, observed: Observed) -> b
     return any(name.endswith(f"-{release}") for name in gone)
 
 
-def follow(
-    request: Restore, release: str, before: Observed, report: Report | None, holder: Holder
-) -> None:
+def follow(request: Restore, release: str, before: Observed, report: Report | None, holder: Holder) -> None:
     """Take into the state that *release* has the traffic. What stands in the way is said and stops nobody.
 
     *before*: the stack as it was when the traffic had not moved yet.
