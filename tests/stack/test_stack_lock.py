@@ -27,12 +27,14 @@ def test_a_frozen_stack_is_not_deployed(live: Project) -> None:
     assert live.runbook("lock", "acquire", "-m", "incident 42").returncode == 0
     live.append("service/webhooks/webhook.py", "\n# frozen\n")
     try:
-        refused = live.runbook("up")
+        refused, by_pulumi = live.runbook("up"), live.pulumi("up", "--yes", "--skip-preview")
     finally:
         assert live.runbook("lock", "release").returncode == 0
     assert refused.returncode == 1
     assert "incident 42" in refused.stderr
     assert "lock release" in refused.stderr
+    assert by_pulumi.returncode != 0
+    assert "are frozen by" in by_pulumi.stdout + by_pulumi.stderr
     assert live.outputs()["release"] == before
     assert live.deploy() != before
 
