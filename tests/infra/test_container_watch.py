@@ -10,6 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 import requests
+from abandoned import OURS, remove_abandoned
 from docker.errors import NotFound
 from docker.models.containers import Container
 
@@ -25,6 +26,8 @@ from infra.container_watch import (
     steepest,
 )
 
+STACK = f"{OURS}-watch"
+NAME = f"runbook-{STACK}"
 LIMITS = Containers(memory_mb_per_s=6, memory_window_s=4, restarts=0)
 
 
@@ -103,7 +106,7 @@ def test_an_engine_that_is_busy_for_a_moment_ends_no_watch() -> None:
     """What happens after that is seen."""
     engine = BusyEngine()
     with ContainerWatch({"one": "web"}, engine) as watch:  # type: ignore[arg-type]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not watch.found[0].ended and time.monotonic() < deadline:
             time.sleep(0.05)
         assert watch.found[0].ended == "it is gone"
@@ -112,10 +115,12 @@ def test_an_engine_that_is_busy_for_a_moment_ends_no_watch() -> None:
 @pytest.fixture
 def dying() -> Iterator[Container]:
     """A container that ends with exit code 7 every second, and is started again."""
+    remove_abandoned()
     container = docker.from_env().containers.run(
         resolve(Role.PYTHON, Mode.AUTO).name,
         ["python3", "-c", "import time; print('dying', flush=True); time.sleep(1); raise SystemExit(7)"],
-        name="test-container-watch",
+        name=NAME,
+        labels={"runbook.stack": STACK},
         detach=True,
         restart_policy={"Name": "always"},
     )
@@ -126,16 +131,16 @@ def dying() -> Iterator[Container]:
 @pytest.mark.integration
 def test_a_real_container_that_dies_is_seen(dying: Container, tmp_path: Path) -> None:
     """With its exit code; its log and its memory over time are kept."""
-    watch = ContainerWatch({str(dying.name): "web", "test-container-watch-missing": "worker"})
+    watch = ContainerWatch({str(dying.name): "web", f"{NAME}-missing": "worker"})
     with watch:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not watch.found[0].restarts and time.monotonic() < deadline:
             time.sleep(0.1)
     check = watch.report(LIMITS).checks[0]
     assert check.verdict is Verdict.FAIL
-    assert re.search(r"test-container-watch: (restarted|ended with exit code 7)", check.detail)
-    assert "test-container-watch-missing: it is gone" in check.detail
+    assert re.search(rf"{NAME}: (restarted|ended with exit code 7)", check.detail)
+    assert f"{NAME}-missing: it is gone" in check.detail
     assert "dying" in watch.logs()[str(dying.name)]
-    assert watch.logs()["test-container-watch-missing"] == ""
+    assert watch.logs()[f"{NAME}-missing"] == ""
     watch.write_series(tmp_path / "series.json")
     assert '"memory_mb"' in (tmp_path / "series.json").read_text()

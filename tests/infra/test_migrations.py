@@ -87,17 +87,17 @@ def test_its_output_is_kept_without_secrets(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "timeout_s", "said"),
     [
-        ([sys.executable, "-c", "print('no table'); raise SystemExit(3)"], "it ended with exit code 3"),
-        ([sys.executable, "-c", "import time; time.sleep(60)"], "it did not end within 0.5 s"),
-        (["no-such-program"], "'no-such-program' cannot be started: No such file"),
+        ([sys.executable, "-c", "print('no table'); raise SystemExit(3)"], 60, "it ended with exit code 3"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], 0.5, "it did not end within 0.5 s"),
+        (["no-such-program"], 60, "'no-such-program' cannot be started: No such file"),
     ],
 )
-def test_a_failure_says_how(tmp_path: Path, command: list[str], said: str) -> None:
+def test_a_failure_says_how(tmp_path: Path, command: list[str], timeout_s: float, said: str) -> None:
     """And what it said last."""
     with pytest.raises(Failed, match=said):
-        run(Migration(name="x", command=command, timeout_s=0.5), {}, tmp_path)
+        run(Migration(name="x", command=command, timeout_s=timeout_s), {}, tmp_path)
 
 
 def props(*wanted: Migration) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def test_the_official_language_host_beside_the_engine_is_taken(tmp_path: Path) -
     official.write_text('#!/bin/sh\necho "official $1"\n')
     official.chmod(0o755)
     script = f"{PLUGINS / 'pulumi-language-python'} 127.0.0.1:1; true"
-    done = subprocess.run([engine, "-c", script], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([engine, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "official 127.0.0.1:1\n"
 
 
@@ -172,7 +172,7 @@ def test_the_official_docker_plugin_is_taken_where_it_is_installed(tmp_path: Pat
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=120,
     )
     assert done.stdout == "official 127.0.0.1:1\n"
 
@@ -202,7 +202,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], bool], within_s: float = 10) -> bool:
+def until(condition: Callable[[], bool], within_s: float = 60) -> bool:
     """Whether *condition* comes true in time."""
     end = time.monotonic() + within_s
     while not condition():

@@ -46,7 +46,7 @@ def engine(image: str) -> Iterator[PrivateEngine]:
         yield engine
 
 
-def status_of(url: str, within_s: float = 60) -> int:
+def status_of(url: str, within_s: float = 240) -> int:
     """Of the first answer."""
     deadline = time.monotonic() + within_s
     while True:

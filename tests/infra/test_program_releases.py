@@ -14,7 +14,7 @@ from infra.haproxy_config import Backend
 from infra.live_route import Move, live_config
 from infra.provenance import Sources
 
-KEPT = "r-0000001"
+KEPT, SECOND = "r-0000001", "r-0000002"
 MANIFEST = {
     "id": KEPT,
     "image": f"runbook/service:{KEPT}",
@@ -113,7 +113,21 @@ def test_the_live_route_is_told_what_its_release_was_made_from(
 def test_the_live_route_is_told_which_move_the_update_began_with(engine: FakeDocker) -> None:
     """Only if that is its last one still does the traffic move."""
     assert declare(engine.host)["live"].inputs["last_move"] == ""
-    moves = [Move(id="m-1", release=KEPT), Move(id="m-2", release="r-0000002")]
-    engine.run(seed := f"{PREFIX}-proxy-routes-seed")
-    engine.files[seed, "/routes/live.cfg"] = live_config(Backend("r-0000002", ("web-1",)), moves)
+    serve_second(engine)
     assert declare(engine.host)["live"].inputs["last_move"] == "m-2"
+
+
+def serve_second(engine: FakeDocker) -> None:
+    """Let the live route lead to SECOND, which came after KEPT."""
+    moves = [Move(id="m-1", release=KEPT), Move(id="m-2", release=SECOND)]
+    engine.run(seed := f"{PREFIX}-proxy-routes-seed")
+    engine.files[seed, "/routes/live.cfg"] = live_config(Backend(SECOND, ("web-1",)), moves)
+
+
+def test_an_update_says_that_the_state_is_behind_the_proxy(engine: FakeDocker) -> None:
+    """A rollback whose state could not follow, for example. A preview changes nothing, and says nothing."""
+    serve_second(engine)
+    said = f"the proxy serves {SECOND}, the state says that {KEPT} is live: this update goes by the proxy"
+    assert said in declare(engine.host, outputs={"release": KEPT}).log
+    assert said not in declare(engine.host, outputs={"release": KEPT}, preview=True).log
+    assert declare(engine.host, outputs={"release": SECOND}).log == []

@@ -10,6 +10,10 @@ import pulumi
 import pytest
 from declared_stack import PREFIX, SECRETS, STACK, Declared, DeclaredStack, declare
 from fake_docker_api import FakeDocker, fake_docker
+from records import manifest
+
+from infra.haproxy_config import base_config
+from infra.manifest import Secrets
 
 PROXY, REDIS = f"{PREFIX}-proxy", f"{PREFIX}-redis"
 ASKED = {"verb": "up", "replace_infrastructure": True}
@@ -188,6 +192,45 @@ def test_no_other_verb_touches_the_infrastructure(engine: FakeDocker, verb: str)
     assert declared[f"{PREFIX}-network"].ignore_changes == ("*",)
     assert "base-haproxy" not in {each.name for each in declared.resources}
     assert declared[REDIS].ignore_changes == ()  # nothing of it differs
+
+
+EARLIER = manifest(
+    "r-0000001", secrets=Secrets(SECRETS, {}, SECRETS["RELEASE_KEY"]).digests(["WAHA_WEBHOOK_SECRET"])
+)
+COMES_BACK = {"verb": "rollback", "bring_back": EARLIER.model_dump(mode="json")}
+
+
+@pytest.mark.parametrize("layout", [{}, {"port": 8443}, {"sandbox": False}])
+def test_a_release_that_comes_back_changes_nothing_beside_it(
+    engine: FakeDocker, monkeypatch: pytest.MonkeyPatch, layout: dict[str, Any]
+) -> None:
+    """Whatever the checkout holds now, its layout and both configurations: nothing of it is looked at."""
+    monkeypatch.setattr("infra.components.proxy.base_config", lambda *, sandbox: f"# another {sandbox}")
+    monkeypatch.setattr("infra.components.redis_store.START", "# another")
+    declared = declare(engine.host, layout=layout, request=COMES_BACK)
+    for name in (PROXY, f"{PROXY}-routes-seed", REDIS, f"{REDIS}-conf-seed"):
+        container = declared[name]
+        assert set(container.inputs) - {"mustRun"} <= set(container.ignore_changes), name
+        assert "mustRun" not in container.ignore_changes, name
+    for part in ("network", "proxy-routes", "redis-data", "redis-conf"):
+        assert "*" in declared[f"{PREFIX}-{part}"].ignore_changes, part
+    assert declared[f"{PREFIX}-web-1-{EARLIER.id}"].inputs["image"] == EARLIER.image
+    assert declared.of("RemoteImage") == []
+    built = ("base-", "packages-", "image-")
+    assert [each.name for each in declared.resources if each.name.startswith(built)] == []
+    assert declared.log == []
+
+
+def test_another_base_configuration_is_said_where_the_proxy_gets_it(engine: FakeDocker) -> None:
+    """It is in force before the gate. Nothing is said of the same one, nor where the proxy has none yet."""
+    said = "the proxy's base configuration changes: live traffic gets it at the next reload, before the gate"
+    assert said not in "".join(declare(engine.host).log)
+    file = (PROXY, "/routes/00-base.cfg")
+    engine.files[file] = base_config(sandbox=True)
+    assert said not in "".join(declare(engine.host).log)
+    engine.files[file] += "# of an earlier version\n"
+    assert said in "".join(declare(engine.host).log)
+    assert said not in "".join(declare(engine.host, request=COMES_BACK).log)
 
 
 def test_another_base_configuration_replaces_no_container(

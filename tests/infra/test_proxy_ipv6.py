@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import docker
 import pytest
+from abandoned import OURS, remove_abandoned
 from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool
 from steady_client import SteadyClient
@@ -19,7 +20,9 @@ from infra.proxy_control import ProxyControl
 
 pytestmark = pytest.mark.integration
 
-NAME = "test-proxy-ipv6"
+STACK = f"{OURS}-ipv6"
+NAME = f"runbook-{STACK}"
+LABELS = {"runbook.stack": STACK}
 SERVERS = (f"{NAME}-A.b_c-1", f"{NAME}-A.b_c-2")
 """A stack's name may have dots, underscores and capital letters."""
 
@@ -41,11 +44,12 @@ mkdir -p /routes && printf %s "$1" > /routes/00-base.cfg && exec haproxy -W -db 
 @pytest.fixture
 def proxy() -> Iterator[Container]:
     """A proxy and two servers on such a network."""
+    remove_abandoned()
     engine = docker.from_env()
     subnet = f"fd00:7a1a:{random.randrange(16**4):x}::/64"
     with ExitStack() as undo:
         network = engine.networks.create(
-            NAME, enable_ipv6=True, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
+            NAME, enable_ipv6=True, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)]), labels=LABELS
         )
         undo.callback(network.remove)
 
@@ -53,7 +57,14 @@ def proxy() -> Iterator[Container]:
             image = resolve(role, Mode.AUTO)
             ensure(image, print)
             container = engine.containers.run(
-                image.name, command, entrypoint="", name=name, network=NAME, detach=True, **more
+                image.name,
+                command,
+                entrypoint="",
+                name=name,
+                network=NAME,
+                labels=LABELS,
+                detach=True,
+                **more,
             )
             undo.callback(container.remove, force=True, v=True)
             return container
@@ -85,7 +96,7 @@ def test_every_server_is_asked_where_it_listens(proxy: Container) -> None:
     with SteadyClient(port, ask) as client:
         for _ in range(3):
             control.put_route("live", route_config("live", Backend("r-1", SERVERS)))
-            client.wait_for("ok", client.answers["ok"] + 500, within_s=60)
+            client.wait_for("ok", client.answers["ok"] + 150)
     assert client.failures == []
     said = proxy.logs().decode()
     assert "Connection refused" not in said

@@ -44,7 +44,7 @@ def server(password: str) -> Iterator[Container]:
 
 def until_answered(client: redis.Redis) -> None:
     """Until the server, which is just starting, answers."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             client.ping()

@@ -94,7 +94,7 @@ def run(image: str) -> Run:
 
 def until_up(container: Container) -> bool:
     """Whether it answers in the end; False once it has ended."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         container.reload()
         if container.status == "exited":
@@ -198,7 +198,7 @@ def test_it_is_stopped_in_order(start: Start) -> None:
     """Redis is told, and its exit code is the container's."""
     redis = start()
     assert until_up(redis)
-    redis.stop(timeout=20)
+    redis.stop(timeout=60)
     redis.reload()
     assert redis.attrs["State"]["ExitCode"] == 0
     assert "Redis is now ready to exit, bye bye" in redis.logs().decode()
@@ -209,7 +209,7 @@ def test_how_redis_ended_is_how_the_container_ends(start: Start) -> None:
     redis = start()
     assert until_up(redis)
     redis.exec_run(["sh", "-c", "kill -KILL $(cat /proc/[0-9]*/stat | sed -n 's/ (redis-server).*//p')"])
-    redis.wait(timeout=30)
+    redis.wait(timeout=120)
     redis.reload()
     assert redis.attrs["State"]["ExitCode"] == 137
 
@@ -232,7 +232,7 @@ def test_a_full_disk_is_waited_out(image: str) -> None:
         redis.exec_run(["dd", "if=/dev/zero", "of=/data/ballast", "bs=4k"])
         redis.exec_run(["sh", "-c", "redis-cli -a pw set large $(head -c 100000 /dev/zero | tr '\\0' x)"])
         wait_until(lambda: redis.logs().count(b"once there is room") == 2)
-        redis.stop(timeout=20)  # while it waits, too
+        redis.stop(timeout=60)  # while it waits, too
         redis.reload()
         assert redis.attrs["State"]["ExitCode"] != 137
     finally:

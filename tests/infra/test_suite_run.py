@@ -83,8 +83,8 @@ def test_a_suite_that_somebody_wants_to_stop_ends_in_order(tmp_path: Path) -> No
     """As by Ctrl-C: what it has disturbed it takes back."""
     program = (
         "import pathlib, time\n"
-        "pathlib.Path('begun').touch()\n"
-        "try:\n    time.sleep(60)\nfinally:\n    print('taken back', flush=True)\n"
+        "try:\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
+        "finally:\n    print('taken back', flush=True)\n"
     )
     begun = tmp_path / "begun"
     command = [sys.executable, "-c", program.replace("'begun'", repr(str(begun)))]

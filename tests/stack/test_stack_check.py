@@ -45,11 +45,11 @@ def test_a_live_stack_passes(deployed: Project) -> None:
 def test_a_service_that_is_down_fails(live: Project) -> None:
     """By name; the others pass."""
     fault = f"http://127.0.0.1:{live.ports['sandbox_port']}/faults/waha"
-    httpx.put(fault, json={"status": 503}, trust_env=False).raise_for_status()
+    httpx.put(fault, json={"status": 503}, trust_env=False, timeout=30).raise_for_status()
     try:
         code, lines, _ = checked(live)
     finally:
-        httpx.delete(fault, trust_env=False)
+        httpx.delete(fault, trust_env=False, timeout=30)
     assert code == 1
     assert failed(lines) == ["WAHA"]
 

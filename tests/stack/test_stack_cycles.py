@@ -68,7 +68,7 @@ def test_releases_and_rollbacks_in_a_row_lose_nothing(live: Project) -> None:
     ups, rollbacks = Times(), Times()
     sender = Sender(live.webhook_secret(), twice_each=5)
     with SentAccount(live.outputs()["sandbox_url"]) as account:
-        with SteadyClient(live.ports["port"], sender) as client:
+        with SteadyClient(live.ports["port"], sender, per_s=200) as client:
             for number in range(CYCLES):
                 live.append("service/webhooks/webhook.py", f"\n# cycle {number}\n")
                 ups.take(lambda: live.runbook("up", "--no-watch"))

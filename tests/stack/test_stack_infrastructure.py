@@ -34,7 +34,7 @@ def set_layout(live: Project, key: str, value: object) -> None:
 
 def until(reached: Callable[[], bool]) -> None:
     """Until it is so."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.1)

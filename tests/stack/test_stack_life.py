@@ -36,7 +36,7 @@ def test_up_ends_with_a_gated_live_release(deployed: Project) -> None:
     assert verdicts == {"smoke": "pass", "load": "pass", "containers": "pass"}
     figures = {check["name"]: check for check in entry["gate"][1]["checks"]}
     assert figures["error rate"]["samples"] >= 299
-    with urllib.request.urlopen(outputs["url"] + "/api/health", timeout=5) as answer:
+    with urllib.request.urlopen(outputs["url"] + "/api/health", timeout=30) as answer:
         assert json.load(answer)["status"] == "healthy"
 
 
@@ -64,7 +64,7 @@ def test_a_signed_message_is_answered_once_in_the_sandbox(deployed: Project) -> 
     headers = dict(line.split(": ", 1) for line in signed.splitlines())
     for status in (202, 200):
         request = urllib.request.Request(outputs["url"] + WEBHOOK_PATH, body, headers)
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == status
     message_id = event["payload"]["id"]
     assert wait_for_replies(outputs["sandbox_url"], [message_id]) == Counter({message_id: 1})
@@ -72,14 +72,14 @@ def test_a_signed_message_is_answered_once_in_the_sandbox(deployed: Project) -> 
 
 def test_an_unsigned_webhook_is_refused(deployed: Project) -> None:
     """The public frontend lets nobody in without a signature, a forged lane or not."""
-    connection = http.client.HTTPConnection("127.0.0.1", deployed.ports["port"], timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", deployed.ports["port"], timeout=30)
     connection.request("POST", WEBHOOK_PATH, b"{}", {"X-Gate-Lane": "1"})
     assert connection.getresponse().status == 401
 
 
 def test_the_public_frontend_shows_no_gate_lane(deployed: Project) -> None:
     """Whoever forges the lane's header outside does not get to the gate's replies."""
-    connection = http.client.HTTPConnection("127.0.0.1", deployed.ports["port"], timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", deployed.ports["port"], timeout=30)
     connection.request("GET", "/api/gate/replies?after=0&limit=1", headers={"X-Gate-Lane": "1"})
     assert connection.getresponse().status == 404
 

@@ -98,9 +98,9 @@ class World:
         return self.proxy.live_route()
 
     def answers(self) -> int:
-        """The public frontend's status for its readiness, once it is 200 or a minute has passed."""
+        """The public frontend's status for its readiness, once it is 200 or five minutes have passed."""
         url = f"http://127.0.0.1:{self.project.ports['port']}/api/health/ready"
-        deadline, status = time.monotonic() + 60, 0
+        deadline, status = time.monotonic() + 300, 0
         with self.engine.inside():
             while status != 200 and time.monotonic() < deadline:
                 try:

@@ -35,7 +35,7 @@ def test_a_rotation_loses_nothing(live: Project) -> None:
 def _rotate(live: Project, account: SentAccount) -> None:
     before, secret = live.outputs()["release"], live.webhook_secret()
     old = Sender(secret)
-    with SteadyClient(live.ports["port"], old) as client:
+    with SteadyClient(live.ports["port"], old, per_s=200) as client:
         rotated = live.runbook("secrets", "rotate", NAME, "--generate")
         assert rotated.returncode == 0, rotated.stderr
         early = live.runbook("secrets", "rotate", NAME, "--finish")
@@ -49,7 +49,7 @@ def _rotate(live: Project, account: SentAccount) -> None:
     assert state_of(live)["old_taken_until"]
 
     new = Sender(live.webhook_secret())
-    with SteadyClient(live.ports["port"], new) as client:
+    with SteadyClient(live.ports["port"], new, per_s=200) as client:
         finished = live.runbook("secrets", "rotate", NAME, "--finish")
         assert finished.returncode == 0, finished.stderr
         live.deploy()

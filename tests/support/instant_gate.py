@@ -24,10 +24,10 @@ from contracts.verdict import Check, Report, Verdict
 suite, url, report, *options = sys.argv[1:]
 if "--begin-on-input" in options and not sys.stdin.readline():
     sys.exit("nobody said that the run should begin")
-deadline, release = time.monotonic() + 30, ""
+deadline, release = time.monotonic() + 240, ""
 while not release and time.monotonic() < deadline:
     try:
-        with urllib.request.urlopen(url + "/api/health/ready", timeout=2) as answer:
+        with urllib.request.urlopen(url + "/api/health/ready", timeout=10) as answer:
             release = answer.headers["X-Release"] if answer.status == 200 else ""
     except OSError:
         time.sleep(0.1)
@@ -45,6 +45,9 @@ _QUICK = {
     "step_s = 2 ": "step_s = 0 ",
     "memory_window_s = 4 ": "memory_window_s = 0.1 ",
     "memory_mb_per_s = 10 ": "memory_mb_per_s = 100000 ",
+    # The machine may be slow, and share its cores: how fast a release answers is not asked here.
+    "mean_ms = 250 ": "mean_ms = 60000 ",
+    "slowest_ms = 3000        # ...": "slowest_ms = 60000       # ...",
     "after_up_s = 60": "after_up_s = 0",
     "after_hotfix_s = 900": "after_hotfix_s = 0",
 }
@@ -58,12 +61,7 @@ class InstantGate:
         root = project.root
         project.append("infra/suites.py", _SUITE)
         (root / "instant_suite.py").write_text(_PROGRAM.format(root=str(root), folder=str(folder)))
-        targets = root / "targets.toml"
-        text = targets.read_text()
-        for old, new in _QUICK.items():
-            assert old in text, old
-            text = text.replace(old, new)
-        targets.write_text(text)
+        project.change("targets.toml", _QUICK)
 
     def refuse(self, yes: bool) -> None:
         """Whether it refuses what comes from now on."""

@@ -20,6 +20,7 @@ import httpx
 import psutil
 import tomlkit
 from docker.models.containers import Container
+from on_demand import FULL
 from private_engine import GATEWAY, PrivateEngine
 from project import CHECKOUT, Project, free_ports
 from sender import SentAccount
@@ -29,10 +30,11 @@ from infra.base_images import Mode, Role, ensure_all, resolve
 from infra.images.engine import DockerImages
 from infra.observed import stack_containers
 
-WELL_WITHIN_S = 60
-"""So long a stack may take, after whatever was done to it, until it is well again."""
+WELL_WITHIN_S = 60 if FULL else 300
+"""So long a stack may take, after whatever was done to it, until it is well again. On a machine that does
+other things meanwhile, only that it comes to be well is asked."""
 
-SETTLED_WITHIN_S = 120
+SETTLED_WITHIN_S = 600
 """What a killed worker held is looked at after its lease of 30 s; what failed, after its pause."""
 
 _PATIENT: dict[str, dict[str, Any]] = {
@@ -193,7 +195,7 @@ def _waha() -> Iterator[int]:
         [sys.executable, "-m", "sandbox"], cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), "WAHA's stand-in answers", 30)
+        until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), "WAHA's stand-in answers", 120)
         yield port
     finally:
         process.kill()

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +106,14 @@ class Project:
         """Add lines at the end of a source file."""
         with (self.root / file).open("a") as source:
             source.write(text)
+
+    def change(self, file: str, changes: Mapping[str, str]) -> None:
+        """Replace texts of a source file, each of which it has to have."""
+        text = (self.root / file).read_text()
+        for old, new in changes.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        (self.root / file).write_text(text)
 
     @contextmanager
     def broken(self, file: str, code: str) -> Iterator[None]:

@@ -19,7 +19,8 @@ _CHATS = 10_000_000
 class Sender:
     """Sends messages signed with *secret*, each another; remembers the ids of those that were accepted.
 
-    Every *twice_each*-th webhook is the one before it once more, byte for byte, as WAHA retries.
+    Every *twice_each*-th webhook is the one before it once more, byte for byte, as WAHA retries. `text` is
+    what the next ones say.
     """
 
     def __init__(self, secret: str, twice_each: int | None = None) -> None:
@@ -28,6 +29,7 @@ class Sender:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._last: dict[http.client.HTTPConnection, tuple[bytes, dict[str, str]]] = {}
+        self.text = "hello"
         self.accepted: list[str] = []
         self.repeated = 0
 
@@ -36,7 +38,7 @@ class Sender:
         number = next(self._numbers)
         if self._twice_each and number % self._twice_each == 0 and connection in self._last:
             return self._again(connection)
-        event = message_event("hello", chat_id=f"49155{number % _CHATS:07}@c.us")
+        event = message_event(self.text, chat_id=f"49155{number % _CHATS:07}@c.us")
         body = encode(event)
         headers = signed_headers(body, self._secret)
         self._last[connection] = body, headers
@@ -73,7 +75,7 @@ class SentAccount:
         self._stop.set()
         self._thread.join()
 
-    def wait_for(self, message_ids: list[str], within_s: float = 150) -> None:
+    def wait_for(self, message_ids: list[str], within_s: float = 300) -> None:
         """Until each was answered, or the time is over."""
         deadline, wanted = time.monotonic() + within_s, set(message_ids)
         while wanted - self.counts.keys() and time.monotonic() < deadline:
@@ -84,7 +86,7 @@ class SentAccount:
             self._read()
 
     def _read(self) -> None:
-        with urllib.request.urlopen(self._url, timeout=10) as answer:
+        with urllib.request.urlopen(self._url, timeout=60) as answer:
             listed = json.load(answer)
         if self._last is not None:
             assert self._last in listed, "the list forgot some before they were read"
@@ -94,11 +96,11 @@ class SentAccount:
         self._last = listed[-1] if listed else self._last
 
 
-def wait_for_replies(sandbox_url: str, message_ids: list[str], within_s: float = 150) -> Counter[str]:
+def wait_for_replies(sandbox_url: str, message_ids: list[str], within_s: float = 300) -> Counter[str]:
     """How often each message was replied to, once all were or *within_s* is over."""
     deadline, wanted = time.monotonic() + within_s, set(message_ids)
     while True:
-        with urllib.request.urlopen(f"{sandbox_url}/waha/sent", timeout=10) as answer:
+        with urllib.request.urlopen(f"{sandbox_url}/waha/sent", timeout=60) as answer:
             sent = Counter(reply["replyTo"] for reply in json.load(answer) if reply["replyTo"] in wanted)
         if len(sent) == len(wanted) or time.monotonic() > deadline:
             return sent

@@ -23,7 +23,7 @@ class SteadyClient:
     port: int
     send: Sender
     connections: int = 8
-    per_s: float = 200.0
+    per_s: float = 60.0
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -47,7 +47,7 @@ class SteadyClient:
         """How many requests have ended, well or not."""
         return sum(self.answers.values()) + len(self.failures)
 
-    def wait_for(self, body: str, answers: int, within_s: float = 20) -> None:
+    def wait_for(self, body: str, answers: int, within_s: float = 120) -> None:
         """Until *body* has been answered so often."""
         deadline = time.monotonic() + within_s
         while self.answers[body] < answers:
@@ -56,7 +56,7 @@ class SteadyClient:
             )
             self._stop.wait(0.05)
 
-    def wait_for_sent(self, requests: int, within_s: float = 20) -> None:
+    def wait_for_sent(self, requests: int, within_s: float = 120) -> None:
         """Until so many requests have ended, well or not."""
         deadline = time.monotonic() + within_s
         while self.sent < requests:

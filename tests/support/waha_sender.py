@@ -14,8 +14,9 @@ from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_header
 
 _GIVES_UP_AFTER_S = 8
 _IDLE_S = 4  # so long WAHA keeps a connection that it does not use
-_RETRIES = 45  # WAHA makes 15: a busy machine needs longer, and what is judged is what was accepted
+_RETRIES = 300  # WAHA makes 15: a busy machine needs longer, and what is judged is what was accepted
 _RETRY_PAUSE_S = 2.0
+_ENDS_WITHIN_S = 900
 _THREADS = 32
 _CHATS = 10_000_000
 
@@ -61,12 +62,12 @@ class WahaSender:
         self._stopping.set()
         self._source.join()
         with self._changed:
-            done = self._changed.wait_for(lambda: self._open == 0, timeout=_RETRIES * 12)
+            done = self._changed.wait_for(lambda: self._open == 0, timeout=_ENDS_WITHIN_S)
             self._open = -1  # the threads end
             self._changed.notify_all()
         assert done, "some messages were neither accepted nor given up"
 
-    def wait_for_accepted(self, more: int, within_s: float = 60) -> None:
+    def wait_for_accepted(self, more: int, within_s: float = 300) -> None:
         """Until so many *more* were accepted than now."""
         with self._changed:
             wanted = len(self.accepted) + more

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], within_s: float = 120) -> None:
     """Return as soon as *condition* holds."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -6,6 +6,7 @@ import io
 import secrets
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from provider_client import Client, serving
 
 from infra.docker_provider.server import Provider
+from infra.file_lock import held
 
 _APPLETS = ("sh", "sleep", "httpd", "true", "false", "cat", "echo", "ls", "stat", "wget", "env", "trap")
 
@@ -69,9 +71,12 @@ def prefix(api: Any) -> Iterator[str]:
 
 def _busybox(folder: Path) -> Path:
     """A static busybox, unpacked from Debian's package; nothing is installed."""
-    subprocess.run(
-        ["apt-get", "download", "-qq", "busybox-static"], cwd=folder, check=True, capture_output=True
-    )
+    download = ["apt-get", "download", "-qq", "busybox-static"]
+    if subprocess.run(download, cwd=folder, check=False, capture_output=True).returncode != 0:
+        # A new machine has no lists of packages. Two runs at once would be in each other's way.
+        with held(Path(tempfile.gettempdir()) / "runbook-apt-lists.lock"):
+            subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
+        subprocess.run(download, cwd=folder, check=True, capture_output=True)
     (package,) = folder.glob("*.deb")
     subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
     return next(path for path in folder.glob("**/bin/busybox"))

@@ -28,6 +28,7 @@ class Wanted:
     greeting: str = "hello"
     memory: int = 64
     health: str = "true"
+    wait_timeout: int = 120
 
 
 def program(wanted: Wanted) -> None:
@@ -59,7 +60,7 @@ def program(wanted: Wanted) -> None:
             tests=["CMD", wanted.health], interval="300ms", retries=1
         ),
         wait=True,
-        wait_timeout=5,
+        wait_timeout=wanted.wait_timeout,
         destroy_grace_seconds=5,
         opts=pulumi.ResourceOptions(depends_on=[seed]),
     )

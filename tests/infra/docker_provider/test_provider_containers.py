@@ -9,12 +9,14 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 from provider_client import Client, Map, init_failure, secret, urn
 
+from infra.docker_provider import container_health
 from infra.docker_provider.server import Provider
 from infra.docker_provider.wire import UNKNOWN
 
@@ -50,9 +52,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
     """Return once *condition* holds.
 
     Raises:
-        AssertionError: it does not within 10 s.
+        AssertionError: it does not within 60 s.
     """
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -202,6 +204,20 @@ def test_missing_image_is_named(client: Client, base: Map, prefix: str) -> None:
     assert f"container {prefix}-c: image 127.0.0.1:1/none:1 is not on the engine and cannot be pulled" in text
 
 
+@pytest.fixture
+def over_once_unhealthy(api: Any, base: Map, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait for health is over when it has seen the container unhealthy, however late the engine looks."""
+    began, seen = time.monotonic(), [False]
+
+    def now() -> float:
+        assert time.monotonic() < began + 240, "it does not become unhealthy"
+        before, status = seen[0], api.inspect_container(base["name"])["State"]["Health"]["Status"]
+        seen[0] = status == "unhealthy"
+        return 1000.0 if before and seen[0] else 0.0
+
+    monkeypatch.setattr(container_health, "time", SimpleNamespace(monotonic=now))
+
+
 def test_taken_name_is_told(client: Client, base: Map, prefix: str) -> None:
     """A container that has the name already is not touched; the error says what to do."""
     client.create("Container", base)
@@ -210,6 +226,7 @@ def test_taken_name_is_told(client: Client, base: Map, prefix: str) -> None:
     assert "remove or rename the container that has the name" in text
 
 
+@pytest.mark.usefixtures("over_once_unhealthy")
 def test_unhealthy_container_stays_in_the_state(client: Client, base: Map, api: Any) -> None:
     """A failed wait keeps the container, its outputs and the reason, with the last check's own words."""
     check = {"tests": ["CMD-SHELL", "echo it is broken; exit 1"], "interval": "200ms", "retries": 1}
@@ -227,11 +244,11 @@ def test_unhealthy_container_stays_in_the_state(client: Client, base: Map, api: 
 def test_container_that_dies_at_once_is_told(client: Client, base: Map) -> None:
     """A wait does not go on for a container that has exited."""
     news = base | {"command": ["sh", "-c", "echo no config; exit 7"], "wait": True}
-    news |= {"healthcheck": {"tests": ["CMD", "true"], "interval": "30s"}, "waitTimeout": 60}
+    news |= {"healthcheck": {"tests": ["CMD", "true"], "interval": "30s"}, "waitTimeout": 600}
     began = time.monotonic()
     text = create_error(client, "Container", news)
     assert "exited with code 7 instead of running: no config" in text
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 300
 
 
 def test_cancel_ends_a_wait(client: Client, base: Map, api: Any) -> None:
@@ -243,7 +260,7 @@ def test_cancel_ends_a_wait(client: Client, base: Map, api: Any) -> None:
     with pytest.raises(grpc.RpcError) as error:
         client.call("Create", {"urn": urn("Container"), "properties": inputs})
     assert "cancelled" in init_failure(error.value)["reasons"][0]
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 200
 
 
 def test_attached_container_is_waited_for(client: Client, base: Map) -> None:
@@ -337,6 +354,7 @@ def test_limits_change_in_place(client: Client, base: Map, api: Any) -> None:
     assert seen["State"]["Running"]
 
 
+@pytest.mark.usefixtures("over_once_unhealthy")
 def test_failed_wait_is_tried_again_by_an_update(client: Client, base: Map, api: Any) -> None:
     """The next update finds the container that stayed, restarts it while it is unhealthy, and waits again."""
     check = {"tests": ["CMD", "ls", "/tmp/ready"], "interval": "200ms", "retries": 1}
@@ -360,12 +378,12 @@ def test_grace_is_kept_at_the_delete(client: Client, base: Map, api: Any, prefix
     """A container with a grace gets the time to finish after SIGTERM, and then is gone."""
     script = "trap 'sleep 1; echo finished > /data/end; exit 0' TERM; echo ready; while :; do sleep 0.1; done"
     volume = {"volumeName": f"{prefix}-v", "containerPath": "/data"}
-    news = base | {"command": ["sh", "-c", script], "destroyGraceSeconds": 20, "volumes": [volume]}
+    news = base | {"command": ["sh", "-c", script], "destroyGraceSeconds": 120, "volumes": [volume]}
     made = client.create("Container", news)
     assert b"ready" in next(iter(api.logs(made["id"], stream=True))), "SIGTERM finds its trap"
     began = time.monotonic()
     client.delete("Container", made)
-    assert 1 <= time.monotonic() - began < 15
+    assert 1 <= time.monotonic() - began < 100
     reader = base | {"command": ["cat", "/data/end"], "attach": True, "logs": True, "mustRun": False}
     assert (
         client.create("Container", reader | {"volumes": [volume]})["properties"]["containerLogs"]

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from provider_client import Client
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-_START_S = 1.5
-"""Far above the 0.2 s that it takes alone: other tests may run beside this one."""
-_END_S = 10
+_START_CPU_S = 1.5
+"""Of its own processor time, whatever else the cores do: far above the 0.2 s that it takes."""
+_END_S = 60
 
 
 @pytest.fixture
@@ -42,9 +43,9 @@ def test_port_is_the_first_line_and_serves(process: subprocess.Popen[str]) -> No
 
 def test_start_is_quick(process: subprocess.Popen[str]) -> None:
     """Every `up` starts the provider twice: it must not cost what it does not use."""
-    began = time.monotonic()
     assert first_line(process).isdigit()
-    assert time.monotonic() - began < _START_S
+    taken = psutil.Process(process.pid).cpu_times()
+    assert taken.user + taken.system < _START_CPU_S
 
 
 def test_only_what_is_needed_is_imported() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,10 @@ from typing import Any
 import pytest
 from provider_stack_program import Wanted
 
+from runbook.toolchain.pulumi_cli import ensure_cli
+
 pytestmark = pytest.mark.integration
 
-_CACHED_CLI = Path.home() / ".cache/runbook/pulumi/3.257.0/pulumi"
 _SECRET = "hunter2-hunter2"
 _PROGRAM = Path(__file__).with_name("provider_stack_program.py")
 _ROOT = Path(__file__).parents[3]
@@ -69,7 +69,7 @@ class Stack:
 def _plugins(folder: Path) -> Path:
     """A folder with the CLI, and with the provider under the name that the CLI looks for."""
     folder.mkdir()
-    (folder / "pulumi").symlink_to(shutil.which("pulumi") or _CACHED_CLI)
+    (folder / "pulumi").symlink_to(ensure_cli(print))
     plugin = folder / "pulumi-resource-docker"
     plugin.write_text(f'#!/bin/sh\nexec {sys.executable} -m infra.docker_provider "$@"\n')
     plugin.chmod(0o755)
@@ -128,9 +128,9 @@ def test_life_of_a_stack(stack: Stack, wanted: Wanted, api: Any) -> None:
     assert stack.run("up-refreshed", wanted)["changes"]["create"] == 1
     assert api.inspect_container(web)["State"]["Running"]
 
-    broken = replace(wanted, health="false")
+    broken = replace(wanted, health="false", wait_timeout=10)
     text = stack.fail("up", broken)
-    assert f"container {web} failed to be in healthy state within 5 s: it is unhealthy" in text
+    assert f"container {web} failed to be in healthy state within 10 s: it is unhealthy" in text
     assert "Traceback" not in text
     assert _SECRET not in text
     kept = stack.resource("web")
