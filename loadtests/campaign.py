@@ -10,6 +10,7 @@ from typing import Protocol
 import gevent
 
 from loadtests.book import Book, Outcome
+from loadtests.clocks import wall_ahead_s
 from loadtests.evidence import Ending, Evidence, Live
 from loadtests.generator_use import ProcessUse
 from loadtests.judge import cannot_pass
@@ -73,8 +74,8 @@ class Campaign:
 
     def run(self) -> None:
         """Carry the run to its end; until then the evidence counts as interrupted."""
-        self.start_epoch_s = time.time() + self._generator.lead_s
         self._start_s = time.monotonic() + self._generator.lead_s
+        self.start_epoch_s = self._start_s + wall_ahead_s()
         reading = gevent.spawn(self._read_replies)
         missing = self._generator.carry_out(
             self._order.model_copy(update={"start_s": self.start_epoch_s}), self._settle

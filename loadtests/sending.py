@@ -13,6 +13,7 @@ from gevent.event import Event
 from gevent.pool import Group
 
 from loadtests.book import Outcome
+from loadtests.clocks import wall_ahead_s
 from loadtests.generator_use import ProcessUse
 from loadtests.order import Order, Stream
 from loadtests.senders import Send
@@ -33,7 +34,7 @@ class Sending:
         self._plans = order.plans()
         self._in_flight = Group()
         self._stop = Event()
-        self._start_s = time.monotonic() + order.start_s - time.time()
+        self._start_s = order.start_s - wall_ahead_s()
         self._began_s, self._began_cpu_s = time.monotonic(), time.process_time()
         self._use: ProcessUse | None = None
 

@@ -58,7 +58,7 @@ def start(folder: Path, url: str, *arguments: str, **env: str) -> tuple[subproce
 
 def finish(process: subprocess.Popen[str], report: Path) -> Run:
     """Wait for the gate's end and read its report."""
-    output, _ = process.communicate(timeout=40)
+    output, _ = process.communicate(timeout=240)
     found = Report.model_validate_json(report.read_text()) if report.exists() else None
     return Run(process.returncode, output, found)
 

@@ -13,7 +13,7 @@ SHORT = """
 [ready]
 within_s = 1
 [health]
-answer_s = 1
+answer_s = 3
 [smoke]
 reply_within_s = 1
 settle_s = 0.3
@@ -21,26 +21,30 @@ settle_s = 0.3
 rate_per_s = 40
 warmup_s = 0.25
 duration_s = 1.5
-answer_timeout_s = 1.5
-webhook_p95_ms = 1000
-reply_p95_ms = 1000
+answer_timeout_s = 9
+webhook_p95_ms = 3000
+reply_p95_ms = 3000
 reply_within_s = 1
 min_samples = 59
-late_ms = 400
+late_ms = 2000
 max_generator_cpu = 0.9
 [compare]
 block_s = 0.1
 min_blocks = 10
 """
-"""What differs from the project's own targets."""
+"""What differs from the project's own targets: runs are short, and a busy machine is given time.
+
+When replies are waited for, all that are to come are there: one reading finds them.
+"""
 
 
-def write_targets(folder: Path) -> Path:
-    """The file of short limits, in *folder*; what they do not name is as in the project's."""
+def write_targets(folder: Path, name: str = "targets.toml", **load: float) -> Path:
+    """The file of short limits, in *folder*; what they and *load* do not name is as in the project's."""
     targets = tomlkit.parse(TARGETS_FILE.read_text())
     for section, limits in tomllib.loads(SHORT).items():
         targets[section].update(limits)  # type: ignore[union-attr]
-    path = folder / "targets.toml"
+    targets["load"].update(load)  # type: ignore[union-attr]
+    path = folder / name
     path.write_text(tomlkit.dumps(targets))
     return path
 

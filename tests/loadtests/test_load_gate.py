@@ -18,6 +18,11 @@ from load_targets import write_targets
 from contracts.verdict import Verdict
 
 
+def limits(folder: Path, **load: float) -> list[str]:
+    """The arguments for the short limits with single ones changed."""
+    return ["--targets", str(write_targets(folder, "changed.toml", **load))]
+
+
 def test_right_target_passes(tmp_path: Path) -> None:
     """A target that answers and replies passes: exit 0, and every check is a printed line."""
     with serving() as url:
@@ -41,7 +46,7 @@ class Silent(Behaviour):
 def test_target_that_never_answers_fails(tmp_path: Path) -> None:
     """Requests that are never answered are errors, where Locust alone reports none at all."""
     with serving(Silent()) as url:
-        run = run_gate(tmp_path, url)
+        run = run_gate(tmp_path, url, *limits(tmp_path, answer_timeout_s=1.5))
     check = run.check("error rate")
     assert (run.code, check.verdict, check.value) == (1, Verdict.FAIL, 1.0)
     assert check.detail == f"no answer within 1.5 s: {check.samples}"
@@ -69,9 +74,9 @@ class HangsAtTheEnd(Behaviour):
 def test_requests_in_flight_at_the_end_count(tmp_path: Path) -> None:
     """Requests still unanswered when sending ends are waited for, and count as errors, not as nothing."""
     with serving(HangsAtTheEnd()) as url:
-        run = run_gate(tmp_path, url)
+        run = run_gate(tmp_path, url, *limits(tmp_path, answer_timeout_s=2.5, slowest_ms=60_000))
     assert (run.code, failed(run)) == (1, {"error rate"})
-    assert "no answer within 1.5 s" in run.check("error rate").detail
+    assert "no answer within 2.5 s" in run.check("error rate").detail
 
 
 class Stalls(Behaviour):
@@ -91,15 +96,12 @@ class Stalls(Behaviour):
 
 def test_stall_shows_in_the_p95(tmp_path: Path) -> None:
     """A stall of 4 s shows as seconds: webhooks due meanwhile are sent, and timed from when they were due."""
-    targets = write_targets(tmp_path).read_text()
-    long = tmp_path / "long.toml"
-    long.write_text(targets.replace("answer_timeout_s = 1.5", "answer_timeout_s = 9"))
     with serving(Stalls()) as url:
-        run = run_gate(tmp_path, url, "--duration", "6", "--targets", str(long))
+        run = run_gate(tmp_path, url, "--duration", "6", *limits(tmp_path, slowest_ms=60_000))
     p95 = run.check("webhook p95")
     assert (run.code, p95.verdict) == (1, Verdict.FAIL), run.output
     assert isinstance(p95.value, float)
-    assert 3000 < p95.value < 5000
+    assert 3000 < p95.value < 8000
 
 
 class SometimesFails(Behaviour):
@@ -131,15 +133,12 @@ class Slow(Behaviour):
 
 def test_slow_answers_fail_the_p95(tmp_path: Path) -> None:
     """Answers in 4 s fail what is about their time alone, and sending goes on at its rate meanwhile."""
-    targets = write_targets(tmp_path).read_text()
-    long = tmp_path / "long.toml"
-    long.write_text(targets.replace("answer_timeout_s = 1.5", "answer_timeout_s = 9"))
     with serving(Slow()) as url:
-        run = run_gate(tmp_path, url, "--targets", str(long))
+        run = run_gate(tmp_path, url)
     assert (run.code, failed(run)) == (1, {"webhook p95", "slowest webhook"})
     value = run.check("webhook p95").value
     assert isinstance(value, float)
-    assert 4000 <= value < 5000
+    assert 4000 <= value < 8000
     assert run.check("sent on time").verdict is Verdict.PASS
 
 
@@ -185,7 +184,8 @@ def test_too_few_samples_are_no_evidence(tmp_path: Path) -> None:
 def test_impossible_rate_is_no_evidence(tmp_path: Path) -> None:
     """A generator that cannot send as fast as asked exits 3: its figures are neither good nor bad."""
     with serving() as url:
-        run = run_gate(tmp_path, url, "--rate", "10000", "--warmup", "0", "--duration", "1")
+        shape = ["--rate", "10000", "--warmup", "0", "--duration", "1"]
+        run = run_gate(tmp_path, url, *shape, *limits(tmp_path, late_ms=100))
     assert (run.code, failed(run)) == (3, set())
     assert run.check("sent on time").verdict is Verdict.NO_EVIDENCE
     late_ms = run.check("webhook p95").value  # None where more than 5 % were too late to be sent at all
@@ -279,23 +279,32 @@ def test_interrupted_run_is_no_evidence(how: signal.Signals, tmp_path: Path) -> 
     behaviour = TellsOfTheFirst()
     with serving(behaviour) as url:
         process, report = start(tmp_path, url, "--duration", "30")
-        assert behaviour.came.wait(20)
+        assert behaviour.came.wait(120)
         process.send_signal(how)
         run = finish(process, report)
     assert (run.code, failed(run)) == (3, set())
     assert "interrupted" in run.check("sent on time").detail
 
 
+class RemovesAFolder(Behaviour):
+    """Does all right, and removes a folder when the first webhook comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def answer(self, number: int) -> int:
+        """At once."""
+        if number == 0:
+            self._folder.rmdir()
+        return 202
+
+
 def test_verdict_that_cannot_be_kept_is_no_pass(tmp_path: Path) -> None:
     """When the report cannot be written at the end, the run exits 3 with an error, however good it was."""
     folder = tmp_path / "gone"
     folder.mkdir()
-    behaviour = TellsOfTheFirst()
-    with serving(behaviour) as url:
-        process, report = start(tmp_path, url, "--report", str(folder / "report.json"))
-        assert behaviour.came.wait(20)
-        folder.rmdir()
-        run = finish(process, report)
+    with serving(RemovesAFolder(folder)) as url:
+        run = run_gate(tmp_path, url, "--report", str(folder / "report.json"))
     assert run.code == 3, run.output
     assert "error: --report: " in run.output
     assert "Traceback" not in run.output
@@ -321,8 +330,8 @@ def test_old_report_does_not_outlive_a_killed_run(tmp_path: Path) -> None:
     """An earlier run's report is gone as soon as a run starts: it is never taken for this one's."""
     (tmp_path / "report.json").write_text('{"verdict": "pass"}')
     with serving() as url:
-        process, report = start(tmp_path, url, "--duration", "30")
-        deadline = time.monotonic() + 20
+        process, report = start(tmp_path, url, "--duration", "600")
+        deadline = time.monotonic() + 120
         while report.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.kill()

@@ -24,7 +24,7 @@ about = "even"
 [burst]
 about = "at once"
 phases = [{ seconds = 0.5, rate_per_s = 20 }, { at_once = 100 }, { seconds = 0.5, rate_per_s = 20 }]
-limits = { late_ms = 1500 }
+limits = { late_ms = 4000 }
 [duplicates]
 about = "again"
 rate_per_s = 100
@@ -77,7 +77,7 @@ def test_scenarios_that_were_not_begun_are_no_evidence(tmp_path: Path) -> None:
     with serving(behaviour) as url:
         arguments = [*shaped(tmp_path, "steady", "burst"), "--duration", "30", "--series", str(series)]
         process, report = start(tmp_path, url, *arguments)
-        assert behaviour.came.wait(20)
+        assert behaviour.came.wait(120)
         process.send_signal(signal.SIGTERM)
         run = finish(process, report)
     assert (run.code, failed(run)) == (3, set())
@@ -87,7 +87,7 @@ def test_scenarios_that_were_not_begun_are_no_evidence(tmp_path: Path) -> None:
 
 
 class Crowded(Behaviour):
-    """Answers 503 where more than forty are there at once, as a pool that is too small does."""
+    """Answers 503 where more than seventy are there at once, as a pool that is too small does."""
 
     def __init__(self) -> None:
         self._there = 0
@@ -96,14 +96,17 @@ class Crowded(Behaviour):
         """503 or 202, after a moment."""
         self._there += 1
         try:
-            await asyncio.sleep(0.05)
-            return 503 if self._there > 40 else 202
+            await asyncio.sleep(0.75)
+            return 503 if self._there > 70 else 202
         finally:
             self._there -= 1
 
 
 def test_errors_under_burst_alone_are_refused(tmp_path: Path) -> None:
-    """A release that is good at an even rate and fails when many come at once is refused by that check."""
+    """A release that is good at an even rate and fails when many come at once is refused by that check.
+
+    However slow the machine is: all that comes at the even rate is seventy.
+    """
     with serving(Crowded()) as url:
         run = run_gate(tmp_path, url, *shaped(tmp_path, "steady", "burst"))
     assert run.code == 1, run.output
@@ -158,7 +161,7 @@ def test_health_that_hangs_under_load_is_refused(tmp_path: Path) -> None:
     with serving(Sick()) as url:
         run = run_gate(tmp_path, url, *shaped(tmp_path, "health"))
     assert (run.code, failed(run)) == (1, {"health"})
-    assert run.check("health").detail == "no answer within 1 s: 1"
+    assert run.check("health").detail == "no answer within 3 s: 1"
 
 
 class StallsOnce(Behaviour):
@@ -172,12 +175,8 @@ class StallsOnce(Behaviour):
 
 def test_single_stall_is_refused(tmp_path: Path) -> None:
     """One webhook that takes 4 s fails the slowest, where the p95 is as good as ever."""
-    targets = tmp_path / "long.toml"
     with serving(StallsOnce()) as url:
-        run_gate(tmp_path, "http://127.0.0.1:1")  # writes the short targets
-        short = (tmp_path / "targets.toml").read_text()
-        targets.write_text(short.replace("answer_timeout_s = 1.5", "answer_timeout_s = 9"))
-        run = run_gate(tmp_path, url, "--targets", str(targets))
+        run = run_gate(tmp_path, url)
     assert (run.code, failed(run)) == (1, {"slowest webhook"})
     assert run.check("webhook p95").verdict is Verdict.PASS
 
@@ -215,9 +214,9 @@ class Takes(Behaviour):
 
 @pytest.mark.usefixtures("busy_core")
 def test_candidate_is_held_against_the_live_release(tmp_path: Path) -> None:
-    """Twice as slow is refused and equally fast passes, though another process loads a core."""
+    """Three times as slow is refused and equally fast passes, though another process loads a core."""
     shape = ["--rate", "50", "--duration", "10"]
-    with serving(Takes(0.04)) as live, serving(Takes(0.04)) as equal, serving(Takes(0.08)) as slow:
+    with serving(Takes(0.1)) as live, serving(Takes(0.1)) as equal, serving(Takes(0.3)) as slow:
         good = run_gate(tmp_path, equal, "--baseline", live, *shape)
         bad = run_gate(tmp_path, slow, "--baseline", live, *shape, "--series", str(tmp_path / "series"))
     assert (good.code, good.check("webhook against live").verdict) == (0, Verdict.PASS), good.output

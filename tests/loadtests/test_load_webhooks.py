@@ -23,7 +23,7 @@ def answering(raw: bytes) -> Iterator[Wire]:
         thread = threading.Thread(target=answer)
         thread.start()
         address = Address(False, "127.0.0.1", listener.getsockname()[1], "")
-        yield Wire(address, at_once=1, timeout_s=5)
+        yield Wire(address, at_once=1, timeout_s=30)
         thread.join(10)
 
 
@@ -44,11 +44,11 @@ def answering(raw: bytes) -> Iterator[Wire]:
 def test_broken_answer_is_no_answer(raw: bytes) -> None:
     """An answer that is not whole HTTP is none, even where its first line says 202."""
     with answering(raw) as wire, pytest.raises(NoAnswerError, match="closed or not HTTP"):
-        wire.post("/", b"{}", {}, within_s=5)
+        wire.post("/", b"{}", {}, within_s=30)
 
 
 @pytest.mark.parametrize("status", [202, 302, 429, 500])
 def test_status_is_returned_as_it_came(status: int) -> None:
     """Every status is the answer's own: no redirect is followed and no request repeated."""
     with answering(b"HTTP/1.1 %d X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n" % status) as wire:
-        assert wire.post("/", b"{}", {}, within_s=5) == status
+        assert wire.post("/", b"{}", {}, within_s=30) == status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def run_and_kill_a_worker(folder: Path, *arguments: str) -> Run:
     behaviour = TellsOfTheFirst()
     with serving(behaviour) as url:
         process, report = start(folder, url, *arguments)
-        assert behaviour.came.wait(20)
+        assert behaviour.came.wait(120)
         psutil.Process(process.pid).children()[0].kill()
         return finish(process, report)
 
@@ -94,7 +95,7 @@ def test_dead_worker_is_never_a_pass(tmp_path: Path) -> None:
 
 def test_last_worker_dead_is_never_a_pass(tmp_path: Path) -> None:
     """Where nobody is left to send, the run ends without evidence instead of waiting."""
-    run = run_and_kill_a_worker(tmp_path, *processes(1), "--duration", "60")
+    run = run_and_kill_a_worker(tmp_path, *processes(1), "--duration", "600")
     assert (run.code, failed(run)) == (3, set())
 
 
@@ -103,14 +104,14 @@ def test_interrupted_master_is_no_evidence(how: signal.Signals, tmp_path: Path) 
     """A run that is ended from outside exits 3 and leaves no worker behind."""
     behaviour = TellsOfTheFirst()
     with serving(behaviour) as url:
-        process, report = start(tmp_path, url, *processes(2), "--duration", "30")
-        assert behaviour.came.wait(20)
+        process, report = start(tmp_path, url, *processes(2), "--duration", "600")
+        assert behaviour.came.wait(120)
         workers = psutil.Process(process.pid).children()
         process.send_signal(how)
         run = finish(process, report)
     assert (run.code, failed(run)) == (3, set())
     assert "interrupted" in run.check("sent on time").detail
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 def start_worker(port: int, **env: str) -> subprocess.Popen[str]:
@@ -125,41 +126,49 @@ def start_worker(port: int, **env: str) -> subprocess.Popen[str]:
     )
 
 
+def start_waiting_worker(port: int, **env: str) -> subprocess.Popen[str]:
+    """A worker that is loaded, and asks again and again for the master that will be at *port*."""
+    with socket.create_server(("127.0.0.1", port)) as there:
+        there.settimeout(120)
+        worker = start_worker(port, **env)
+        there.accept()[0].close()
+    return worker
+
+
 def test_workers_elsewhere_are_told_all_they_need(tmp_path: Path) -> None:
     """A worker that knows only its master and the secret sends its part; it ends with its master."""
     (port,) = free_ports(1)
     workers = [start_worker(port) for _ in range(2)]
     with serving() as url:
-        run = run_gate_alone(
-            tmp_path, url, "--master", "--master-bind-port", str(port), "--expect-workers", "2"
-        )
+        expected = ["--expect-workers", "2", "--expect-workers-max-wait", "120"]
+        run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *expected)
     assert run.code == 0, run.output
     assert run.check("lost").samples == 70
-    assert [worker.wait(15) for worker in workers] == [0, 0]
+    assert [worker.wait(60) for worker in workers] == [0, 0]
     assert "Traceback" not in "".join(worker.communicate()[0] for worker in workers)
 
 
 def test_missing_worker_is_no_evidence(tmp_path: Path) -> None:
     """Where too few workers come, nothing is sent, and the report says so for every check."""
     (port,) = free_ports(1)
-    worker = start_worker(port)
+    worker = start_waiting_worker(port)
     arguments = ["--expect-workers", "2", "--expect-workers-max-wait", "3"]
     with serving() as url:
         run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *arguments)
     assert run.report is not None, run.output
     assert (run.code, run.report.verdict) == (3, Verdict.NO_EVIDENCE)
     assert {check.detail for check in run.report.checks} == {"1 of 2 workers came within 3 s"}
-    assert worker.wait(15) == 0
+    assert worker.wait(60) == 0
 
 
 def test_worker_without_the_secret_says_so(tmp_path: Path) -> None:
     """The secret is never sent over the wire: each worker has it from its own environment."""
     (port,) = free_ports(1)
-    workers = [start_worker(port, WAHA_WEBHOOK_SECRET="")]
+    worker = start_waiting_worker(port, WAHA_WEBHOOK_SECRET="")
     arguments = ["--expect-workers", "1", "--expect-workers-max-wait", "2"]
     with serving() as url:
         run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *arguments)
-    output, _ = workers[0].communicate(timeout=15)
-    assert workers[0].returncode == 2, output
+    output, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 2, output
     assert "error: WAHA_WEBHOOK_SECRET: is missing" in output
     assert run.code != 0

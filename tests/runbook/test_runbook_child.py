@@ -36,7 +36,7 @@ def test_it_has_a_session_of_its_own(tmp_path: Path) -> None:
 
 STUBBORN = """
 import signal
-signal.alarm(20)
+signal.alarm(120)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 for word in ("ready", "asked"):
     print(word, flush=True)
@@ -68,11 +68,11 @@ def test_interrupted_again_it_is_told_again(tmp_path: Path, capfd: pytest.Captur
 PARENT = """
 import psutil, subprocess
 from runbook.child import stop_children
-ours = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE)
+ours = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE)
 grandchild = psutil.Process(int(ours.stdout.readline()))
-daemon = subprocess.Popen(["sleep", "60"], start_new_session=True)
+daemon = subprocess.Popen(["sleep", "600"], start_new_session=True)
 stop_children()
-gone, alive = psutil.wait_procs([psutil.Process(ours.pid), grandchild], timeout=10)
+gone, alive = psutil.wait_procs([psutil.Process(ours.pid), grandchild], timeout=60)
 print(len(gone), daemon.poll())
 daemon.kill()
 """
@@ -81,7 +81,7 @@ daemon.kill()
 def test_what_is_at_work_is_ended_and_a_daemon_is_not() -> None:
     """Children are told to end, and theirs; what was started to stay, in a session of its own, stays."""
     done = subprocess.run(
-        [sys.executable, "-c", PARENT], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", PARENT], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.split() == ["2", "None"]
 

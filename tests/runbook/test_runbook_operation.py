@@ -50,7 +50,7 @@ def test_events_come_in_order_and_all_of_them(pulumi: Pulumi, tmp_path: Path) ->
 
 def test_events_come_while_it_runs(pulumi: Pulumi, tmp_path: Path) -> None:
     """The CLI here goes on only once its first event has been taken."""
-    command = pulumi("import signal; signal.alarm(20)\ntell(1)\nopen('fifo').read()\ntell(2)")
+    command = pulumi("import signal; signal.alarm(120)\ntell(1)\nopen('fifo').read()\ntell(2)")
     os.mkfifo(tmp_path / "fifo")
     numbers: list[int] = []
 

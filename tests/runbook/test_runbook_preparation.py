@@ -14,7 +14,7 @@ from runbook.preparation import old_images, side_by_side
 
 def test_parts_are_done_side_by_side() -> None:
     """Each here waits for the others."""
-    together = threading.Barrier(3, timeout=10)
+    together = threading.Barrier(3, timeout=60)
     side_by_side(*[together.wait] * 3)
 
 
@@ -38,7 +38,7 @@ from runbook.errors import RunbookError
 from runbook.preparation import side_by_side
 def work(first="true"):
     for command in (first, "true", "true"):
-        subprocess.run(["sh", "-c", f"{command}; exec sleep 60"])
+        subprocess.run(["sh", "-c", f"{command}; exec sleep 600"])
 try:
     cli.main(partial(side_by_side, work, partial(work, f"kill -TERM {os.getpid()}")))
 except KeyboardInterrupt:
@@ -49,7 +49,7 @@ except KeyboardInterrupt:
 def test_told_to_stop_it_does_not_wait_for_the_work() -> None:
     """A build of minutes is ended, not waited for."""
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.stdout == "stopped\n", done.stderr
 

@@ -61,7 +61,7 @@ def is_there(container: Container) -> bool:
 
 def until(container: Container, reached: Callable[[], bool]) -> None:
     """Until it is so."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not reached():
         assert time.monotonic() < deadline, container.attrs["State"]
         time.sleep(0.02)

@@ -62,7 +62,7 @@ def start(root: Path, *arguments: str, env: dict[str, str] | None = None) -> sub
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -138,14 +138,20 @@ def test_any_folder_and_a_symlink_will_do(checkout: Path, tmp_path: Path) -> Non
 
 
 def test_nothing_to_do_takes_no_time(checkout: Path) -> None:
-    """Between the command and Python lie less than 50 ms (the quickest of ten; the machine may be busy)."""
-    script = f'set -euo pipefail; source "{checkout}/bin/.bootstrap"'
-    spent = []
+    """Between the command and Python lies little more than the reading of three files takes in any shell.
+
+    By turns, and the quickest of ten each: the machine may be slow, and busy.
+    """
+    files = "requirements.lock pyproject.toml"
+    reading = f'cd "{checkout}"; stamp=$(cat {files} | cksum); made_of=$(cat .venv/.stamp)'
+    quickest = dict.fromkeys([f'source "{checkout}/bin/.bootstrap"', reading], float("inf"))
     for _ in range(10):
-        begin = time.monotonic()
-        subprocess.run(["bash", "-c", script], check=True)
-        spent.append(time.monotonic() - begin)
-    assert min(spent) < 0.05
+        for script in quickest:
+            begin = time.monotonic()
+            subprocess.run(["bash", "-c", f"set -euo pipefail; {script}"], check=True)
+            quickest[script] = min(quickest[script], time.monotonic() - begin)
+    ours_s, reading_s = quickest.values()
+    assert ours_s < 2 * reading_s + 0.02
 
 
 def test_a_changed_lock_file_is_installed_once_by_two_starts(checkout: Path) -> None:

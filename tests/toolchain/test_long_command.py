@@ -9,9 +9,17 @@ from runbook.toolchain.long_command import run
 def test_a_sign_of_life_is_given_while_it_works(tmp_path: Path) -> None:
     """The operator hears what is done at the start, and again and again until it ends."""
     said: list[str] = []
-    run("thinking", ["sleep", "0.5"], tmp_path / "log", said.append, each_s=0.2)
+    heard = tmp_path / "heard"
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if len(said) == 3:
+            heard.touch()
+
+    until_heard = ["timeout", "60", "sh", "-c", 'until [ -e "$0" ]; do sleep 0.02; done', str(heard)]
+    run("thinking", until_heard, tmp_path / "log", hear, each_s=0.1)
     assert said[0] == "thinking"
-    assert len(said) >= 2
+    assert len(said) >= 3
 
 
 def test_output_goes_to_the_log_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
