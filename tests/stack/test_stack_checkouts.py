@@ -10,6 +10,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from on_demand import on_demand
 from project import Project
 
 from infra.observed import stack_containers
@@ -59,6 +60,7 @@ def test_a_second_checkout_is_refused_before_it_makes_anything(live: Project, ot
     assert "nothing to do" in live.runbook("up").stderr
 
 
+@on_demand
 def test_with_secrets_of_its_own_it_is_refused_by_its_state(live: Project, other: Project) -> None:
     """A production stack's secrets are in git: both checkouts have them, and a state each."""
     before, passphrase = things(live.stack), ".pulumi-state/passphrase"

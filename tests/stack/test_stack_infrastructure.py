@@ -110,6 +110,7 @@ def test_a_volume_that_was_restored_by_hand_keeps_its_data(live: Project) -> Non
     assert redis(live, "GET", "kept:by:test") == "yes"
 
 
+@on_demand
 def test_the_proxy_is_replaced_on_request_only(live: Project) -> None:
     """Unasked nothing changes and nobody is refused; asked, it is said what it costs."""
     before, [port] = container(live, "proxy").id, free_ports(1)

@@ -1,6 +1,7 @@
 """`up` killed with all its children, at any moment, converges when it is run again.
 
-One moment by default, in the middle; `RUNBOOK_KILLS=10` takes ten of each kind.
+One moment, in the middle; `RUNBOOK_KILLS=10` takes ten of each kind. Without being asked for, the model-based
+test's short form (`test_stack_model.py`) kills an update.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from project import Project
 
 from infra.observed import stack_containers
 
-pytestmark = [pytest.mark.stack, pytest.mark.gate]
+pytestmark = [pytest.mark.stack, pytest.mark.gate, on_demand]
 
 KILLS = int(os.environ.get("RUNBOOK_KILLS", "1"))
 LONGEST_S = 24.0
@@ -70,7 +71,6 @@ def test_a_killed_deployment_converges(live: Project, moment_s: float) -> None:
     assert_converged(live, after)
 
 
-@on_demand
 @pytest.mark.parametrize("moment_s", MOMENTS)
 def test_a_killed_first_deployment_converges(live: Project, moment_s: float) -> None:
     """The same from nothing, when network, Redis and proxy are only being made."""

@@ -106,7 +106,7 @@ def test_a_new_release_takes_over_without_a_failed_request(live: Project, comman
     assert max(replies.values()) == 1
 
 
-@pytest.mark.parametrize("sources", ["the same", "other"])
+@pytest.mark.parametrize("sources", [pytest.param("the same", marks=on_demand), "other"])
 def test_up_puts_right_what_was_removed_by_hand(live: Project, sources: str) -> None:
     """One container of each kind removed by hand: `up` sees it, says so, and brings them back."""
     before = live.outputs()["release"]

@@ -79,6 +79,7 @@ def test_a_migration_that_fails_ends_the_update(migrations: Project) -> None:
     assert [ran["key"].partition("@")[0] for ran in project.outputs()["migrations"]][-1] == "0002-fails"
 
 
+@on_demand
 def test_a_hotfix_is_the_live_commit_and_the_fix(live: Project) -> None:
     """Not what was rolled back; through smoke alone, watched, with the commands that merge it back."""
     git(live.root, "init", "--quiet", "--initial-branch=main")

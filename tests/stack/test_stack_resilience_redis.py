@@ -10,7 +10,7 @@ from contextlib import suppress
 import httpx
 import pytest
 from docker.errors import APIError
-from on_demand import FULL
+from on_demand import FULL, on_demand
 from private_stack import PrivateStack, until
 
 from contracts.webhook import WEBHOOK_PATH
@@ -109,6 +109,7 @@ def test_redis_starts_with_an_end_that_was_never_written(stack: PrivateStack) ->
     assert "damaged" not in stack.project.runbook("up").stderr
 
 
+@on_demand
 def test_up_shows_what_redis_says_of_a_file_that_it_cannot_mend(stack: PrivateStack) -> None:
     """It names the file and the cure, and touches neither: complete commands follow the damage."""
     redis = stack.container("redis")

@@ -19,7 +19,7 @@ from steady_client import SteadyClient
 from infra.observed import Observed, observe_stack
 from infra.stack_name import prefix_of
 
-pytestmark = [pytest.mark.stack, pytest.mark.gate]
+pytestmark = pytest.mark.stack
 
 FILE = "service/webhooks/webhook.py"
 WITHIN_S = 3.0

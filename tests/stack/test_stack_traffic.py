@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from on_demand import on_demand
 from project import Project
 from sender import Sender
 from steady_client import SteadyClient
@@ -58,6 +59,7 @@ def test_a_release_that_fails_in_live_traffic_loses_it_at_once(
     assert live.deploy() == before
 
 
+@on_demand
 def test_a_release_that_fails_later_is_taken_out_by_the_watch(
     live: Project, client: SteadyClient, sender: Sender
 ) -> None:
