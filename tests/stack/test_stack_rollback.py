@@ -12,9 +12,10 @@ from pathlib import Path
 import docker
 import pytest
 from on_demand import FULL, on_demand
-from project import COMMAND_S, Project, environment
+from project import COMMAND_S, Project, environment, kill_tree
 from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
+from waiting import wait_until
 
 from infra.observed import Observed, observe_stack
 from infra.stack_name import prefix_of
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.stack
 
 FILE = "service/webhooks/webhook.py"
 WITHIN_S = 3.0
+LEASE_S, SILENT_S = 60.0, 5.0
 NO_NETWORK = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "GOPROXY": "off", "HTTPS_PROXY": "http://127.0.0.1:9"}
 
 
@@ -76,6 +78,7 @@ def test_the_last_request_at_the_bad_release_is_soon(two: Two) -> None:
     assert client.failures == []
     assert live_release(two.project) == two.good
     last = max(last_webhook(container) for container in web)
+    assert last
     print(f"last request at the bad release: {last - began:.2f} s after Enter; the command: {said}")
     assert last - began < (WITHIN_S if FULL else 60)
     assert "the traffic (" in said
@@ -86,10 +89,45 @@ def test_the_last_request_at_the_bad_release_is_soon(two: Two) -> None:
 
 
 def last_webhook(container: docker.models.containers.Container) -> float:
-    """When a web process last wrote of a webhook (epoch seconds)."""
-    lines = [line for line in container.logs(tail=400).decode().splitlines() if '"webhook":true' in line]
-    assert lines, container.logs(tail=20)
-    return max(int(line.partition('"time":')[2].split(",")[0].rstrip("}")) for line in lines) / 1000
+    """When a web process last wrote of a webhook (epoch seconds); 0 where it never did."""
+    times = (line.partition('"time":')[2].split(",")[0].rstrip("}") for line in webhooks(container))
+    return max(map(int, times), default=0) / 1000
+
+
+def webhooks(container: docker.models.containers.Container) -> list[str]:
+    """The last lines that a web process wrote of webhooks."""
+    return [line for line in container.logs(tail=400).decode().splitlines() if '"webhook":true' in line]
+
+
+def test_a_share_ends_by_itself_when_its_deployer_is_killed(live: Project) -> None:
+    """Within a minute, nobody typing anything. A rollback then takes out that one and no other."""
+    before = live_release(live)
+    live.append(FILE, f"\n# killed with a share {time.time_ns()}\n")
+    live.change("targets.toml", {"step_s = 0 ": "step_s = 200 ", "within_s = 20 ": "within_s = 250 "})
+    with SteadyClient(live.ports["port"], Sender(live.webhook_secret()), per_s=50) as client:
+        command = ["bin/runbook", "up", "--stack", live.stack]
+        up = subprocess.Popen(command, cwd=live.root, env=environment(), start_new_session=True)
+        wait_until(lambda: canary(live) is not None, COMMAND_S)
+        shared = str(canary(live))
+        web = [docker.from_env().containers.get(name) for name in observed(live).names(shared, "web")]
+        wait_until(lambda: any(webhooks(container) for container in web))
+        kill_tree(up.pid)
+        up.wait()
+        wait_until(lambda: time.time() - max(map(last_webhook, web)) > SILENT_S, SILENT_S + LEASE_S)
+    assert client.failures == []
+    live.change("targets.toml", {"step_s = 200 ": "step_s = 0 ", "within_s = 250 ": "within_s = 20 "})
+    done = live.runbook("rollback")
+    assert done.returncode == 0, done.stderr
+    assert live_release(live) == live.outputs()["release"] == before
+    rows = {line.split()[0]: line for line in reversed(live.runbook("releases").stdout.splitlines())}
+    assert "rolled back" in rows[shared]
+    assert "live" in rows[before]
+
+
+def canary(project: Project) -> str | None:
+    """The release that has a share of the traffic, beside the live one."""
+    live = observed(project).live
+    return live.canary.release if live and live.canary else None
 
 
 def test_nothing_else_has_to_be_well(two: Two, tmp_path: Path) -> None:
