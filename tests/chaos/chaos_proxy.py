@@ -23,11 +23,11 @@ class Proxy:
     stats: int
 
     @classmethod
-    def before(cls, web_ports: Sequence[int], folder: Path) -> Proxy:
-        """A proxy that is not started yet."""
+    def before(cls, web_ports: Sequence[int], folder: Path, patience_s: int | None = None) -> Proxy:
+        """A proxy that is not started yet. *patience_s*: for how long the slow are kept, if not as usual."""
         port, stats = free_port(), free_port()
         file = folder / "haproxy.cfg"
-        file.write_text(_base(stats, folder) + _live(port, web_ports))
+        file.write_text(_patient(_base(stats, folder), patience_s) + _live(port, web_ports))
         command = ["haproxy", "-W", "-db", "-f", str(file)]
         return cls(Program("proxy", command, folder / "proxy.log"), port, stats)
 
@@ -35,6 +35,14 @@ class Proxy:
 def _base(stats: int, folder: Path) -> str:
     text = base_config(sandbox=False)
     return _put(_put(text, f"bind :{HEALTH_PORT}", f"bind 127.0.0.1:{stats}"), "/run/haproxy", str(folder))
+
+
+def _patient(text: str, patience_s: int | None) -> str:
+    if patience_s is None:
+        return text
+    for limit in ("timeout client 30s", "timeout http-request 10s"):
+        text = _put(text, limit, f"{limit.rpartition(' ')[0]} {patience_s}s")
+    return text
 
 
 def _live(port: int, web_ports: Sequence[int]) -> str:

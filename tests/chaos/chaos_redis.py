@@ -43,7 +43,7 @@ class RedisServer:
 
     def ask(self, *command: str) -> Any:
         """The answer to one command, on a connection of its own: the server may just have been killed."""
-        with blocking_redis.Redis(port=self.port, socket_timeout=2, decode_responses=True) as client:
+        with blocking_redis.Redis(port=self.port, socket_timeout=20, decode_responses=True) as client:
             return client.execute_command(*command)
 
     def answers(self) -> bool:

@@ -25,7 +25,7 @@ from chaos_waiting import free_port, until
 
 WEB = {"WAHA_WEBHOOK_SECRET": SECRET, "RATE_LIMIT_PER_MINUTE": "1000000", "TRUST_PROXY": "true"}
 WORKER = {"LEASE_S": "2", "RETRY_BASE_S": "0.2", "METRICS_PORT": "0"}
-READY_WITHIN_S = 60
+READY_WITHIN_S = 180
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Rig:
 
     async def get(self, path: str, port: int | None = None) -> tuple[int, str]:
         """Status and body of a GET, 0 where nobody answers."""
-        timeout = aiohttp.ClientTimeout(total=5)
+        timeout = aiohttp.ClientTimeout(total=20)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
@@ -85,7 +85,7 @@ class Rig:
     async def _is_ready(self, port: int) -> bool:
         return (await self.get("/api/health/ready", port))[0] == 200
 
-    async def quiet(self, stuck_s: float = 60) -> None:
+    async def quiet(self, stuck_s: float = 120) -> None:
         """Until no accepted message is waiting or in work.
 
         Raises:
@@ -121,6 +121,7 @@ async def running_rig(
     webs: int = 1,
     workers: int = 1,
     proxy: bool = False,
+    proxy_patience_s: int | None = None,
     model: bool = False,
     convex: Convex | None = None,
     redis_folder: Path | None = None,
@@ -130,7 +131,8 @@ async def running_rig(
 ) -> AsyncIterator[Rig]:
     """A rig that is ready; *web* and *worker* are environment on top of the usual.
 
-    *model*: there is one. *convex*: the database, by default it is Redis.
+    *proxy_patience_s*: how long the proxy bears slow clients, if not as usual. *model*: there is one.
+    *convex*: the database, by default it is Redis.
     """
     redis = RedisServer.at(free_port(), redis_folder or folder / "redis", *redis_options)
     waha = Waha(free_port())
@@ -145,7 +147,7 @@ async def running_rig(
         ports,
         [_worker(folder, redis, waha, number, worker) for number in range(workers)],
         waha,
-        Proxy.before(ports, folder) if proxy else None,
+        Proxy.before(ports, folder, proxy_patience_s) if proxy else None,
         convex,
     )
     async with _running(rig):

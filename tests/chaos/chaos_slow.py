@@ -13,7 +13,7 @@ from chaos_wire import head
 
 from contracts.webhook import WEBHOOK_PATH
 
-BYTE_EACH_S = 0.5
+BYTE_EACH_S = 2.0
 OPENED_AT_ONCE = 50
 
 _HEAD = head(f"POST {WEBHOOK_PATH} HTTP/1.1", [("Host", "chaos"), ("Content-Length", "1000")])

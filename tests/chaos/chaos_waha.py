@@ -13,7 +13,9 @@ from aiohttp import web
 
 SEND = "/api/sendText"
 MODEL = "/v1/chat/completions"
-SLOW_S = 3.0
+SLOW_S = 2.2
+"""Longer than the workers' lease."""
+
 REFUSES_AFTER_S = 2.0
 IDLE_S = 5.0
 """Node closes idle connections after this time."""

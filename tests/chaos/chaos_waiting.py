@@ -14,7 +14,7 @@ BELOW_EPHEMERAL = (12_000, 32_000)
 """Linux gives outgoing connections ports from 32768 on; a server restarted there might find its own taken."""
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, within_s: float = 30) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, within_s: float = 120) -> None:
     """Return as soon as *condition* holds.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Self
 
 from contracts.webhook import WEBHOOK_PATH
 
-WAITS_S = 6.0
+WAITS_S = 30.0
 READY = b"GET /api/health/ready HTTP/1.1\r\nHost: chaos\r\n\r\n"
 LIVE = b"GET /api/health/live HTTP/1.1\r\nHost: chaos\r\n\r\n"
 

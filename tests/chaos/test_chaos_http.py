@@ -30,7 +30,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a web process."""
     folder, port = tmp_path_factory.mktemp("http"), free_port()
     redis = RedisServer.at(free_port(), folder / "redis")
-    own = {"PORT": str(port), "REDIS_URL": redis.url, "MAX_BODY_BYTES": str(MAX_BODY)}
+    own = {"PORT": str(port), "REDIS_URL": redis.url, "MAX_BODY_BYTES": str(MAX_BODY), "BODY_TIMEOUT_S": "60"}
     web = service("web", "web", folder, {**WEB, **own})
     for program in (redis.program, web):
         program.start()

