@@ -11,6 +11,7 @@ import pulumi
 from infra.base_images import BaseImage, Role, resolve
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
 from infra.deploy_request import DeployRequest
+from infra.errors import Refused
 from infra.history import History
 from infra.manifest import (
     REPOSITORY,
@@ -88,7 +89,7 @@ def read_plan(config: StackConfig, request: DeployRequest, history: History) -> 
     """Decide what the stack's configuration, its history and the sources as they are now amount to.
 
     Raises:
-        pulumi.RunError: a setting is unknown or missing, a secret of a release that is brought back is no
+        Refused: a setting is unknown or missing, a secret of a release that is brought back is no
             longer known, or the sources are a release that was rolled back.
     """
     if request.bring_back:
@@ -153,16 +154,16 @@ def _environment(config: StackConfig) -> dict[str, str]:
     problems += [f"env.{name}: is a secret; `bin/runbook secrets set {name}`" for name in misplaced]
     problems += [f"secrets.{name}: is not a secret that can be set" for name in foreign]
     if problems:
-        raise pulumi.RunError("the release's configuration is wrong:\n  " + "\n  ".join(problems))
+        raise Refused("the release's configuration is wrong:\n  " + "\n  ".join(problems))
     return {**(SANDBOX_ENVIRONMENT if config.layout.sandbox else {}), **config.env}
 
 
 def _refuse_rolled_back(release: str, history: History, request: DeployRequest) -> None:
     why = history.rolled_back.get(release)
     if why is not None and not request.force:
-        raise pulumi.RunError(
-            f"release {release}, which the sources are, was rolled back {why}; mend the cause, "
-            f"or deploy it all the same with `bin/runbook up --force`"
+        raise Refused(
+            f"release {release}, which the sources are, was rolled back {why}",
+            "mend the cause, or deploy it all the same with `bin/runbook up --force`",
         )
 
 
@@ -170,18 +171,19 @@ def _refuse_unpassable(manifest: Manifest, history: History, request: DeployRequ
     live = history.live_manifest
     lines = unpassable(live.migrations if live else [], manifest.migrations)
     if lines and not request.force:
-        raise pulumi.RunError(
+        raise Refused(
             f"release {manifest.id} is from before a migration that cannot be undone:\n  "
-            + "\n  ".join(lines)
-            + "\n  `--force` deploys it all the same"
+            + "\n  ".join(lines),
+            "`--force` deploys it all the same",
         )
 
 
 def _migration_secrets(migrations: list[Migration], known: dict[str, str]) -> dict[str, str]:
     names = {name for migration in migrations for name in migration.secrets}
     if missing := sorted(names - known.keys()):
-        raise pulumi.RunError(
-            f"migrations need secrets that are not set: {', '.join(missing)}; `bin/runbook secrets set NAME`"
+        raise Refused(
+            f"migrations need secrets that are not set: {', '.join(missing)}",
+            "`bin/runbook secrets set NAME`",
         )
     return {name: known[name] for name in sorted(names)}
 
@@ -201,12 +203,12 @@ def _secret_values(kept: Secrets, manifest: Manifest) -> dict[str, str]:
     try:
         values = kept.values(manifest.secrets)
     except KeyError as error:
-        raise pulumi.RunError(
-            f"release {manifest.id} used a value of {error.args[0]} that is no longer known; "
-            "set it again with `bin/runbook secrets set`, or deploy the sources as they are"
+        raise Refused(
+            f"release {manifest.id} used a value of {error.args[0]} that is no longer known",
+            "set it again with `bin/runbook secrets set`, or deploy the sources as they are",
         ) from error
     if "WAHA_WEBHOOK_SECRET" not in values:
-        raise pulumi.RunError(
-            "secrets.WAHA_WEBHOOK_SECRET: is missing; `bin/runbook secrets set WAHA_WEBHOOK_SECRET` sets it"
+        raise Refused(
+            "secrets.WAHA_WEBHOOK_SECRET: is missing", "`bin/runbook secrets set WAHA_WEBHOOK_SECRET` sets it"
         )
     return values

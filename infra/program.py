@@ -29,6 +29,7 @@ from infra.dynamic.migrations import Migrations
 from infra.dynamic.route import Route
 from infra.dynamic.stack_id import STATE_LABEL, StackId
 from infra.dynamic.trial import Trial
+from infra.errors import Refused
 from infra.haproxy_config import RouteName
 from infra.history import History
 from infra.observed import STACK_LABEL, Observed, observe_stack
@@ -147,14 +148,14 @@ def _refuse_another_password(config: StackConfig, password: str) -> None:
     if kept_password(config.prefix) in (None, password):
         return
     file = f"Pulumi.{config.stack}.yaml"
-    refusal = (
-        f"{REDIS_PASSWORD} of {file} is not the one that the stack's releases have: they would lose it\n"
-        f"hint: nothing was changed; take {file} from whoever deployed last, or from git: a stack keeps "
-        "the password that it began with"
+    refusal = Refused(
+        f"{REDIS_PASSWORD} of {file} is not the one that the stack's releases have: they would lose it",
+        f"nothing was changed; take {file} from whoever deployed last, or from git: a stack keeps the "
+        "password that it began with",
     )
     if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(refusal)
-    pulumi.log.warn(refusal)
+        raise refusal
+    pulumi.log.warn(str(refusal))
 
 
 def _context(config: StackConfig, *, is_known: bool, stays: bool) -> StackContext:

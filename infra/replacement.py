@@ -19,6 +19,7 @@ from docker.errors import NotFound
 
 from infra.base_images import is_fixed
 from infra.deploy_request import DeployRequest
+from infra.errors import Refused
 from infra.ports import holder_of
 from infra.stack_config import for_this_stack
 
@@ -70,7 +71,7 @@ def decide(
     """What becomes of each of the *wanted*, before anything is declared. A preview only says what is wrong.
 
     Raises:
-        pulumi.RunError: one would be replaced and that was not asked for, or a port is taken.
+        Refused: one would be replaced and that was not asked for, or a port is taken.
     """
     engine = engine or docker.from_env()
     decisions, problems, ports = [], [], []
@@ -83,8 +84,7 @@ def decide(
             ports += _taken_ports(each, running, engine)
         decisions.append(decision)
     if (problems or ports) and not pulumi.runtime.is_dry_run():
-        hint = [f"hint: {_HOW}"] if problems else []
-        raise pulumi.RunError("\n".join([*problems, *ports, *hint]))
+        raise Refused("\n".join([*problems, *ports]), _HOW if problems else "")
     for problem in [*problems, *ports, *([_HOW] if problems else [])]:
         pulumi.log.warn(for_this_stack(problem))
     return decisions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 from pydantic import ValidationError
 
-from infra.errors import encodable
+from infra.errors import Refused, encodable
 from infra.stack_name import name_stack
 from infra.stack_settings import GENERATED, StackSettings, layout_problems, stack_name_problem
 
@@ -43,7 +43,7 @@ def read_stack_config() -> StackConfig:
     """Read the stack's configuration.
 
     Raises:
-        pulumi.RunError: a message naming every wrong key with its value, and what to do.
+        Refused: a message naming every wrong key with its value, and what to do.
     """
     config = pulumi.Config()
     problems = [problem] if (problem := stack_name_problem(pulumi.get_stack())) else []
@@ -64,7 +64,7 @@ def read_stack_config() -> StackConfig:
     else:
         problems.append("secrets: there are none; `bin/runbook up` generates them")
     if problems:
-        raise pulumi.RunError("the stack's configuration is wrong:\n  " + "\n  ".join(problems))
+        raise Refused("the stack's configuration is wrong:\n  " + "\n  ".join(problems))
     return StackConfig(
         stack=pulumi.get_stack(),
         layout=layout,

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 from records import manifest, record
 
@@ -152,6 +151,6 @@ def test_sources_from_before_it_are_refused_unless_forced() -> None:
     """A reverted commit would be a rollback by another name."""
     live = record("r-2", manifest=manifest("r-2", migrations=[DROPPED]))
     history, before = History("r-2", (live,)), manifest("r-1")
-    with pytest.raises(pulumi.RunError, match="0002-drop-names@abc: the names are gone"):
+    with pytest.raises(Refused, match="0002-drop-names@abc: the names are gone"):
         plan._refuse_unpassable(before, history, DeployRequest())
     plan._refuse_unpassable(before, history, DeployRequest(force=True))
