@@ -9,7 +9,7 @@ import pytest
 
 from infra.base_images import BaseImage, Origin, Role
 from runbook.errors import RunbookError
-from runbook.preparation import old_images, side_by_side
+from runbook.preparation import old_images, prepare, side_by_side
 
 
 def test_parts_are_done_side_by_side() -> None:
@@ -52,6 +52,21 @@ def test_told_to_stop_it_does_not_wait_for_the_work() -> None:
         [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.stdout == "stopped\n", done.stderr
+
+
+@pytest.mark.parametrize("refresh_images", [False, True])
+def test_base_images_are_made_anew_only_when_that_is_asked_for(
+    refresh_images: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is seen which there are."""
+    module, did = "runbook.preparation", list[str]()
+    for name in ("ensure_engine", "ensure_cli", "ensure_site", "refresh_all", "ensure_all"):
+        monkeypatch.setattr(f"{module}.{name}", lambda *_, name=name: did.append(name))
+    monkeypatch.setattr(f"{module}.resolve", lambda role, _mode: BaseImage(role, "x", Origin.DEBIAN))
+    monkeypatch.setattr(f"{module}.age_days", lambda _image, _engine: 0)
+    prepare("dev", refresh_images=refresh_images)
+    images = [name for name in did if name.endswith("_all")]
+    assert images == (["refresh_all", "ensure_all"] if refresh_images else ["ensure_all"])
 
 
 def test_old_base_images_are_spoken_of() -> None:

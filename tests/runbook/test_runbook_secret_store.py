@@ -3,7 +3,9 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from fake_stack import FakeStack
@@ -17,6 +19,7 @@ from runbook.console import print_json
 from runbook.errors import RunbookError
 from runbook.rotation import rotate
 from runbook.secret_input import SETTABLE, asked_for, checked, generated, read_value
+from runbook.secret_values import change
 from runbook.verbs.secret_store import listed, replace, set_, value_of
 from service.settings import SECRET_NAMES
 
@@ -66,6 +69,27 @@ def test_what_others_sign_with_is_rotated_once_a_release_is_live(stack: FakeStac
     rotate(workspace, name, OTHER, datetime.datetime.now(datetime.UTC))
     replace(workspace, name, VALUE)  # as it was
     assert value_of(workspace, name) == VALUE
+
+
+def test_two_changes_at_once_do_not_undo_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second reads what there is when the first has written."""
+    workspace, is_read, both = stack_with(), threading.Event(), threading.Barrier(2)
+    secrets = workspace.secrets
+
+    def read() -> dict[str, dict[str, str]]:
+        found = secrets()
+        is_read.set()
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # where two read at once, both go on from what neither has written
+        return found
+
+    monkeypatch.setattr(workspace, "secrets", read)
+    first = threading.Thread(target=change, args=(workspace, {"WAHA_API_KEY": "a"}))
+    first.start()
+    assert is_read.wait(60)
+    change(workspace, {"SENTRY_DSN": "b"})
+    first.join()
+    assert {"WAHA_API_KEY": "a", "SENTRY_DSN": "b"}.items() <= secrets()["current"].items()
 
 
 def test_two_changes_keep_two_values() -> None:
