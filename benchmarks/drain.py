@@ -21,7 +21,7 @@ from benchmarks.worker_servers import instant_waha, worker_process
 STALL_S = 60.0
 """A worker that answers nothing for this long will not answer the rest either."""
 
-_LOOK_EACH_S = 0.25
+_POLL_INTERVAL_S = 0.25
 _TOLD_EACH_S = 10.0
 
 
@@ -86,7 +86,7 @@ def _wait_for(messages: int, waha: Program, say: Say) -> None:
         if now - told_at > _TOLD_EACH_S:
             say(f"worker: {answered:,} messages answered")
             told_at = now
-        time.sleep(_LOOK_EACH_S)
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _wait_until_empty(redis: Program) -> None:
@@ -96,4 +96,4 @@ def _wait_until_empty(redis: Program) -> None:
         while left := client.xlen(STREAM):
             if time.monotonic() > deadline:
                 raise BenchError(f"{left} answered messages are still in the stream", "its log would say why")
-            time.sleep(_LOOK_EACH_S)
+            time.sleep(_POLL_INTERVAL_S)

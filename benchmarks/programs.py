@@ -20,7 +20,7 @@ from benchmarks.errors import BenchError
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_S = 30.0
 END_S = 10.0
-_LOOK_EACH_S = 0.05
+_POLL_INTERVAL_S = 0.05
 _LAST_BYTES = 2_000
 
 
@@ -57,7 +57,7 @@ class Program:
                 )
             if time.monotonic() > deadline:
                 raise BenchError(f"{self.name} was not ready within {START_S:g} s", self.last_words())
-            time.sleep(_LOOK_EACH_S)
+            time.sleep(_POLL_INTERVAL_S)
 
     def last_words(self) -> str:
         """The end of its output."""

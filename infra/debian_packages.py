@@ -11,7 +11,7 @@ from infra.errors import PartMissing
 from infra.run_command import run_command
 
 WAIT_S = 300
-LOOK_EACH_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 _APT_GET = ("apt-get", "-q", "-o", f"DPkg::Lock::Timeout={WAIT_S}")
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "LC_ALL": "C"}
@@ -54,4 +54,4 @@ def _run(command: list[str], report: Callable[[str], None]) -> None:
         if not waiting:
             report("waiting for another apt to end")
             waiting = True
-        time.sleep(LOOK_EACH_S)
+        time.sleep(POLL_INTERVAL_S)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from locust.runners import MasterRunner
 
 ORDER, STOP, SETTLED, DONE = "load order", "load stop", "load settled", "load done"
-_LOOK_EACH_S = 0.05
+_POLL_INTERVAL_S = 0.05
 _MISSING = "missing"
 """`locust.runners.STATE_MISSING`, not imported: it would patch whatever process this is read in."""
 _SPARE_S = 5.0
@@ -89,7 +89,7 @@ class Crew:
         while time.time() < overdue_s:
             if all(worker in self._used or self._is_gone(worker) for worker in self._workers):
                 return
-            gevent.sleep(_LOOK_EACH_S)
+            gevent.sleep(_POLL_INTERVAL_S)
 
     def _is_gone(self, worker: str) -> bool:
         node = self._runner.clients.get(worker)
@@ -118,5 +118,5 @@ def await_workers(runner: MasterRunner, expected: int, within_s: float) -> bool:
     while len(runner.clients.ready) < expected:
         if time.monotonic() > overdue_s:
             return False
-        gevent.sleep(_LOOK_EACH_S)
+        gevent.sleep(_POLL_INTERVAL_S)
     return True

@@ -19,7 +19,7 @@ from loadtests.order import Order, Stream
 from loadtests.senders import Send
 from loadtests.webhooks import NotSentError, WebhookError
 
-_LOOK_EACH_S = 0.02
+_POLL_INTERVAL_S = 0.02
 _SPARE_S = 1.0
 
 Settle = Callable[[Stream, int, Outcome], None]
@@ -91,7 +91,7 @@ class Sending:
         """Until all are settled, which each is in time; not at all after `stop`."""
         overdue_s = self._now() + max(map(self._order.answer_timeout_s, self._plans)) + _SPARE_S
         while self._in_flight and self._now() < overdue_s:
-            if self._stop.wait(_LOOK_EACH_S):
+            if self._stop.wait(_POLL_INTERVAL_S):
                 break
         self._in_flight.kill()
 

@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]
 
 from runbook.console import say
 
-_LOOK_EACH_S = 1.0
+_POLL_INTERVAL_S = 1.0
 
 
 def run_child(
@@ -101,6 +101,6 @@ def _end_of(process: subprocess.Popen[bytes]) -> int:
     """Wait for the exit code; not without end at once, which would miss a signal that came just before."""
     while True:
         try:
-            return process.wait(_LOOK_EACH_S)
+            return process.wait(_POLL_INTERVAL_S)
         except subprocess.TimeoutExpired:
             continue

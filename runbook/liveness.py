@@ -24,7 +24,7 @@ from runbook.live_service import live_service
 
 _WITHIN_S = 10.0
 _ANSWER_S = 2.0
-_LOOK_EACH_S = 0.2
+_POLL_INTERVAL_S = 0.2
 _UNTAKEN_S = 60.0
 _SECOND_LOOK_S = 3.0
 
@@ -155,7 +155,7 @@ def why_silent(url: str, within_s: float = _WITHIN_S) -> str | None:
         while problem := _problem(client, f"{url}/api/health/ready"):
             if time.monotonic() > deadline:
                 return problem
-            time.sleep(_LOOK_EACH_S)
+            time.sleep(_POLL_INTERVAL_S)
     return None
 
 

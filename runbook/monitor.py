@@ -49,7 +49,7 @@ class Sends:
         return self.sent + self.refused
 
     @property
-    def tried(self) -> int:
+    def attempted(self) -> int:
         """All of them."""
         return self.answered + self.unavailable + self.unanswered + self.failed
 
@@ -197,7 +197,9 @@ def refused_sends(first: Sends | None, last: Sends | None, usual: Sends) -> Chec
 def failed_messages(first: Sends | None, last: Sends | None, usual: Sends) -> Check:
     """Whether more messages end in an error of the release's own than of those before."""
     said = "an error of the release ended {} of {} messages"
-    return _share("failed messages", said, (first, last, usual), lambda sends: (sends.failed, sends.tried))
+    return _share(
+        "failed messages", said, (first, last, usual), lambda sends: (sends.failed, sends.attempted)
+    )
 
 
 def unanswered_messages(observations: Sequence[Observation], usual: Sends, limit_s: float) -> Check:

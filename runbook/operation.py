@@ -19,7 +19,7 @@ from pulumi.automation import EngineEvent
 from runbook.child import run_child
 
 OnEvent = Callable[[EngineEvent], None]
-_LOOK_EACH_S = 0.05
+_POLL_INTERVAL_S = 0.05
 _HAS_EVENT_LOG = {"PULUMI_DEBUG_COMMANDS": "true"}  # the option is hidden; the Automation API uses it too
 
 
@@ -82,7 +82,7 @@ def _follow(log: Path, on_event: OnEvent, ended: threading.Event) -> None:
     partial = b""  # bytes: a line may have been written as far as the middle of a character
     with log.open("rb") as lines:
         while True:
-            last = ended.wait(_LOOK_EACH_S)
+            last = ended.wait(_POLL_INTERVAL_S)
             *whole, partial = (partial + lines.read()).split(b"\n")
             for line in filter(None, whole):
                 event = _event(line)

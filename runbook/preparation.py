@@ -20,7 +20,7 @@ from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.pulumi_cli import ensure_cli
 
 _THREADS = "preparation"
-_LOOK_EACH_S = 0.2
+_POLL_INTERVAL_S = 0.2
 
 
 def prepare(stack: str, *, refresh_images: bool = False) -> None:
@@ -51,7 +51,7 @@ def side_by_side(*parts: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(parts), _THREADS) as pool:
         try:
             done = [pool.submit(part) for part in parts]
-            while wait(done, _LOOK_EACH_S).not_done:
+            while wait(done, _POLL_INTERVAL_S).not_done:
                 continue  # a wait without end would not notice a signal that came just before it
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -65,7 +65,7 @@ def _end_work() -> None:
     """End what the parts run, until none is left: one may just be between two steps."""
     while any(thread.name.startswith(_THREADS) for thread in threading.enumerate()):
         stop_children()
-        time.sleep(_LOOK_EACH_S)
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _ensure_images(mode: Mode, refreshed: bool) -> None:

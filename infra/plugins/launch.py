@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-_LOOK_EACH_S = 1.0
+_POLL_INTERVAL_S = 1.0
 
 
 def end_with(parent: int) -> None:
@@ -17,7 +17,7 @@ def end_with(parent: int) -> None:
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK_EACH_S)
+            time.sleep(_POLL_INTERVAL_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="end-with-engine", daemon=True).start()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 TINY = ["--rounds=1", "--seconds=0.5", "--warm-up=0.3", "--memory-webhooks=500", "--backlog=200"]
 WITHIN_S = 120.0
-LOOK_EACH_S = 0.05
+POLL_INTERVAL_S = 0.05
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,7 +38,7 @@ def started_by(run: subprocess.Popen[bytes]) -> set[psutil.Process]:
     while run.poll() is None:
         with contextlib.suppress(psutil.NoSuchProcess):
             found.update(process.children(recursive=True))
-        time.sleep(LOOK_EACH_S)
+        time.sleep(POLL_INTERVAL_S)
     return found
 
 
@@ -86,7 +86,7 @@ def test_interrupted_it_leaves_nothing_behind(data: Path) -> None:
     deadline = time.monotonic() + WITHIN_S
     while len(psutil.Process(run.pid).children()) < 3:  # Redis, the reference, the generator
         assert time.monotonic() < deadline
-        time.sleep(LOOK_EACH_S)
+        time.sleep(POLL_INTERVAL_S)
     children = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=WITHIN_S)

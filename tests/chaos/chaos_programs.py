@@ -16,7 +16,7 @@ import psutil
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 RESTARTS_AFTER_S = 0.5
-LOOK_EACH_S = 0.02
+POLL_INTERVAL_S = 0.02
 
 
 @dataclass
@@ -92,7 +92,7 @@ async def keep_running(programs: Sequence[Program]) -> None:
     while True:
         for program in programs:
             program.start_again_if_dead()
-        await asyncio.sleep(LOOK_EACH_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 def service(role: str, name: str, folder: Path, environment: Mapping[str, str]) -> Program:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
-LOOK_EACH_S = 0.05
+POLL_INTERVAL_S = 0.05
 BELOW_EPHEMERAL = (12_000, 32_000)
 """Linux gives outgoing connections ports from 32768 on; a server restarted there might find its own taken."""
 
@@ -30,7 +30,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, with
         if met:
             return
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
-        await asyncio.sleep(LOOK_EACH_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 def free_port() -> int:

@@ -29,7 +29,7 @@ def apt_get(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AptGet:
 
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(debian_packages, "LOOK_EACH_S", 0.01)
+    monkeypatch.setattr(debian_packages, "POLL_INTERVAL_S", 0.01)
     return put
 
 
