@@ -113,13 +113,6 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_port() -> int:
-    """A port of loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def python(*arguments: str) -> list[str]:
     """The command that runs a module with our own interpreter."""
     return [sys.executable, "-m", *arguments]

@@ -14,15 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from contracts.free_ports import free_port
+
 TEXT = {"session": "default", "chatId": "491@c.us", "text": "Hello"}
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sandbox(port: int, *arguments: str, **env: str) -> subprocess.Popen[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import LogCapture
 
+from contracts.free_ports import free_port
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
 from service.event import parse_event
 from service.lanes import LIVE, Lane, gate_lane
@@ -416,13 +416,6 @@ class Processes:
         for running in self._running:
             if running.process.poll() is None:
                 running.kill()
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(url: str) -> bool:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import redis as blocking_redis
 from inngest_kit import EVENT_KEY, FUNCTION, SIGNING_KEY, call_body, signed_call
 from service_kit import CHAT, CLIENT, PART_OF_NUMBER, SECRET, Processes, Running, event, wait_until
 
+from contracts.free_ports import free_ports
 from contracts.webhook import WEBHOOK_PATH, signed_headers
 from service.by_inngest.custody import HOLDER
 from service.lanes import GROUP, LIVE
@@ -37,7 +35,7 @@ class Rig:
     def __init__(self, processes: Processes, store: Any) -> None:
         self._processes = processes
         self._sandbox: subprocess.Popen[bytes] | None = None
-        self._sandbox_port, self._web_port = lasting_port(), lasting_port()
+        self._sandbox_port, self._web_port = free_ports(2)
         self.store = store
         self.url = f"http://127.0.0.1:{self._sandbox_port}"
 
@@ -111,15 +109,6 @@ def rig(processes: Processes, redis_url: str) -> Iterator[Rig]:
         rig = Rig(processes, client)
         yield rig
         rig.end()
-
-
-def lasting_port() -> int:
-    """A port that is free, and stays so: no outgoing connection is given one of these."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def answers(url: str) -> bool:

@@ -8,9 +8,9 @@ import pytest
 import structlog
 from peer_kit import Answer, Peer, answering, hang_up, nonsense, running_peer, silence
 from prometheus_client import CollectorRegistry
-from service_kit import free_port
 from structlog.testing import LogCapture
 
+from contracts.free_ports import free_port
 from service.lanes import LIVE
 from service.messages import live_release
 from service.messages.live_release import (

@@ -21,11 +21,11 @@ from service_kit import (
     Running,
     Stub,
     event,
-    free_port,
     post_to,
     wait_until,
 )
 
+from contracts.free_ports import free_port
 from contracts.gate_lane import ASK_MODEL, GATE_REPLY
 from contracts.webhook import LANE_HEADER, REPLIES_PATH, WEBHOOK_PATH, signed_headers
 from service.healthcheck import DEFAULT_HEARTBEAT_FILE, DEFAULT_HOST, DEFAULT_PORT

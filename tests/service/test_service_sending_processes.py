@@ -24,11 +24,11 @@ from service_kit import (
     Running,
     Stub,
     event,
-    free_port,
     post_to,
     wait_until,
 )
 
+from contracts.free_ports import free_port
 from contracts.webhook import WEBHOOK_PATH
 from sandbox.faults import Fault
 from service.lanes import LIVE

@@ -13,8 +13,9 @@ import pytest
 from aiohttp import ClientSession
 from peer_kit import Answer, Peer, answering, first, hang_up, nonsense, running_peer, silence, trickle
 from prometheus_client import CollectorRegistry
-from service_kit import SESSION_STOPPED, RecordedAlarms, event, free_port
+from service_kit import SESSION_STOPPED, RecordedAlarms, event
 
+from contracts.free_ports import free_port
 from service.event import Message, parse_event
 from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.outbound import OutboundMetrics

@@ -12,10 +12,11 @@ import pytest
 import structlog
 from peer_kit import Answer, Peer, answering, hang_up, nonsense, running_peer, silence, trickle
 from prometheus_client import CollectorRegistry
-from service_kit import event, free_port
+from service_kit import event
 from structlog.testing import LogCapture
 
 from contracts import gate_lane
+from contracts.free_ports import free_port
 from service.event import Message, parse_event
 from service.messages import writer
 from service.messages.writer import (
