@@ -14,9 +14,10 @@ import redis as blocking_redis
 
 from benchmarks.errors import BenchError
 from benchmarks.presigned import SECRET
-from benchmarks.programs import Program, free_port, python, running
+from benchmarks.programs import Program, python, running
 from benchmarks.report import Side
 from contracts.durability import DURABLE, as_arguments
+from contracts.free_ports import free_port
 
 RATE_LIMIT_PER_MINUTE = 6_000_000
 MAX_STREAM_LENGTH = 1_000_000_000

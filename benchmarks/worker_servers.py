@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.programs import Program, free_port, is_listening, python, running
+from benchmarks.programs import Program, is_listening, python, running
 from benchmarks.servers import redis_url
+from contracts.free_ports import free_port
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from benchmarks.candidates.row import Candidate
 from benchmarks.load import Generator
-from benchmarks.programs import free_port, is_listening, python, running
+from benchmarks.programs import is_listening, python, running
 from benchmarks.report import Load
+from contracts.free_ports import free_port
 
 COLUMNS = ("webhooks/s", "p50 (ms)", "p99 (ms)", "µs of processor each")
 SECONDS = 4.0

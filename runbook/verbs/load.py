@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from contracts.free_ports import free_port
 from infra.manifest import REPOSITORY
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.suites import run, target_of
@@ -99,8 +99,6 @@ def _words(given: Mapping[str, object]) -> list[str]:
 
 def _workers(processes: int) -> list[str]:
     """So many workers of a master that listens on this machine only, at a port that is free now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     bound = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     return ["--processes", str(processes), *bound]

@@ -9,7 +9,9 @@ from typing import Any
 
 import aiohttp
 from chaos_programs import Program
-from chaos_waiting import free_port, until
+from chaos_waiting import until
+
+from contracts.free_ports import free_port
 
 
 @dataclass(frozen=True)

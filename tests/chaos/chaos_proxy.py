@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos_programs import Program
-from chaos_waiting import free_port
 
+from contracts.free_ports import free_port
 from infra.haproxy_config import LIVE_PORT, WEB_PORT, Backend, base_config, route_config
 
 HEALTH_PORT = 8404

@@ -21,7 +21,9 @@ from chaos_proxy import Proxy
 from chaos_redis import RedisServer
 from chaos_sender import SECRET, Sender
 from chaos_waha import Waha
-from chaos_waiting import free_port, until
+from chaos_waiting import until
+
+from contracts.free_ports import free_port
 
 WEB = {"WAHA_WEBHOOK_SECRET": SECRET, "RATE_LIMIT_PER_MINUTE": "1000000", "TRUST_PROXY": "true"}
 WORKER = {"LEASE_S": "2", "RETRY_BASE_S": "0.2", "METRICS_PORT": "0"}

@@ -14,8 +14,10 @@ from chaos_programs import service
 from chaos_redis import RedisServer
 from chaos_requests import KINDS, MAX_BODY, Asked, message, plain
 from chaos_rig import READY_WITHIN_S, WEB
-from chaos_waiting import free_port, until
+from chaos_waiting import until
 from chaos_wire import READY, Wire, all_read
+
+from contracts.free_ports import free_port
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from project import free_ports
 
+from contracts.free_ports import free_ports
 from infra.ports import holder_of
 
 

@@ -13,8 +13,8 @@ import pytest
 from load_run import CHECKOUT, LOCUST, Run, failed, finish, run_gate_alone, start
 from load_target import SECRET, Behaviour, TellsOfTheFirst, serving
 from load_targets import write_scenarios
-from project import free_ports
 
+from contracts.free_ports import free_ports
 from contracts.verdict import Verdict
 
 

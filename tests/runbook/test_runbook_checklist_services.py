@@ -13,12 +13,12 @@ import httpx
 import pytest
 from checklist_kit import LONG, publishable
 from debian_programs import need
-from project import free_ports
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route
 
+from contracts.free_ports import free_ports
 from runbook.checklist.asking import Http
 from runbook.checklist.given import Given
 from runbook.checklist.line import Line, Result

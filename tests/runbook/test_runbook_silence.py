@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from debian_programs import need
-from project import free_ports
 
+from contracts.free_ports import free_ports
 from runbook.errors import RunbookError
 from runbook.silence import Alertmanager, silenced
 

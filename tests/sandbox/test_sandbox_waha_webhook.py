@@ -38,7 +38,7 @@ class Receiver:
 
     async def told(self, count: int) -> list[dict[str, Any]]:
         """The first *count* events, attempts included."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.requests) < count:
                 self._got.clear()
                 await self._got.wait()

@@ -11,9 +11,10 @@ from typing import Any
 
 import redis as blocking_redis
 from debian_programs import need
-from service_kit import free_port, wait_until
+from service_kit import wait_until
 
 from contracts.durability import DURABLE, as_arguments
+from contracts.free_ports import free_port
 
 SLOTS = 16384
 

@@ -60,7 +60,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[Store]:
     """A store on an empty Redis."""
-    store = RedisStore(redis_url, timeout_s=2)
+    store = RedisStore(redis_url, timeout_s=30)
     yield store
     await store.aclose()
 
@@ -69,12 +69,12 @@ async def store(redis_url: str) -> AsyncIterator[Store]:
 async def either_store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
     """A store on an empty Redis, by either way."""
     if request.param == "redis":
-        store: Store = RedisStore(redis_url, timeout_s=2)
+        store: Store = RedisStore(redis_url, timeout_s=30)
         yield store
         await store.aclose()
     else:
         async with running_upstash(redis_url, []) as url:
-            store = UpstashStore(url, TOKEN, timeout_s=2)
+            store = UpstashStore(url, TOKEN, timeout_s=30)
             yield store
             await store.aclose()
 

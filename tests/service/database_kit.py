@@ -23,7 +23,8 @@ from service.accounts.redis_database import RedisDatabase
 from service.storage.redis_store import RedisStore
 
 DEPLOY_KEY = "prod:test-horse-1|key"
-TIMEOUT_S = 2.0
+TIMEOUT_S = 30.0
+"""Of a database that is there, however slow the machine is."""
 
 
 class Backend(Protocol):
@@ -43,10 +44,11 @@ class RedisBackend:
     url: str
     prefix: str = "{wa}"
     life_s: int = 0
+    timeout_s: float = TIMEOUT_S
 
     @asynccontextmanager
     async def open(self, starting_credits: int | None = None) -> AsyncIterator[Database]:
-        store = RedisStore(self.url, timeout_s=TIMEOUT_S)
+        store = RedisStore(self.url, timeout_s=self.timeout_s)
         try:
             yield RedisDatabase(store, self.prefix, starting_credits, life_s=self.life_s)
         finally:
@@ -54,7 +56,7 @@ class RedisBackend:
 
     async def entries(self) -> list[dict[str, str]]:
         """The log's entries."""
-        store = RedisStore(self.url, timeout_s=TIMEOUT_S)
+        store = RedisStore(self.url, timeout_s=self.timeout_s)
         try:
             found = await store.call("XRANGE", f"{self.prefix}:log", "-", "+")
         finally:
@@ -74,11 +76,12 @@ class ConvexBackend:
     tables: Tables = field(default_factory=Tables)
     faults: Faults = field(default_factory=lambda: Faults(["convex"]))
     deploy_key: str = DEPLOY_KEY
+    timeout_s: float = TIMEOUT_S
 
     @asynccontextmanager
     async def open(self, starting_credits: int | None = None) -> AsyncIterator[Database]:
         async with convex_session(self.url, self.deploy_key) as http:
-            yield ConvexDatabase(http, starting_credits, timeout_s=TIMEOUT_S)
+            yield ConvexDatabase(http, starting_credits, timeout_s=self.timeout_s)
 
     async def logged(self, message: str) -> list[str]:
         return [entry["outcome"] for entry in self.tables.messages if entry["message"] == message]

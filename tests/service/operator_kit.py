@@ -20,7 +20,7 @@ NUMBER = "15551234567"
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator[Store]:
     """A store on the Redis at *url*."""
-    store = RedisStore(url, timeout_s=2)
+    store = RedisStore(url, timeout_s=30)
     try:
         yield store
     finally:

@@ -70,9 +70,9 @@ async def nonsense(_request: Request, writer: asyncio.StreamWriter) -> None:
 
 
 async def trickle(_request: Request, writer: asyncio.StreamWriter) -> None:
-    """The beginning of a status line, and then a byte now and then."""
+    """The beginning of a status line, and then a byte now and then, without end."""
     writer.write(b"HTTP/1.1 20")
-    for _ in range(1000):
+    while True:
         writer.write(b"0")
         await asyncio.sleep(0.01)
 

@@ -16,6 +16,7 @@ from in_thread import answering
 from service.telemetry.sentry import SentryOptions
 
 DSN_KEY = "publickey0123456789"
+HANGS_S = 30
 
 
 @dataclass
@@ -60,7 +61,7 @@ def running_sentry() -> Iterator[Received]:
             received.raw.append(f"{self.requestline}\n{self.headers}\n{body.decode()}")
             received.bodies.append(body)
             if received.hangs:
-                released.wait(30)
+                released.wait(HANGS_S)
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()

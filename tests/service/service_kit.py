@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import LogCapture
 
+from contracts.free_ports import free_port
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
 from service.event import parse_event
 from service.lanes import LIVE, Lane, gate_lane
@@ -49,10 +49,12 @@ CHAT = "15551234567@c.us"
 PART_OF_NUMBER = "5551234"
 """What no log line may hold: seven digits, as four stand in a time or a pseudonym by chance."""
 LIMITS = Limits(
-    max_body_bytes=16_384, body_timeout_s=0.5, tolerance_s=7200
+    max_body_bytes=16_384, body_timeout_s=5, tolerance_s=7200
 )  # bodies are made when a test file is read
 
-CLIENT = httpx.Client(trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+CLIENT = httpx.Client(
+    trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0), timeout=60
+)
 """One for all: to make one costs more than most tests."""
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -349,7 +351,7 @@ class Running:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout_s: float = 15) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         """End it as Docker does; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
@@ -418,13 +420,6 @@ class Processes:
                 running.kill()
 
 
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _answers(url: str) -> bool:
     try:
         return CLIENT.get(url).status_code == 200
@@ -439,8 +434,8 @@ def post_to(web: Running, body: bytes, **headers: str) -> httpx.Response:
     return CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=all_headers)
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 15) -> None:
-    """Return as soon as *condition* holds; fail after *timeout_s*."""
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 90) -> None:
+    """Return as soon as *condition* holds; fail after *timeout_s*: long enough on a slow machine."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"

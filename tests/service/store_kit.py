@@ -15,9 +15,13 @@ from redis.asyncio import Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.upstash import upstash_app
+from service.lanes import GROUP, LIVE
 from service.storage.store import Script, Store
 
 TOKEN = "a test's token"
+
+PAUSED_S = 60
+"""For how long at most a Redis keeps writes back."""
 
 Address = tuple[str, int]
 
@@ -34,11 +38,31 @@ class Rig:
     redis: Redis
 
 
-async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 5) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 30) -> None:
     """Return as soon as *condition* holds; fail after *timeout_s*."""
     async with asyncio.timeout(timeout_s):
         while not await condition():  # noqa: ASYNC110 - Redis has no event to wait for
             await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def keeping_writes_back(redis: Redis) -> AsyncIterator[None]:
+    """Redis answers no write, and nothing that comes behind one, for the length of the block.
+
+    All other commands it takes: one that is to end a pause of all of them would have to wait for its end.
+    """
+    await redis.client_pause(PAUSED_S * 1000, all=False)
+    try:
+        yield
+    finally:
+        await redis.client_unpause()
+
+
+async def pass_by(store: Store, seconds: float) -> None:
+    """As if all who hold live messages had not been seen for so many *seconds* more. Nobody waits."""
+    for entry_id, holder, idle_ms, _ in await store.call("XPENDING", LIVE.stream, GROUP, "-", "+", 100):
+        older_ms = idle_ms + round(seconds * 1000)
+        await store.call("XCLAIM", LIVE.stream, GROUP, holder, 0, entry_id, "IDLE", older_ms, "JUSTID")
 
 
 def _set_event() -> asyncio.Event:

@@ -27,7 +27,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 async def store(cluster: Cluster) -> AsyncIterator[RedisStore]:
     """A store that knows the node without the keys."""
-    store = RedisStore(cluster.other.url, timeout_s=2)
+    store = RedisStore(cluster.other.url, timeout_s=30)
     yield store
     await store.aclose()
 

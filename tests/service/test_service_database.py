@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from database_kit import TIMEOUT_S, Backend, ConvexBackend, RedisBackend, record, running_convex
+from database_kit import Backend, ConvexBackend, RedisBackend, record, running_convex
 
 from sandbox.faults import Fault
 from service.accounts.convex_database import ATTEMPTS
@@ -17,6 +16,8 @@ from service.accounts.database import Database, DatabaseFailed, MessageOutcome, 
 
 ANSWERED, FAILED, UNKNOWN = MessageOutcome.ANSWERED, MessageOutcome.FAILED, MessageOutcome.UNKNOWN
 RESERVED, NO_CREDIT = Reservation.RESERVED, Reservation.NO_CREDIT
+SHORT_S, IN_TIME_S = 2.0, 20.0
+"""The time limit of a database that does not answer, and when it must be over, on a slow machine too."""
 
 
 @pytest.fixture(scope="session")
@@ -229,26 +230,27 @@ CALLS = {
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize(
-    "where", [RedisBackend("redis://127.0.0.1:1/0"), ConvexBackend("http://127.0.0.1:1")]
+    "where",
+    [
+        RedisBackend("redis://127.0.0.1:1/0", timeout_s=SHORT_S),
+        ConvexBackend("http://127.0.0.1:1", timeout_s=SHORT_S),
+    ],
 )
 async def test_a_database_that_is_down_fails_in_time(where: Backend, operation: str) -> None:
     """Each function of a database that cannot be reached raises DatabaseFailed within the time limit."""
-    started = time.monotonic()
-    async with where.open(10) as database:
+    async with asyncio.timeout(IN_TIME_S), where.open(10) as database:
         with pytest.raises(DatabaseFailed):
             await CALLS[operation](database)
-    assert time.monotonic() - started < TIMEOUT_S + 1
 
 
 @pytest.mark.parametrize("fault", [Fault(hang=True), Fault(down=True), Fault(status=503), Fault(status=400)])
 async def test_a_convex_that_does_not_answer_fails_in_time(convex: ConvexBackend, fault: Fault) -> None:
     """A Convex that hangs, hangs up or refuses is DatabaseFailed within the time limit."""
     convex.faults.set("convex", fault)
-    started = time.monotonic()
-    async with convex.open(10) as database:
+    hasty = ConvexBackend(convex.url, timeout_s=SHORT_S)
+    async with asyncio.timeout(IN_TIME_S), hasty.open(10) as database:
         with pytest.raises(DatabaseFailed):
             await database.reserve("t", "m1")
-    assert time.monotonic() - started < TIMEOUT_S + 1
 
 
 async def test_a_lost_answer_of_convex_charges_nothing_twice(convex: ConvexBackend) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from inngest_kit import LEASE_S, enqueue, hands_of, inbox_of, read_all
+from store_kit import pass_by
 
 from service.by_inngest.custody import Custody
 from service.lanes import LIVE
@@ -60,7 +61,7 @@ async def test_worker_does_not_take_what_inngest_holds(store: Store) -> None:
     entry = await given(store)
     other = inbox_of(store, "other")
     assert await other.due(LIVE, ()) == []
-    await asyncio.sleep(LEASE_S * 1.5)
+    await pass_by(store, LEASE_S)
     (left,) = await other.due(LIVE, ())
     assert (left.id, await other.take(left)) == (entry.id, (TakeState.GO, 2))
 
@@ -70,7 +71,7 @@ async def test_dead_runs_message_is_received_after_its_lease(store: Store) -> No
     entry = await given(store)
     await hands_of(store, "dead").receive(entry.id)
     assert (await hands_of(store, "web").receive(entry.id)).state is Custody.HELD
-    await asyncio.sleep(LEASE_S * 1.5)
+    await pass_by(store, LEASE_S)
     received = await hands_of(store, "web").receive(entry.id)
     assert received.entry is not None
     assert received.state is Custody.LEFT

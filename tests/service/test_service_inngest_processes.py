@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import redis as blocking_redis
 from inngest_kit import EVENT_KEY, FUNCTION, SIGNING_KEY, call_body, signed_call
 from service_kit import CHAT, CLIENT, PART_OF_NUMBER, SECRET, Processes, Running, event, wait_until
 
+from contracts.free_ports import free_ports
 from contracts.webhook import WEBHOOK_PATH, signed_headers
 from service.by_inngest.custody import HOLDER
 from service.lanes import GROUP, LIVE
@@ -37,7 +35,7 @@ class Rig:
     def __init__(self, processes: Processes, store: Any) -> None:
         self._processes = processes
         self._sandbox: subprocess.Popen[bytes] | None = None
-        self._sandbox_port, self._web_port = lasting_port(), lasting_port()
+        self._sandbox_port, self._web_port = free_ports(2)
         self.store = store
         self.url = f"http://127.0.0.1:{self._sandbox_port}"
 
@@ -101,7 +99,7 @@ class Rig:
         """Stop the sandbox."""
         if self._sandbox:
             self._sandbox.terminate()
-            self._sandbox.wait(10)
+            self._sandbox.wait(60)
 
 
 @pytest.fixture
@@ -111,15 +109,6 @@ def rig(processes: Processes, redis_url: str) -> Iterator[Rig]:
         rig = Rig(processes, client)
         yield rig
         rig.end()
-
-
-def lasting_port() -> int:
-    """A port that is free, and stays so: no outgoing connection is given one of these."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def answers(url: str) -> bool:
@@ -172,7 +161,7 @@ def test_every_message_is_answered_once_by_a_run(rig: Rig) -> None:
     web, _ = rig.web(), rig.sandbox()
     worker = rig.worker(LEASE_S="30")
     ids = send(web, 200, chats=20)
-    wait_until(rig.idle, "all are done", timeout_s=60)
+    wait_until(rig.idle, "all are done", timeout_s=240)
     order = replied(rig)
     assert Counter(order) == Counter(ids)
     for chat in range(20):
@@ -204,7 +193,7 @@ def test_nothing_is_lost_while_inngest_is_down(rig: Rig) -> None:
     ids = send(web, 30, chats=10)
     wait_until(lambda: bool(worker.lines("Inngest was not told")), "the worker has tried")
     rig.fault("inngest")
-    wait_until(rig.idle, "all are done", timeout_s=30)
+    wait_until(rig.idle, "all are done", timeout_s=120)
     assert (Counter(replied(rig)), records(rig)) == (Counter(ids), (0, 0))
 
 
@@ -213,7 +202,7 @@ def test_worker_answers_what_inngest_never_runs(rig: Rig) -> None:
     web, _ = rig.web(), rig.sandbox(calls=False)
     worker = rig.worker()
     ids = send(web, 5, chats=5)
-    wait_until(rig.idle, "all are done", timeout_s=30)
+    wait_until(rig.idle, "all are done", timeout_s=120)
     assert (Counter(replied(rig)), records(rig)) == (Counter(ids), (0, 0))
     worker.logged("Message processed", 5)
 
@@ -257,7 +246,7 @@ def test_web_killed_before_it_sent_is_no_loss(rig: Rig) -> None:
     web.kill()
     rig.fault("ai")
     rig.web(AI_API_URL=f"{rig.url}/ai")
-    wait_until(rig.idle, "it is done", timeout_s=30)
+    wait_until(rig.idle, "it is done", timeout_s=120)
     assert (Counter(replied(rig)), records(rig)) == (Counter(ids), (0, 0))
 
 
@@ -271,7 +260,7 @@ def test_web_killed_while_it_sent_is_recorded(rig: Rig) -> None:
     web.kill()
     rig.fault("waha")
     rig.web()
-    wait_until(rig.idle, "it is done", timeout_s=30)
+    wait_until(rig.idle, "it is done", timeout_s=120)
     assert (Counter(replied(rig)), records(rig)) == (Counter(ids), (0, 1))
 
 
@@ -283,7 +272,7 @@ def test_waha_that_is_down_is_tried_again(rig: Rig) -> None:
     ids = send(web, 3, chats=3)
     wait_until(lambda: sum(len(run["answers"]) for run in rig.runs()) >= 3, "each was tried")
     rig.fault("waha")
-    wait_until(rig.idle, "all are done", timeout_s=30)
+    wait_until(rig.idle, "all are done", timeout_s=120)
     assert (Counter(replied(rig)), records(rig)) == (Counter(ids), (0, 0))
     web.logged("Message processed", 3)
 
@@ -324,7 +313,7 @@ def test_kills_lose_nothing_and_double_nothing(rig: Rig) -> None:
             worker.kill()
             worker = rig.worker()
         ids = {future.result() for future in sending}
-    wait_until(rig.idle, "all are done", timeout_s=60)
+    wait_until(rig.idle, "all are done", timeout_s=240)
     answered = Counter(replied(rig))
     assert (rig.store.xlen(LIVE.dead), max(answered.values())) == (0, 1)
     assert ids - answered.keys() == unanswered(rig)

@@ -8,9 +8,9 @@ import pytest
 import structlog
 from peer_kit import Answer, Peer, answering, hang_up, nonsense, running_peer, silence
 from prometheus_client import CollectorRegistry
-from service_kit import free_port
 from structlog.testing import LogCapture
 
+from contracts.free_ports import free_port
 from service.lanes import LIVE
 from service.messages import live_release
 from service.messages.live_release import (
@@ -119,12 +119,15 @@ NO_ANSWERS: dict[str, Answer] = {
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS)
 async def test_what_is_no_answer_changes_nothing(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first answer nothing live is taken; after it that one holds."""
-    monkeypatch.setattr(live_release, "TIMEOUT_S", 0.2)
+    short_s = 0.2 if answer is silence else 30
     async with running_peer(answer) as peer:
         rig = Rig(peer.url)
+        monkeypatch.setattr(live_release, "TIMEOUT_S", short_s)
         assert not await rig.poll()
+        monkeypatch.setattr(live_release, "TIMEOUT_S", 30)
         peer.answer = says("r-1")
         assert await rig.poll()
+        monkeypatch.setattr(live_release, "TIMEOUT_S", short_s)
         peer.answer = answer
         assert await rig.poll()
 

@@ -61,7 +61,7 @@ class Fake:
 class Measured:
     """A measured fake, with what it counted and logged."""
 
-    def __init__(self, fake: Fake, *, slow_ms: int = 500) -> None:
+    def __init__(self, fake: Fake, *, slow_ms: int = 60_000) -> None:
         self.registry, self.logs = CollectorRegistry(), LogCapture()
         log = structlog.wrap_logger(None, processors=[self.logs])
         self.database = MeasuredDatabase(fake, DatabaseMetrics(self.registry), log, slow_ms=slow_ms)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import redis as blocking_redis
-from service_kit import Stub, free_port
+from service_kit import Stub
 
+from contracts.free_ports import free_port
 from contracts.webhook import encode, message_event
 from runbook.errors import RunbookError
 from runbook.live_service import Service

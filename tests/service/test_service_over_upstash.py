@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import redis as blocking_redis
-from service_kit import CLIENT, Processes, Stub, event, free_port, post_to, wait_until
+from service_kit import CLIENT, Processes, Stub, event, post_to, wait_until
 
+from contracts.free_ports import free_port
 from service.lanes import LIVE
 
 pytestmark = pytest.mark.integration

@@ -21,11 +21,11 @@ from service_kit import (
     Running,
     Stub,
     event,
-    free_port,
     post_to,
     wait_until,
 )
 
+from contracts.free_ports import free_port
 from contracts.gate_lane import ASK_MODEL, GATE_REPLY
 from contracts.webhook import LANE_HEADER, REPLIES_PATH, WEBHOOK_PATH, signed_headers
 from service.healthcheck import DEFAULT_HEARTBEAT_FILE, DEFAULT_HOST, DEFAULT_PORT
@@ -105,7 +105,7 @@ class TestAnswering:
             for chat in range(10):
                 body = event(str(number), chat_id=f"{chat}@c.us", message_id=f"{chat}x{number}")
                 assert post_to(web, body).status_code == 202
-        wait_until(lambda: idle(store), "all are done", timeout_s=30)
+        wait_until(lambda: idle(store), "all are done", timeout_s=120)
         for chat in range(10):
             order = [sent["reply_to"][-1] for sent in stub.sent if sent["chatId"] == f"{chat}@c.us"]
             assert order == list("01234567")
@@ -208,9 +208,10 @@ class TestFailures:
             answer = post_to(web, event(chat_id=chat, message_id=f"A{number}", session="shop-a"))
             assert answer.status_code == 202
         assert post_to(web, event("to b", message_id="B", session="shop-b")).status_code == 202
-        wait_until(lambda: len(stub.sent) == 1, "shop b's customer is answered", timeout_s=5)
+        wait_until(lambda: len(stub.sent) == 1, "shop b's customer is answered")
         asked = [content["session"] for path, content in stub.seen if path == "/api/sendText"]
-        assert asked == ["shop-a"] * 4 + ["shop-b"]
+        before = asked[: asked.index("shop-b")]  # a slow machine may be there only after shop a's rest
+        assert (set(before), len(before) <= 8) == ({"shop-a"}, True)
         wait_until(lambda: store.xlen(LIVE.stream) == 40, "shop a's messages stay")
 
     def test_waha_that_comes_back_gets_what_waited(
@@ -254,9 +255,9 @@ class TestFailures:
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:
         """A reply that WAHA took without answering is recorded as unknown and not sent again."""
-        stub.behave = lambda path, _: 1.0 if path == "/api/sendText" else 200
+        stub.behave = lambda path, _: 3.0 if path == "/api/sendText" else 200
         web = processes.web()
-        processes.worker(stub, WAHA_TIMEOUT_S="0.3")
+        processes.worker(stub, WAHA_TIMEOUT_S="1")
         send(web, "hello")
         wait_until(lambda: store.xlen(LIVE.unknown) == 1, "it is recorded")
         assert (len(stub.sent), idle(store)) == (1, True)
@@ -296,11 +297,11 @@ class TestFailures:
     def test_worker_that_takes_long_keeps_its_message(
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:
-        """A model that needs three leases is asked once, although another worker stands by."""
-        stub.behave = lambda path, _: 3.0 if path == "/v1/chat/completions" else 200
+        """A model that needs more than two leases is asked once, although another worker stands by."""
+        stub.behave = lambda path, _: 4.5 if path == "/v1/chat/completions" else 200
         web = processes.web()
         for _ in range(2):
-            processes.worker(stub, AI_API_URL=stub.url)
+            processes.worker(stub, AI_API_URL=stub.url, LEASE_S="2")
         send(web, "hello")
         wait_until(lambda: idle(store), "it is done")
         assert (len(stub.asked), len(stub.sent)) == (1, 1)
@@ -319,7 +320,7 @@ class TestFailures:
                 accepted += 1
             worker.kill()
             worker = processes.worker(stub)
-        wait_until(lambda: idle(store), "all are done", timeout_s=30)
+        wait_until(lambda: idle(store), "all are done", timeout_s=120)
         unknown = {json.loads(fields["event"])["payload"]["id"] for _, fields in store.xrange(LIVE.unknown)}
         sent = [reply["reply_to"] for reply in stub.sent]
         assert len(sent) == len(set(sent))
@@ -402,6 +403,10 @@ class TestRedisAway:
         assert worker.stop() == 0
 
 
+HELD_UP_S = 20
+"""An end that takes so long has waited for the model, which hangs for 30 s, or for nothing at all."""
+
+
 class TestStopping:
     """SIGTERM: an orderly end."""
 
@@ -424,7 +429,7 @@ class TestStopping:
         wait_until(lambda: len(stub.asked) == 1, "it asks the model")
         started = time.monotonic()
         assert worker.stop() == 0
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < HELD_UP_S
         processes.worker(stub, AI_API_URL=stub.url)
         wait_until(lambda: idle(store), "another has done it")
         assert (len(stub.sent), store.xlen(LIVE.unknown)) == (1, 0)
@@ -438,16 +443,16 @@ class TestStopping:
         wait_until(lambda: len(stub.asked) == 1, "it is stuck")
         started = time.monotonic()
         assert worker.stop() == 0
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < HELD_UP_S
         assert store.xlen(LIVE.stream) == 8
 
     def test_web_turns_not_ready_and_finishes_its_requests(self, processes: Processes) -> None:
         """After SIGTERM a request in the middle of its body is still taken; then the process ends with 0."""
-        web = processes.web(DRAIN_DELAY_S="0.5")
+        web = processes.web(DRAIN_DELAY_S="1.5")
         body = event("hello")
         head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in signed_headers(body, SECRET).items())
-        with socket.create_connection(("127.0.0.1", web.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", web.port), timeout=60) as connection:
             connection.sendall(head.encode() + b"\r\n" + body[:50])
             web.process.terminate()
             ready = f"{web.url}/api/health/ready"
@@ -455,7 +460,7 @@ class TestStopping:
             wait_until(lambda: bool(web.lines("Shutting down")), "it closes its port")
             connection.sendall(body[50:])
             assert connection.recv(12) == b"HTTP/1.1 202"
-        assert web.process.wait(10) == 0
+        assert web.process.wait(60) == 0
 
 
 class TestEnvironment:
@@ -564,7 +569,7 @@ BROKEN: dict[str, bytes] = {
 def test_broken_http_is_a_4xx(processes: Processes, request_bytes: bytes) -> None:
     """What is not even HTTP is refused or hung up on; no answer is a 5xx and no line of the log is broken."""
     web = processes.web()
-    with socket.create_connection(("127.0.0.1", web.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as connection:
         connection.sendall(request_bytes)
         answer = connection.recv(12)
     assert answer in (b"", b"HTTP/1.1 400", b"HTTP/1.1 401", b"HTTP/1.1 404")

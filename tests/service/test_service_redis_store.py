@@ -16,8 +16,6 @@ from store_kit import Proxy, running_proxy, serving_bytes, until
 from service.storage.redis_store import RedisStore
 from service.storage.store import StoreAway, StoreRefused
 
-TIMEOUT_S = 0.3
-
 pytestmark = pytest.mark.integration
 
 
@@ -31,7 +29,15 @@ async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def store(proxy: Proxy) -> AsyncIterator[RedisStore]:
     """A store behind the proxy."""
-    store = RedisStore(f"redis://127.0.0.1:{proxy.port}", timeout_s=TIMEOUT_S)
+    store = RedisStore(f"redis://127.0.0.1:{proxy.port}", timeout_s=30)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def impatient(proxy: Proxy) -> AsyncIterator[RedisStore]:
+    """One that soon gives up."""
+    store = RedisStore(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.8)
     yield store
     await store.aclose()
 
@@ -45,14 +51,14 @@ async def test_calls_share_a_connection(proxy: Proxy, store: RedisStore) -> None
     assert proxy.connections == 2
 
 
-async def test_a_late_answer_is_nobodys(proxy: Proxy, store: RedisStore) -> None:
+async def test_a_late_answer_is_nobodys(proxy: Proxy, impatient: RedisStore) -> None:
     """An answer that comes after its time was over is never taken for that of a later command."""
-    await store.call("PING")
+    await impatient.call("PING")
     proxy.speaking.clear()
     with pytest.raises(StoreAway):
-        await store.call("ECHO", "late")
+        await impatient.call("ECHO", "late")
     proxy.speaking.set()
-    assert await store.call("ECHO", "mine") == b"mine"
+    assert await impatient.call("ECHO", "mine") == b"mine"
     assert proxy.connections == 2
 
 
@@ -73,10 +79,13 @@ async def test_a_command_under_way_is_not_sent_again(proxy: Proxy, store: RedisS
     assert await store.call("GET", "n") == b"1"
 
 
-async def test_a_silent_redis_opens_no_flood_of_connections(proxy: Proxy, store: RedisStore) -> None:
+async def test_a_silent_redis_opens_no_flood_of_connections(proxy: Proxy, impatient: RedisStore) -> None:
     """While nothing answers, one connection is tried at a time."""
     proxy.speaking.clear()
-    calls = [asyncio.ensure_future(store.call("PING")) for _ in range(3) if await asyncio.sleep(0.01) is None]
+    calls = []
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        calls.append(asyncio.ensure_future(impatient.call("PING")))
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {StoreAway}
     assert proxy.connections <= 2
@@ -89,7 +98,7 @@ async def test_the_url_tells_user_password_and_database(redis: Redis, redis_url:
     await redis.execute_command("SELECT", 3)
     await redis.set("a", "in three")
     there = urlsplit(redis_url)
-    store = RedisStore(f"redis://someone:p%40ss@{there.hostname}:{there.port}/3", timeout_s=1)
+    store = RedisStore(f"redis://someone:p%40ss@{there.hostname}:{there.port}/3", timeout_s=30)
     try:
         assert await store.call("ACL", "WHOAMI") == b"someone"
         assert await store.call("GET", "a") == b"in three"
@@ -101,7 +110,7 @@ async def test_the_url_tells_user_password_and_database(redis: Redis, redis_url:
 async def test_a_wrong_password_is_refused(redis_url: str) -> None:
     """Redis's own words tell that it does not let us in; the password is not in them."""
     there = urlsplit(redis_url)
-    store = RedisStore(f"redis://nobody:hunter2@{there.hostname}:{there.port}", timeout_s=1)
+    store = RedisStore(f"redis://nobody:hunter2@{there.hostname}:{there.port}", timeout_s=30)
     with pytest.raises(StoreRefused, match="WRONGPASS") as refused:
         await store.call("PING")
     assert "hunter2" not in str(refused.value)
@@ -111,7 +120,7 @@ async def test_a_wrong_password_is_refused(redis_url: str) -> None:
 async def test_what_is_no_redis_is_away() -> None:
     """A server that speaks something else is an error of the store, and its connection is closed."""
     async with serving_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        store = RedisStore(f"redis://127.0.0.1:{port}", timeout_s=TIMEOUT_S)
+        store = RedisStore(f"redis://127.0.0.1:{port}", timeout_s=30)
         with pytest.raises(StoreAway):
             await store.call("PING")
         await store.aclose()
@@ -141,7 +150,7 @@ async def test_rediss_is_tls(redis_url: str, certificate: Path, *, trusted: bool
     tls.load_cert_chain(certificate)
     trust = f"?ssl_ca_certs={certificate.with_suffix('.crt')}" if trusted else ""
     async with running_proxy(redis_url, tls) as proxy:
-        store = RedisStore(f"rediss://localhost:{proxy.port}/0{trust}", timeout_s=2)
+        store = RedisStore(f"rediss://localhost:{proxy.port}/0{trust}", timeout_s=30)
         if trusted:
             assert await store.call("PING") == b"PONG"
         else:

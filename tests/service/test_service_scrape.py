@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from service_kit import Processes, Stub, free_port
+from service_kit import Processes, Stub
 
+from contracts.free_ports import free_port
 from service.scrape import DEFAULT_METRICS_PORT
 from service.settings import WorkerSettings
 

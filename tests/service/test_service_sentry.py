@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from sentry_kit import Received, options, running_sentry
+from sentry_kit import HANGS_S, Received, options, running_sentry
 from service_kit import CLIENT, SECRET, Processes, Stub, event, wait_until
 from structlog.testing import LogCapture
 
@@ -30,6 +30,12 @@ def sentry() -> Iterator[Received]:
     """A Sentry that keeps all it gets."""
     with running_sentry() as received:
         yield received
+
+
+@pytest.fixture(autouse=True)
+def patient_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end in this process waits until all is told, also on a slow machine."""
+    monkeypatch.setattr("service.telemetry.sentry.FLUSH_S", 30.0)
 
 
 def quiet_log() -> structlog.typing.FilteringBoundLogger:
@@ -91,7 +97,7 @@ async def test_same_alarm_is_told_once_a_minute(sentry: Received) -> None:
     alarms.raise_alarm(Alarm.INVALID_PAYLOAD)
     clock.now += 60
     alarms.raise_alarm(Alarm.RATE_LIMITED)
-    client.close(2)
+    client.close(30)
     told = [(event["message"], event["extra"]["suppressed"]) for event in sentry.events]
     assert told == [("rate_limited", 0), ("invalid_payload", 0), ("rate_limited", 499)]
 
@@ -105,11 +111,11 @@ async def test_wrong_signatures_alarm_above_their_rate(sentry: Received) -> None
     for _ in range(4):
         clock.now += 30
         alarms.raise_alarm(Alarm.SIGNATURE_FAILURES)
-    client.flush(2)
+    client.flush(30)
     assert sentry.events == []
     for _ in range(3):
         alarms.raise_alarm(Alarm.SIGNATURE_FAILURES)
-    client.close(2)
+    client.close(30)
     assert sentry.messages() == ["signature_failures"]
 
 
@@ -209,8 +215,8 @@ async def test_hanging_sentry_delays_neither_alarm_nor_end(sentry: Received) -> 
     raised_s = time.monotonic() - started
     client.close(FLUSH_S)
     ended_s = time.monotonic() - started - raised_s
-    assert raised_s < 1
-    assert ended_s < FLUSH_S + 0.5
+    assert raised_s < HANGS_S / 2
+    assert ended_s < FLUSH_S + HANGS_S / 2
 
 
 async def test_end_sends_what_waits(sentry: Received) -> None:
@@ -281,7 +287,7 @@ class TestProcess:
         body = event()
         taken = CLIENT.post(f"{web.url}{WEBHOOK_PATH}", content=body, headers=signed_headers(body, SECRET))
         assert taken.status_code == 202
-        assert web.stop(timeout_s=5) == 0
+        assert web.stop(timeout_s=20) == 0
 
     def test_what_senders_write_stays_here(self, processes: Processes, sentry: Received) -> None:
         """Malformed events, wrong signatures and a flood become alarms, without a word of their content."""
@@ -296,7 +302,8 @@ class TestProcess:
         for body in taken:
             wrong = {**signed_headers(body, TOKEN), "X-Forwarded-For": "203.0.113.9", "X-Planted": TEXT}
             CLIENT.post(url, content=body, headers=wrong)
-        assert web.stop(timeout_s=5) == 0
+        wait_until(lambda: len(sentry.events) == 3, "the alarms arrive")
+        assert web.stop(timeout_s=20) == 0
         everything = "\n".join(sentry.raw)
         assert sorted(sentry.messages()) == ["invalid_payload", "rate_limited", "signature_failures"]
         assert [secret for secret in (*PLANTED, SECRET, "203.0.113.9") if secret in everything] == []

@@ -66,7 +66,7 @@ async def test_noting_survives_a_redis_that_is_away() -> None:
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[RedisStore]:
     """A store on an empty Redis."""
-    store = RedisStore(redis_url, timeout_s=2)
+    store = RedisStore(redis_url, timeout_s=30)
     yield store
     await store.aclose()
 

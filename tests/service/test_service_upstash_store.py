@@ -44,7 +44,7 @@ def server() -> Scripted:
 async def store(server: Scripted) -> AsyncIterator[UpstashStore]:
     """A store that asks it."""
     async with serving(server) as url:
-        store = UpstashStore(url, "the token", timeout_s=1)
+        store = UpstashStore(url, "the token", timeout_s=30)
         yield store
         await store.aclose()
 

@@ -267,7 +267,7 @@ class TestBody:
             return {"type": "http.request", "body": b"x" * 10, "more_body": True}
 
         with pytest.raises(TooLarge):
-            await read_bounded(receive, max_bytes=10, timeout_s=1)
+            await read_bounded(receive, max_bytes=10, timeout_s=30)
         assert chunks == DISCARD + 1
 
     async def test_longest_body_is_taken(self, web: Fixture) -> None:
@@ -331,7 +331,7 @@ FUZZ = settings(max_examples=300)
 
 async def fuzz(redis_url: str, body: bytes, headers: RawHeaders) -> int | None:
     """The status for one generated request at a new application."""
-    store = RedisStore(redis_url, timeout_s=2)
+    store = RedisStore(redis_url, timeout_s=30)
     try:
         return await send(build_web(store, trust_proxy=True), headers, [body])
     finally:

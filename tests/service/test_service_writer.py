@@ -12,10 +12,11 @@ import pytest
 import structlog
 from peer_kit import Answer, Peer, answering, hang_up, nonsense, running_peer, silence, trickle
 from prometheus_client import CollectorRegistry
-from service_kit import event, free_port
+from service_kit import event
 from structlog.testing import LogCapture
 
 from contracts import gate_lane
+from contracts.free_ports import free_port
 from service.event import Message, parse_event
 from service.messages import writer
 from service.messages.writer import (
@@ -60,18 +61,18 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig_at(url: str) -> AsyncIterator[Rig]:
+async def rig_at(url: str, timeout_s: float = 30) -> AsyncIterator[Rig]:
     """The writer that asks an API at *url*."""
     metrics, logs = WorkerMetrics(CollectorRegistry()), LogCapture()
     log = structlog.wrap_logger(None, processors=[logs])
     async with model_session(url, "key") as http:
-        yield Rig(Model(http, model="m", timeout_s=0.3, metrics=metrics, log=log), metrics, logs)
+        yield Rig(Model(http, model="m", timeout_s=timeout_s, metrics=metrics, log=log), metrics, logs)
 
 
 @asynccontextmanager
-async def rig_before(answer: Answer) -> AsyncIterator[tuple[Rig, Peer]]:
+async def rig_before(answer: Answer, timeout_s: float = 30) -> AsyncIterator[tuple[Rig, Peer]]:
     """The writer that asks an API which does *answer*."""
-    async with running_peer(answer) as peer, rig_at(peer.url) as rig:
+    async with running_peer(answer) as peer, rig_at(peer.url, timeout_s) as rig:
         yield rig, peer
 
 
@@ -106,7 +107,8 @@ async def test_model_is_asked_in_openais_form() -> None:
 )
 async def test_model_that_fails_is_replaced_by_a_fixed_text(answer: Answer, outcome: str) -> None:
     """Whatever the API does, the customer gets a reply, in time, and no line quotes either side."""
-    async with asyncio.timeout(3), rig_before(answer) as (rig, peer):
+    timeout_s = 0.6 if answer in (silence, trickle) else 30
+    async with asyncio.timeout(20), rig_before(answer, timeout_s) as (rig, peer):
         assert await rig.model.write(message(PRIVATE)) == FALLBACK
     assert [line["event"] for line in rig.logs.entries] == ["Model did not answer"]
     assert "private" not in str([{**line, "exc_info": None} for line in rig.logs.entries])

@@ -10,8 +10,9 @@ from pathlib import Path
 from debian_programs import need
 from reference_target import SECRET
 
-from benchmarks.programs import Program, free_port, is_listening, python, running
+from benchmarks.programs import Program, is_listening, python, running
 from benchmarks.servers import is_ready, redis_server, redis_url
+from contracts.free_ports import free_port
 from infra.haproxy_config import CANDIDATE_PORT, WEB_PORT, Backend, base_config, route_config
 
 HEALTH_PORT = 8404

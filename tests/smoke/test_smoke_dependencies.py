@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from reference_flaws import Flaws
 from reference_target import running
+from smoke_limits import NEVER_TOLD, NO_REPLY, limits_file
 from smoke_runs import Run, smoke
 
 from contracts.gate_lane import ACKNOWLEDGEMENT, FALLBACK
@@ -60,11 +61,10 @@ def test_what_is_down_for_the_live_release_too_refuses_nothing(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_down_for_the_candidate_alone_refuses_it(
-    limits: Path, tmp_path: Path, healthy: str, service: str
-) -> None:
+def test_what_is_down_for_the_candidate_alone_refuses_it(tmp_path: Path, healthy: str, service: str) -> None:
     """A wrong key or address of its own, for example."""
-    run = health(Flaws(finds_down=(service,)), limits, tmp_path, "--baseline", healthy)
+    hasty = limits_file(tmp_path, NEVER_TOLD)
+    run = health(Flaws(finds_down=(service,)), hasty, tmp_path, "--baseline", healthy)
     assert set(run.not_passed) == refused(service), run.output
     assert run.check(f"health of {service}").detail.startswith("the live release finds it ")
 
@@ -76,10 +76,11 @@ def test_what_is_worse_for_the_live_release_refuses_nothing(limits: Path, tmp_pa
     assert run.not_passed == [], run.output
 
 
-def test_a_database_that_is_never_asked_is_not_like_one_that_is_down(limits: Path, tmp_path: Path) -> None:
+def test_a_database_that_is_never_asked_is_not_like_one_that_is_down(tmp_path: Path) -> None:
     """One may come back, the other cannot be told from a wrong address."""
+    hasty = limits_file(tmp_path, NEVER_TOLD)
     with running(Flaws(finds_down=("database",))) as live:
-        run = health(Flaws(only_configures_its_database=True), limits, tmp_path, "--baseline", live)
+        run = health(Flaws(only_configures_its_database=True), hasty, tmp_path, "--baseline", live)
     assert run.not_passed == ["health of database"], run.output
 
 
@@ -92,9 +93,10 @@ def test_a_moment_is_no_difference(limits: Path, tmp_path: Path, healthy: str) -
 
 @pytest.mark.parametrize("baseline", [(), ("--baseline", NOWHERE)], ids=["no live release", "a dead one"])
 def test_without_a_live_release_only_what_no_message_can_do_without_refuses(
-    limits: Path, tmp_path: Path, baseline: tuple[str, ...]
+    tmp_path: Path, baseline: tuple[str, ...]
 ) -> None:
     """The rest is recorded."""
+    limits = limits_file(tmp_path, NEVER_TOLD)
     run = health(Flaws(finds_down=SERVICES), limits, tmp_path, *baseline)
     assert set(run.not_passed) == refused(*CRITICAL), run.output
     run = health(Flaws(finds_down=OTHERS), limits, tmp_path, *baseline)
@@ -117,7 +119,8 @@ def test_the_short_form_compares_where_it_can(limits: Path, tmp_path: Path, heal
     """With the live release at hand it refuses what is worse, and nothing that is not."""
     with running(Flaws(finds_down=SERVICES)) as url:
         assert smoke(url, limits, tmp_path, "--short", "--baseline", url).exit_code == 0
-        run = smoke(url, limits, tmp_path, "--short", "--baseline", healthy)
+        hasty = limits_file(tmp_path, NEVER_TOLD)
+        run = smoke(url, hasty, tmp_path, "--short", "--baseline", healthy)
         assert set(run.not_passed) == refused(*SERVICES), run.output
         dead = smoke(url, limits, tmp_path, "--short", "--baseline", NOWHERE)
         assert (dead.exit_code, dead.not_passed) == (0, []), dead.output
@@ -146,10 +149,9 @@ def test_without_a_model_that_is_said(limits: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [FALLBACK, ""], ids=["the fallback", "nothing"])
-def test_a_model_that_fails_for_both_refuses_nothing(
-    limits: Path, tmp_path: Path, healthy: str, answer: str
-) -> None:
+def test_a_model_that_fails_for_both_refuses_nothing(tmp_path: Path, healthy: str, answer: str) -> None:
     """One that fails for the candidate alone does: its key or its address are wrong."""
+    limits = limits_file(tmp_path, None if answer else NO_REPLY)
     with running(Flaws(models_answer=FALLBACK)) as live:
         run = model(answer, limits, tmp_path, "--baseline", live)
     assert run.passed == [MODEL], run.output

@@ -14,6 +14,7 @@ import pytest
 from reference_flaws import Flaws
 from reference_server import serving
 from reference_target import SECRET, ReferenceTarget
+from smoke_limits import NEVER_TOLD, limits_file
 from smoke_runs import ROOT, command, environment, smoke
 from waiting import wait_until
 
@@ -38,9 +39,9 @@ def test_a_fault_is_for_the_hosts_under_test(
     assert release.faults == [fault, ENDED]
 
 
-def test_a_lie_is_told_with_what_health_said(limits: Path, tmp_path: Path) -> None:
+def test_a_lie_is_told_with_what_health_said(tmp_path: Path) -> None:
     """The fault is ended though the check failed, and the reason shows the answer."""
-    release = ReferenceTarget(Flaws(lies_about_the_database=True))
+    limits, release = limits_file(tmp_path, NEVER_TOLD), ReferenceTarget(Flaws(lies_about_the_database=True))
     with serving(release.app()) as url:
         run = smoke(url, limits, tmp_path, "--faults-url", f"{url}/faults", "-k", "truth")
     detail = run.check("health tells the truth").detail
@@ -70,9 +71,9 @@ def test_told_to_stop_the_fault_is_ended(limits: Path, number: signal.Signals) -
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_until(lambda: bool(release.faults))
+        wait_until(lambda: bool(release.faults), within_s=120)
         process.send_signal(number)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
     assert (process.returncode, release.faults) == (pytest.ExitCode.INTERRUPTED, [{"down": True}, ENDED]), (
         output
     )
@@ -143,9 +144,9 @@ def test_what_a_killed_run_left_is_ended_first(limits: Path, tmp_path: Path, hos
         process = subprocess.Popen(
             command(*given, "-k", "truth"), cwd=ROOT, env=environment(WAHA_WEBHOOK_SECRET=SECRET)
         )
-        wait_until(lambda: bool(release.faults))
+        wait_until(lambda: bool(release.faults), within_s=120)
         process.kill()
-        process.wait(30)
+        process.wait(120)
         assert release.is_down
         release.flaws.lies_about_the_database = False
         run = smoke(url, limits, tmp_path, *given)

@@ -25,7 +25,7 @@ FOREIGN = {
 def gate(url: str, limits: Path, folder: Path, *more: str) -> Found:
     """Run the suite as a trial does."""
     command = suite_command("smoke", url, folder / "smoke.json", "--targets", str(limits), *more)
-    return run_suite("smoke", "r-1", command, folder / "smoke.json", {"WAHA_WEBHOOK_SECRET": SECRET}, 90)
+    return run_suite("smoke", "r-1", command, folder / "smoke.json", {"WAHA_WEBHOOK_SECRET": SECRET}, 300)
 
 
 def judged(found: Found, folder: Path) -> Report:

@@ -10,8 +10,9 @@ from reference_flaws import Flaws
 from reference_metrics import Processes
 from reference_server import serving
 from reference_target import ReferenceTarget, running
+from smoke_limits import NEVER_READY, NO_ANSWER, limits_file
 from smoke_runs import Run, smoke
-from wrong_targets import ANSWERED, TRUTH, TWICE, WRONG
+from wrong_targets import ANSWERED, TRUTH, TWICE, WAITED_FOR, WRONG
 
 from contracts.verdict import Verdict
 
@@ -77,11 +78,11 @@ def test_the_sent_texts_may_stand_for_the_gate_lane(limits: Path, tmp_path: Path
     assert (run.exit_code, run.not_passed) == (0, []), run.output
 
 
-@pytest.mark.parametrize(("flaws", "refusing"), WRONG.values(), ids=WRONG)
-def test_a_wrong_target_is_refused_by_the_check_meant_for_it(
-    limits: Path, tmp_path: Path, log: Path, flaws: Flaws, refusing: set[str]
-) -> None:
+@pytest.mark.parametrize("flaw", WRONG)
+def test_a_wrong_target_is_refused_by_the_check_meant_for_it(tmp_path: Path, log: Path, flaw: str) -> None:
     """Exactly the checks meant for a flaw refuse it, each with value or reason, limit and a line."""
+    flaws, refusing = WRONG[flaw]
+    limits = limits_file(tmp_path, WAITED_FOR.get(flaw))
     run = (smoke_with_faults_of if TRUTH in refusing else smoke_of)(flaws, limits, tmp_path, log)
     assert (run.exit_code, run.report.verdict) == (1, Verdict.FAIL)
     assert set(run.not_passed) == refusing, run.output
@@ -92,10 +93,9 @@ def test_a_wrong_target_is_refused_by_the_check_meant_for_it(
     assert "Traceback" not in run.output
 
 
-def test_a_second_reply_that_comes_late_is_waited_for(limits: Path, tmp_path: Path, log: Path) -> None:
-    """Long after each message's own checks, so that none of them sees it."""
-    patient = tmp_path / "targets.toml"
-    patient.write_text(limits.read_text().replace("settle_s = 0.3", "settle_s = 1.5"))
+def test_a_second_reply_that_comes_late_is_waited_for(tmp_path: Path, log: Path) -> None:
+    """After each message's own checks, so that none of them sees it."""
+    patient = limits_file(tmp_path, {"smoke": {"settle_s": 2.0}})
     run = smoke_of(Flaws(answers_again_late=True), patient, tmp_path, log)
     assert (run.exit_code, set(run.not_passed)) == (1, {TWICE}), run.output
 
@@ -128,12 +128,12 @@ def test_answering_twice_is_refused_by_every_check_that_counts_replies(limits: P
     assert run.check("no message has a second reply").value == 2
 
 
-def test_what_is_not_run_is_said(limits: Path, tmp_path: Path) -> None:
+def test_what_is_not_run_is_said(tmp_path: Path) -> None:
     """A target that is never ready stops the run: the report has the probes made, and what was not run."""
     with running(Flaws(never_ready=True)) as url:
-        run = smoke(url, limits, tmp_path)
+        run = smoke(url, limits_file(tmp_path, {"ready": {"within_s": 2.0}}), tmp_path)
     ready, rest = run.report.checks
-    assert (ready.verdict, ready.limit, ready.unit) == (Verdict.FAIL, 1.0, "s")
+    assert (ready.verdict, ready.limit, ready.unit) == (Verdict.FAIL, 2.0, "s")
     assert ready.samples >= 2
     assert "503" in ready.detail
     assert (run.exit_code, str(ready) in run.output, "Traceback" in run.output) == (1, True, False)
@@ -142,18 +142,18 @@ def test_what_is_not_run_is_said(limits: Path, tmp_path: Path) -> None:
     assert " more" in rest.detail
 
 
-def test_a_target_that_is_not_there_is_a_failed_check(limits: Path, tmp_path: Path) -> None:
+def test_a_target_that_is_not_there_is_a_failed_check(tmp_path: Path) -> None:
     """A refused connection is the reason of a failed check, not a traceback."""
-    run = smoke("http://127.0.0.1:9", limits, tmp_path)
+    run = smoke("http://127.0.0.1:9", limits_file(tmp_path, NEVER_READY), tmp_path)
     assert (run.exit_code, run.not_passed) == (1, ["ready"])
     assert "refused" in run.check("ready").detail
     assert "Traceback" not in run.output
 
 
-def test_a_target_that_stops_answering_is_given_up(limits: Path, tmp_path: Path) -> None:
+def test_a_target_that_stops_answering_is_given_up(tmp_path: Path) -> None:
     """Webhooks that hang fail their checks with the reason; after a few the run ends instead of waiting."""
     with running(Flaws(hangs_on_webhooks=True)) as url:
-        run = smoke(url, limits, tmp_path)
+        run = smoke(url, limits_file(tmp_path, NO_ANSWER), tmp_path)
     assert (run.exit_code, len(run.not_passed)) == (1, 3)
     assert run.check("webhooks are counted").detail.endswith("no answer within 1.5 s")
     assert "3 requests were not answered" in run.check("not run").detail

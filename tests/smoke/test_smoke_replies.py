@@ -23,7 +23,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 def target_at(url: str) -> Iterator[Target]:
     """A client of a server that really listens."""
     with open_client(url) as client:
-        yield Target(client, "secret", answer_timeout_s=5)
+        yield Target(client, "secret", answer_timeout_s=60)
 
 
 def target_answering(answer: Answer) -> Target:

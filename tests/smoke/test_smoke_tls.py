@@ -11,6 +11,7 @@ from debian_programs import need
 from reference_flaws import Flaws
 from reference_server import Certificate, serving
 from reference_target import ReferenceTarget
+from smoke_limits import NEVER_READY, limits_file
 from smoke_runs import Run, smoke
 
 from contracts.verdict import Verdict
@@ -126,8 +127,8 @@ def test_a_server_without_tls_is_refused(limits: Path, tmp_path: Path) -> None:
     assert "no handshake" in run.check("certificate is trusted").detail
 
 
-def test_nobody_there_is_waited_for_and_refused(limits: Path, tmp_path: Path) -> None:
+def test_nobody_there_is_waited_for_and_refused(tmp_path: Path) -> None:
     """A port that nobody listens at is asked as long as a release may take to be ready."""
-    run = smoke("https://127.0.0.1:9", limits, tmp_path)
+    run = smoke("https://127.0.0.1:9", limits_file(tmp_path, NEVER_READY), tmp_path)
     assert (run.exit_code, run.not_passed) == (1, ["certificate is trusted"])
     assert "no connection to 127.0.0.1:9" in run.check("certificate is trusted").detail

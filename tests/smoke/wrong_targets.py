@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reference_flaws import Flaws
+from smoke_limits import NEVER_TOLD, NO_REPLY, SLOW_HEALTH, SLOW_WEBHOOKS, Limits
 
 from contracts.gate_lane import FALLBACK, GATE_REPLY
 
@@ -136,3 +137,12 @@ WRONG: dict[str, tuple[Flaws, set[str]]] = {
     ),
     "a version told": (Flaws(tells_its_version=True), SECURITY),
 }
+
+WAITED_FOR: dict[str, Limits] = {
+    **dict.fromkeys(("never answers", "people's chats only", "silence for a model's answer"), NO_REPLY),
+    **dict.fromkeys(("logs without ids", "logs without replies", "logs that are no JSON"), NO_REPLY),
+    **dict.fromkeys(("health that lies", "200 when unhealthy", "does not recover"), NEVER_TOLD),
+    "late answers": SLOW_WEBHOOKS,
+    "slow health": SLOW_HEALTH,
+}
+"""The limits that must be over before a flaw is seen."""

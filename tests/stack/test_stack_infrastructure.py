@@ -11,7 +11,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 from on_demand import on_demand
-from project import Project, free_ports
+from project import Project
 from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
 

@@ -22,7 +22,7 @@ import tomlkit
 from docker.models.containers import Container
 from on_demand import FULL
 from private_engine import GATEWAY, PrivateEngine
-from project import CHECKOUT, Project, free_ports
+from project import CHECKOUT, Project
 from sender import SentAccount
 from waha_sender import WahaSender
 

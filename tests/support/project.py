@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +17,8 @@ from typing import Any
 
 import docker
 import psutil
+
+from contracts.free_ports import free_ports
 
 COMMAND_S = 900
 """No limit for what works, on the slowest machine: a command that hangs ends here."""
@@ -187,19 +186,6 @@ def environment() -> dict[str, str]:
     """The caller's, without what would choose another stack, state or secret."""
     chosen = ("PULUMI_", "RUNBOOK_", "WAHA_", "VIRTUAL_ENV", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(chosen)}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody has now, and that no outgoing connection will be given."""
-    return list(itertools.islice(filter(_is_free, random.sample(range(10_000, 32_000), 1000)), count))
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 def kill_tree(pid: int) -> None:
