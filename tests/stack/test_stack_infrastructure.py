@@ -15,6 +15,8 @@ from project import Project
 from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
 
+from contracts.free_ports import free_ports
+
 pytestmark = pytest.mark.stack
 
 TOO_LITTLE = "6m"

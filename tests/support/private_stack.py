@@ -26,6 +26,7 @@ from project import CHECKOUT, Project
 from sender import SentAccount
 from waha_sender import WahaSender
 
+from contracts.free_ports import free_ports
 from infra.base_images import Mode, Role, ensure_all, resolve
 from infra.images.engine import DockerImages
 from infra.observed import stack_containers
