@@ -2,11 +2,12 @@
 
 import pulumi
 
+from contracts.targets import TargetsError
 from infra.errors import Refused
 from infra.program import deploy
 from infra.stack_config import for_this_stack
 
 try:
     deploy()
-except (Refused, pulumi.RunError) as refusal:
+except (Refused, TargetsError, pulumi.RunError) as refusal:
     raise pulumi.RunError(for_this_stack(str(refusal))) from None

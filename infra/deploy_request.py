@@ -9,10 +9,10 @@ import os
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.verdict import Report
-from infra.errors import encodable
+from infra.errors import Refused, encodable
 from infra.manifest import Manifest
 from infra.suites import Depth
 
@@ -41,9 +41,18 @@ class DeployRequest(BaseModel):
 
     @classmethod
     def of(cls, env: Mapping[str, str] = os.environ) -> DeployRequest:
-        """The request that this update is given."""
+        """The request that this update is given.
+
+        Raises:
+            Refused: whoever typed it made a mistake.
+        """
         given = env.get(_VARIABLE)
-        return cls.model_validate_json(given) if given else cls()
+        try:
+            return cls.model_validate_json(given) if given else cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise Refused(f"{_VARIABLE}: {where}: {first['msg']}: {str(given)[:200]!r}") from None
 
     def as_env(self) -> dict[str, str]:
         """The environment that hands it to the program."""

@@ -174,7 +174,7 @@ def _refuse_unpassable(manifest: Manifest, history: History, request: DeployRequ
         raise Refused(
             f"release {manifest.id} is from before a migration that cannot be undone:\n  "
             + "\n  ".join(lines),
-            "`--force` deploys it all the same",
+            f"`bin/runbook {'rollback' if request.bring_back else 'up'} --force` deploys it all the same",
         )
 
 

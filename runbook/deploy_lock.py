@@ -45,7 +45,7 @@ def hold(
 ) -> Iterator[Holder]:
     """Hold the deploy lock of *stack* for the block; *message* tells others what for. Gives who we are.
 
-    A process that has it is waited for, after *on_wait* was told of it; one that is gone is replaced. A
+    A process that has it is waited for, and *on_wait* told of it meanwhile; one that is gone is replaced. A
     freeze (a manual lock) is refused; with *past_freeze* the block runs under it. Within a block that holds
     the lock, it is held already.
 
@@ -97,15 +97,15 @@ def acquire(
         if announced != holder.token:
             say(f"waiting up to {patience.wait_s:g} s for the deploy lock of {holder}")
             announced = holder.token
-            if on_wait:
-                on_wait(holder)
+        if on_wait:  # each time: whoever has just taken the lock forgets what was asked of the one before
+            on_wait(holder)
         patience.sleep(_POLL_INTERVAL_S)
     return mine
 
 
 @contextmanager
 def _renewed(lock: DeployLock, holder: Holder) -> Iterator[None]:
-    """Renew the lease from a thread; a lock that somebody broke ends the block as Ctrl-C does."""
+    """Renew the lease from a thread; a lock that somebody broke ends the block as SIGTERM does."""
     ended = threading.Event()
 
     def renew() -> None:
@@ -118,7 +118,7 @@ def _renewed(lock: DeployLock, holder: Holder) -> Iterator[None]:
             except (DockerException, requests.RequestException):
                 continue  # the engine is away for a moment; so is everybody who could take the lock
             say(f"the deploy lock of stack {lock.stack} was taken away from this process: it stops")
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)  # which `bin/pulumi` hands on to the CLI
             return
 
     thread = threading.Thread(target=renew, name="deploy lock", daemon=True)

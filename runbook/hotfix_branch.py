@@ -48,8 +48,10 @@ class HotfixBranch:
         else:
             self._run("switch", "--create", self.branch, self.live)
 
-    def check_ready(self) -> None:
+    def check_ready(self, *, was_deployed: bool = False) -> None:
         """See that it has the fix, committed, and nothing that does not come from the live commit.
+
+        *was_deployed*: what is live is this branch's fix.
 
         Raises:
             RunbookError: it does not; says what to do.
@@ -64,7 +66,9 @@ class HotfixBranch:
                 f"{self.branch} does not come from {self.live}, which is live now",
                 f"`git rebase --onto {self.live} …`, or begin another: `bin/runbook hotfix ANOTHER-NAME`",
             )
-        if self._run("rev-parse", "HEAD") == self._run("rev-parse", f"{self.live}^{{commit}}"):
+        if not was_deployed and self._run("rev-parse", "HEAD") == self._run(
+            "rev-parse", f"{self.live}^{{commit}}"
+        ):
             raise RunbookError(
                 f"{self.branch} is what is live: there is no fix on it yet",
                 "make it, `git commit -a`, then run this again",

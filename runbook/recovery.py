@@ -28,6 +28,7 @@ from infra.stack_name import bare_name
 from runbook.console import say
 from runbook.deploy_lock import Patience
 from runbook.errors import RunbookError
+from runbook.repair import gone_containers
 from runbook.workspace import Workspace
 
 _POLL_INTERVAL_S = 0.5
@@ -68,13 +69,16 @@ def recover(
     *gone_hosts*: where those were whose deploy lock was taken over.
 
     Raises:
-        RunbookError: another update goes on for longer than our patience, or a thing cannot be removed.
+        RunbookError: another update goes on for longer than our patience, a thing cannot be removed, or this
+            engine has nothing at all of the stack.
     """
     locks = _stale_locks(workspace, gone_hosts, patience or Patience())
     deployment = workspace.deployment()
+    engine = engine or docker.from_env()
+    _refuse_another_engine(workspace.stack, deployment, engine)
     pending = deployment.get("pending_operations") or []
     # In this order: if this is killed too, the lock or the pending operations make the next run begin again.
-    _remove_orphans(workspace.stack, deployment, engine or docker.from_env())
+    _remove_orphans(workspace.stack, deployment, engine)
     if locks or (gone_hosts and workspace.state_folder is None):
         say(f"an earlier update of stack {workspace.stack} was killed: removing its lock")
         workspace.cancel()
@@ -83,6 +87,21 @@ def recover(
         workspace.sort()
     if pending:
         _forget(pending, workspace)
+
+
+def _refuse_another_engine(stack: str, deployment: Mapping[str, Any], engine: docker.DockerClient) -> None:
+    """An update against another engine would forget what runs, and begin anew there."""
+    missing = gone_containers(deployment, stack_containers(stack, engine))
+    if not missing or stack_containers(stack, engine):
+        return
+    label = {"label": f"{STACK_LABEL}={bare_name(stack)}"}
+    if engine.networks.list(filters=label) or engine.volumes.list(filters=label):
+        return
+    raise RunbookError(
+        f"this engine has nothing of stack {stack}, and by its state there are: {', '.join(missing)}",
+        "nothing was changed; is it the right engine (DOCKER_HOST, `docker context show`)? If all of it is "
+        f"lost: `bin/pulumi refresh --yes --stack {stack}`, then run the same command again",
+    )
 
 
 def read_locks(workspace: Workspace) -> list[Lock]:

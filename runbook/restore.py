@@ -201,7 +201,8 @@ def _start(containers: list[Container], *, force: bool) -> None:
             problem = f"{container.name} cannot be started: {error}"
             if not force:
                 raise RunbookError(
-                    problem, "nothing was moved; --force moves the traffic all the same"
+                    problem,
+                    "nothing was moved; `bin/runbook rollback --force` moves the traffic all the same",
                 ) from error
             say(f"warning: {problem}")
 

@@ -12,6 +12,7 @@ from infra.history import History
 from infra.lock_holder import Holder
 from infra.manifest import Manifest, Secrets
 from infra.observed import Observed, observe_stack
+from infra.stack_name import prefix_of
 from infra.suites import Depth
 from runbook.console import say
 from runbook.deployment import deploy, ensure_live, refresh
@@ -66,7 +67,9 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     recover(workspace, holder.took_over)
     if is_behind:
         refresh(workspace)
-    ensure_live(workspace, update, deploy(workspace, update, targets_of(release)))
+    targets = targets_of(release)
+    shared = tuple(f"**::{prefix_of(request.stack)}-{part}" for part in ("proxy", "redis"))
+    ensure_live(workspace, update, deploy(workspace, update, targets), targets=(*targets, *shared))
     return release
 
 

@@ -31,6 +31,7 @@ from runbook.webhook_signer import Signer, observe_signer
 
 _SECRETS_FOLDER = "/run/secrets"
 _PREVIOUS = f"{WEBHOOK_SECRET}_PREVIOUS"
+_PAST_IT = "`bin/runbook rollback --force` moves the traffic without this check"
 _ROOM = 1_000_000  # bytes: more than a short run of smoke writes
 
 
@@ -45,7 +46,8 @@ def check_passable(history: History, manifest: Manifest | None) -> None:
         raise RunbookError(
             f"release {manifest.id} is from before a migration that cannot be undone:\n  "
             + "\n  ".join(lines),
-            "mend the live release (`bin/runbook hotfix NAME`), or --force brings it back all the same",
+            "mend the live release (`bin/runbook hotfix NAME`), or `bin/runbook rollback --force` brings it "
+            "back all the same",
         )
 
 
@@ -63,7 +65,8 @@ def check_signed(release: str, to: list[str], now: list[str], signer: Signer) ->
     if signer is Signer.NEW or (to[0] not in now and signer is Signer.OLD):
         raise RunbookError(
             f"release {release} does not know the {WEBHOOK_SECRET} that WAHA signs with now",
-            "give WAHA the old one again first, then --force; or mend the live release: `bin/runbook hotfix`",
+            "give WAHA the old one again first, then `bin/runbook rollback --force`; or mend the live "
+            "release: `bin/runbook hotfix NAME`",
         )
     if signer is Signer.UNKNOWN:
         say(f"warning: {release} knows only another {WEBHOOK_SECRET}: does WAHA sign with that one?")
@@ -145,13 +148,12 @@ def smoke(
     except (OSError, TargetsError) as error:
         raise RunbookError(
             f"smoke cannot be run on {to.release}: {error}",
-            "nothing was moved; mend that, or --force moves the traffic without this check",
+            f"nothing was moved; mend that, or {_PAST_IT}",
         ) from error
     if found.refusal:
         raise RunbookError(
             "\n".join(found.refusal),
-            "nothing was moved; `bin/runbook releases` lists others; --force moves the traffic without this "
-            "check",
+            f"nothing was moved; `bin/runbook releases` lists others; {_PAST_IT}",
         )
     return found.report
 

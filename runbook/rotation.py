@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runbook.errors import RunbookError
-from runbook.secret_values import change
+from runbook.secret_values import changing, put_in_force
 from runbook.workspace import Workspace, configuration_file
 
 MINUTE = "%Y-%m-%d %H:%M UTC"
@@ -63,6 +63,11 @@ def rotate(workspace: Workspace, name: str, value: str, until: datetime.datetime
     Raises:
         RunbookError: there is no old value, or it is the same, or too many are being taken already.
     """
+    with changing(workspace):
+        _rotate(workspace, name, value, until)
+
+
+def _rotate(workspace: Workspace, name: str, value: str, until: datetime.datetime) -> None:
     current = workspace.secrets()["current"]
     if name not in current:
         raise RunbookError(
@@ -73,19 +78,21 @@ def rotate(workspace: Workspace, name: str, value: str, until: datetime.datetime
     changes = rotated(current, name, value)
     if name in OVERLAPS:
         # First: what is taken beside must not be without an end, should we be killed in between.
-        extend(workspace, name, until)
-    change(workspace, changes)
+        _keep(workspace, rotations(workspace) | {name: until})
+    put_in_force(workspace, changes)
 
 
 def extend(workspace: Workspace, name: str, until: datetime.datetime) -> None:
     """Take the old value of *name* until then."""
-    _keep(workspace, rotations(workspace) | {name: until})
+    with changing(workspace):
+        _keep(workspace, rotations(workspace) | {name: until})
 
 
 def finish(workspace: Workspace, name: str) -> None:
     """End the overlap of *name*: releases take its present value only."""
-    change(workspace, {OVERLAPS[name].previous: None})
-    _keep(workspace, {other: until for other, until in rotations(workspace).items() if other != name})
+    with changing(workspace):
+        put_in_force(workspace, {OVERLAPS[name].previous: None})
+        _keep(workspace, {other: until for other, until in rotations(workspace).items() if other != name})
 
 
 def is_overlapping(workspace: Workspace, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from infra.cache_folder import cache_folder
 from infra.file_lock import held
@@ -27,11 +28,17 @@ def change(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
     Raises:
         RunbookError: the key is missing under whose hash an old value would be kept.
     """
-    with held(cache_folder() / "locks" / f"secrets-{bare_name(workspace.stack)}"):
-        _change(workspace, changes)
+    with changing(workspace):
+        put_in_force(workspace, changes)
 
 
-def _change(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
+def changing(workspace: Workspace) -> AbstractContextManager[None]:
+    """Held by whoever reads what is kept of secrets and writes it back."""
+    return held(cache_folder() / "locks" / f"secrets-{bare_name(workspace.stack)}")
+
+
+def put_in_force(workspace: Workspace, changes: Mapping[str, str | None]) -> None:
+    """As `change`, for whoever is `changing` already."""
     kept = workspace.secrets()
     current = kept["current"]
     replaced = [current[name] for name, value in changes.items() if current.get(name, value) != value]

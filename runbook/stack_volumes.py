@@ -11,7 +11,6 @@ from docker.models.volumes import Volume
 from infra.dynamic.stack_id import STATE_LABEL
 from infra.stack_name import bare_name
 from infra.stack_settings import DATA_VOLUMES
-from runbook.console import say
 from runbook.errors import RunbookError
 
 _IN_USE = 409
@@ -23,13 +22,14 @@ def remove_volumes(
     """Remove the volumes with data, and those that an update of the state *state_id* left when it was killed.
 
     Another checkout's stay, but for those that the state has *known*: it took them over, with their data,
-    when the state that made them was lost. One that a container uses stays too, and is named.
+    when the state that made them was lost.
 
     Raises:
-        RunbookError: the engine does not remove one for another reason.
+        RunbookError: one cannot be removed, or a container uses it; the others are gone then.
     """
     if state_id is None:  # nothing was ever made from here
         return
+    used: list[str] = []
     for volume in _volumes_of(stack, engine):
         made_by = (volume.attrs.get("Labels") or {}).get(STATE_LABEL, state_id)
         if made_by != state_id and volume.name not in known:
@@ -44,7 +44,12 @@ def remove_volumes(
                     f"volume {volume.name} cannot be removed: {error.explanation}",
                     "mend the cause and run the same command again",
                 ) from error
-            say(f"  volume {volume.name} stays: a container that is not in this state uses it")
+            used.append(str(volume.name))
+    if used:
+        raise RunbookError(
+            f"volumes stay, since containers that are not in this state use them: {', '.join(used)}",
+            f"`docker ps -a --filter volume={used[0]}` lists them; remove them, then the same command again",
+        )
 
 
 def _volumes_of(stack: str, engine: docker.DockerClient) -> list[Volume]:

@@ -14,7 +14,7 @@ import docker
 import requests
 import yaml
 from docker.errors import DockerException
-from pulumi.automation import CommandError, Deployment, LocalWorkspace, Stack, StackNotFoundError
+from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
 
 from infra.deploy_request import DeployRequest
 from infra.manifest import REPOSITORY
@@ -142,12 +142,18 @@ class Workspace:
 
     def without_pending(self) -> None:
         """Drop the operations that the state says are still under way; refused while an update runs."""
-        try:
-            state = self._open.export_stack()
-            deployment = {**(state.deployment or {}), "pending_operations": []}
-            self._open.import_stack(Deployment(version=state.version, deployment=deployment))
-        except CommandError as error:
-            raise _failed(error, f"the state of stack {self.stack!r} cannot be mended") from error
+        # Not by the Automation API: that would write the secrets in clear into a file, and leave it there.
+        done = self._cli("stack", "export")
+        if done.returncode == 0:
+            state = json.loads(done.stdout)
+            state["deployment"]["pending_operations"] = []
+            done = self._cli("stack", "import", stdin=json.dumps(state))
+        if done.returncode != 0:
+            error = error_in(done.stderr)
+            raise RunbookError(
+                f"the state of stack {self.stack!r} cannot be mended: {error}",
+                passphrase_hint(error) or _PULUMI_S_OWN,
+            )
 
     def sort(self) -> None:
         """Put the state's resources in order, each after those that it needs."""

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import requests
+from docker.errors import DockerException
+
 from infra.deploy_lock import TOKEN
 from infra.errors import Refused
 from infra.stack_name import bare_name
@@ -116,4 +119,8 @@ if __name__ == "__main__":
     try:
         sys.exit(run_cli(sys.argv[1:]))
     except Refused as error:
-        sys.exit(f"error: {error.message}\nhint: {error.hint}")
+        sys.exit(f"error: {error}")
+    except (DockerException, requests.RequestException) as error:
+        sys.exit(f"error: the Docker engine: {error}")
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted")

@@ -24,6 +24,9 @@ from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.environment import is_dev
 from runbook.workspace import Workspace, elsewhere
 
+_DESTROYED = "destroyed"
+"""The configuration's key for the id of the state whose volumes `destroy` has begun to remove."""
+
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never ask).")]
 
 
@@ -55,6 +58,10 @@ def tear_down(workspace: Workspace, holder: Holder, engine: docker.DockerClient 
     recover(workspace, holder.took_over, engine)
     deployment = workspace.deployment()
     state_id, known = state_id_in(deployment), {*ids_in(deployment)}
+    if state_id:
+        workspace.set(_DESTROYED, state_id)
+    else:  # an earlier run was stopped between the last resource and the last volume
+        state_id = workspace.get(_DESTROYED)
     workspace.unprotect()
     with Progress() as progress:
         try:

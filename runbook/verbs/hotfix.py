@@ -40,7 +40,8 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     """
     prepare(stack)
     workspace = open_workspace(stack)
-    commit, main = live_commit(read_history(workspace))
+    history = read_history(workspace)
+    commit, main = live_commit(history)
     branch = HotfixBranch(name, commit)
     if not branch.is_checked_out():
         branch.begin()
@@ -48,7 +49,9 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
             f"{branch.branch} begins at {commit}, which is live: make the fix, commit it, then run this again"
         )
         return
-    branch.check_ready()
+    last = history.records[-1]
+    # Interrupted after the traffic had moved: what is left is to see it through.
+    branch.check_ready(was_deployed=(last.release, last.verb, last.reason) == (history.live, "hotfix", name))
     outputs = _deploy(workspace, name)
     say(f"release {outputs['release']} is live at {outputs['url']}")
     say("merge the fix back, or the next release is without it:")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated
 
+import requests
 import typer
+from docker.errors import DockerException
 
+from infra.errors import Refused
 from infra.history import History
 from infra.live_route import LiveRoute
-from infra.observed import observe_stack
+from infra.lock_holder import Holder
+from infra.observed import Observed, observe_stack
 from runbook.console import print_json, say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
@@ -25,6 +31,10 @@ Release = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Move the traffic without any check.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words; shown by `releases`.")]
+
+
+class RestoreInterrupted(RunbookError):
+    """It ended when the traffic had moved already."""
 
 
 def rollback(
@@ -48,6 +58,7 @@ def restore(request: Restore) -> str:
     """Give the live traffic to an earlier release, and take that into the state; the release's id.
 
     Raises:
+        RestoreInterrupted: the traffic has moved.
         Refused: it cannot be had, or a check says that it should not; nothing was moved.
     """
     began = time.monotonic()
@@ -59,22 +70,50 @@ def restore(request: Restore) -> str:
     ) as holder:
         found = observe_stack(request.stack)
         observed = replace(found, live=_as_meant(request, typed, found.live))
-        history = History.of({}, observed)
-        target = kept_target(history, observed, request.release, force=request.force)
-        if target:
-            report = shift_to_kept(request, history, observed, target)
-            say(f"release {target} has the traffic ({time.monotonic() - began:.1f} s); the state follows")
-        # Imported now: Pulumi's packages take a second of the three that a rollback has.
-        from runbook.restore_by_state import follow, restore_by_state
-
-        if target:
-            follow(request, target, observed, report, holder)
-        else:
-            target = restore_by_state(request, observed, holder)
+        with _told_of_a_move(request.stack, observed.live):
+            target = _restore(request, observed, holder, began)
     say(f"release {target} is live again ({time.monotonic() - began:.1f} s)")
     if observed.live and (out := taken_out(observed.live, target)) != target:
         say(f"`bin/runbook up` will not deploy {out} again unless it is told --force")
     return target
+
+
+def _restore(request: Restore, observed: Observed, holder: Holder, began: float) -> str:
+    history = History.of({}, observed)
+    target = kept_target(history, observed, request.release, force=request.force)
+    if target:
+        report = shift_to_kept(request, history, observed, target)
+        say(f"release {target} has the traffic ({time.monotonic() - began:.1f} s); the state follows")
+    # Imported now: Pulumi's packages take a second of the three that a rollback has.
+    from runbook.restore_by_state import follow, restore_by_state
+
+    if target is None:
+        return restore_by_state(request, observed, holder)
+    follow(request, target, observed, report, holder)
+    return target
+
+
+@contextmanager
+def _told_of_a_move(stack: str, before: LiveRoute | None) -> Iterator[None]:
+    """Whoever is interrupted once the traffic has moved is told so: the same again would go back further.
+
+    Raises:
+        RestoreInterrupted: instead of Ctrl-C, or of an engine that did not answer.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, DockerException, requests.RequestException) as error:
+        try:
+            now = live_route(stack)
+        except (DockerException, requests.RequestException, Refused):
+            now = None
+        if now is None or (before and now.moves == before.moves):
+            raise
+        what = "interrupted" if isinstance(error, KeyboardInterrupt) else f"the Docker engine: {error}"
+        raise RestoreInterrupted(
+            f"{what}; release {now.release} has the traffic, and the state has not followed",
+            f"the next `bin/runbook up` takes that in; the same again would take {now.release} out",
+        ) from error
 
 
 def _as_meant(request: Restore, typed: LiveRoute | None, now: LiveRoute | None) -> LiveRoute | None:

@@ -21,7 +21,7 @@ from runbook.restore import Restore
 from runbook.stack_view import read_history
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.pulumi_cli import find_cli
-from runbook.verbs.rollback import restore
+from runbook.verbs.rollback import RestoreInterrupted, restore
 from runbook.watch_note import note_watched
 from runbook.workspace import open_workspace
 
@@ -93,6 +93,8 @@ def take_out(stack: str, release: str, failing: list[Check]) -> None:
     err.print(f"{release} fails: {reason}", style="bold red", markup=False)
     try:
         restored = restore(Restore(stack, None, "watch", reason, instead_of=release))
+    except RestoreInterrupted:
+        raise
     except Refused as error:
         raise RunbookError(
             f"release {release} fails ({reason}), and was not taken out: {error.message}", error.hint

@@ -7,6 +7,8 @@ import pytest
 from declared_stack import SECRETS, STACK, declare
 from fake_docker_api import fake_docker
 
+from contracts.targets import TargetsError
+
 
 def said_of(secrets: dict[str, str] | None) -> str:
     """The refusal of a stack with these *secrets*."""
@@ -21,6 +23,26 @@ def test_a_generated_secret_that_is_missing_beside_others_is_elsewhere(name: str
     said = said_of({key: value for key, value in SECRETS.items() if key != name})
     assert f"secrets.{name}: is missing; take Pulumi.{STACK}.yaml from git" in said
     assert "generates" not in said
+
+
+def test_a_request_that_cannot_be_read_is_told() -> None:
+    """It is typed by hand where `bin/pulumi up` is to replace the proxy."""
+    with fake_docker() as engine, pytest.raises(pulumi.RunError) as refusal:
+        declare(engine.host, request={"replace-infrastructure": True})
+    assert "RUNBOOK_DEPLOY_REQUEST: replace-infrastructure: Extra inputs are not permitted" in str(
+        refusal.value
+    )
+
+
+def test_targets_that_cannot_be_read_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their own words, and not in a traceback."""
+
+    def read_targets() -> None:
+        raise TargetsError("targets.toml: watch: got 3")
+
+    monkeypatch.setattr("infra.program.read_targets", read_targets)
+    with fake_docker() as engine, pytest.raises(pulumi.RunError, match=r"^targets.toml: watch: got 3$"):
+        declare(engine.host)
 
 
 def test_a_secret_that_is_no_text_is_named() -> None:

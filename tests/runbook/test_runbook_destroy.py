@@ -4,13 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import requests
+from docker.errors import APIError
 from engine_events import diagnostic, urn
 from fake_stack import FakeStack
 from fake_workspace import FakeWorkspace
 
 from infra.lock_holder import Holder, Kind
 from runbook.errors import RunbookError
-from runbook.operation import OperationFailed
+from runbook.operation import OnEvent, OperationFailed
 from runbook.verbs.destroy import destroy, tear_down
 
 STACK_ID = "urn:pulumi:dev::runbook::pulumi-python:dynamic:Resource::stack-id"
@@ -82,6 +84,48 @@ def test_what_the_state_knows_is_its_own(stack: FakeStack) -> None:
     workspace = FakeWorkspace(state={"resources": [{"urn": urn("proxy"), "id": stack.proxy.id}]})
     tear_down(workspace, HOLDER)
     assert workspace.calls == ["unprotect", "destroy", "remove"]
+
+
+def in_use() -> APIError:
+    """What the engine says of a volume that a container has."""
+    answer = requests.Response()
+    answer.status_code = 409
+    return APIError("volume is in use", answer)
+
+
+class Destroyed(FakeWorkspace):
+    """What Pulumi has destroyed is not in the state any more; it may be interrupted then."""
+
+    is_interrupted = False
+
+    def destroy(self, on_event: OnEvent) -> None:
+        super().destroy(on_event)
+        self.state = {"resources": []}
+        if self.is_interrupted:
+            self.is_interrupted = False
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False], ids=["Ctrl-C", "in use"])
+def test_a_destroy_that_was_stopped_before_the_volumes_is_gone_on_with(
+    stack: FakeStack, is_interrupted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "is gone" the second time, and left all data: the state had forgotten whose it was."""
+    stack.proxy.removed = True
+    stack.engine.volumes.create("runbook-dev-redis-data", {"runbook.stack": "dev", "runbook.state": "ours"})
+    stack.engine.volumes.create("runbook-dev-theirs", {"runbook.stack": "dev", "runbook.state": "theirs"})
+    workspace = Destroyed(state=OURS)
+    workspace.is_interrupted = is_interrupted
+    volume = stack.engine.volumes.found["runbook-dev-redis-data"]
+    volume.refusal = None if is_interrupted else in_use()
+    with pytest.raises((KeyboardInterrupt, RunbookError)):
+        tear_down(workspace, HOLDER)
+    volume.refusal = None
+    assert "remove" not in workspace.calls
+    assert "gone" not in capsys.readouterr().err
+    tear_down(workspace, HOLDER)
+    assert list(stack.engine.volumes.found) == ["runbook-dev-theirs"]
+    assert workspace.calls[-1] == "remove"
 
 
 def test_what_was_given_up_stands_in_no_way(stack: FakeStack, capsys: pytest.CaptureFixture[str]) -> None:

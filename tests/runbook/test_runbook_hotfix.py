@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,15 @@ def test_a_branch_without_a_fix_is_not_deployed(live: HotfixBranch) -> None:
     live.begin()
     with pytest.raises(RunbookError, match="there is no fix on it yet"):
         live.check_ready()
+
+
+def test_a_fix_that_is_live_is_seen_through(live: HotfixBranch) -> None:
+    """The command was interrupted when the traffic had moved, and is run again."""
+    live.begin()
+    deployed = replace(live, live=commit(live.folder, "fix"))
+    deployed.check_ready(was_deployed=True)
+    with pytest.raises(RunbookError, match="there is no fix on it yet"):
+        deployed.check_ready()
 
 
 def test_a_fix_that_is_not_committed_is_not_deployed(live: HotfixBranch) -> None:

@@ -222,6 +222,20 @@ def test_what_a_killed_update_made_of_the_live_release_again_is_removed(workspac
     assert removed(stack.engine) == ["runbook-dev-web-1-r-2"]
 
 
+def test_another_engine_is_refused(workspace: FakeWorkspace) -> None:
+    """DOCKER_HOST points elsewhere: the state would forget what runs, and all begin anew there."""
+    kind = "docker:index/container:Container"
+    proxy = {"urn": f"urn:pulumi:dev::runbook::{kind}::runbook-dev-proxy", "type": kind, "id": "elsewhere"}
+    before = workspace.state = {"resources": [proxy]}
+    bare = FakeEngine()
+    with pytest.raises(RunbookError, match=r"has nothing of stack dev, .*: runbook-dev-proxy") as refusal:
+        recover(workspace, (), bare)
+    assert "`bin/pulumi refresh --yes --stack dev`" in refusal.value.hint
+    assert (workspace.calls, workspace.state) == ([], before)
+    bare.volumes.create("runbook-dev-redis-data", {"runbook.stack": "dev"})  # only the containers are gone
+    recover(workspace, (), bare)
+
+
 def test_a_new_stack_has_no_state_yet(engine: FakeEngine) -> None:
     """Neither resources nor an id."""
     recover(FakeWorkspace(), engine=engine)

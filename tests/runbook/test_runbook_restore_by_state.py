@@ -42,8 +42,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The releases that were seen to be live, and answering, at the end of an update."""
     found = list[str]()
 
-    def ensure_live(_workspace: object, order: object, progress: object) -> object:
-        found.append(order.bring_back.id)  # type: ignore[attr-defined]
+    def ensure_live(_workspace: object, order: object, progress: object, *, targets: object) -> object:
+        id_ = order.bring_back.id  # type: ignore[attr-defined]
+        # Whatever is put right then: an update of all would delete what only the sources' program declares.
+        assert targets == (*targets_of(id_), "**::runbook-dev-proxy", "**::runbook-dev-redis")
+        found.append(id_)
         return progress
 
     monkeypatch.setattr("runbook.restore_by_state.ensure_live", ensure_live)

@@ -161,6 +161,49 @@ def test_a_damaged_move_holds_no_rollback_up(stack: FakeStack, workspace: FakeWo
     assert stack.live.release == "r-2"
 
 
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), requests.ReadTimeout("read timed out")], ids=["Ctrl-C", "engine"]
+)
+def test_interrupted_behind_the_move_it_says_so(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    error: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not "run the same command again": that would take the good release out."""
+
+    def put(*_: object, **__: object) -> None:
+        put_route(*_, **__)  # type: ignore[arg-type]
+        raise error
+
+    put_route = ProxyControl.put_route
+    monkeypatch.setattr(ProxyControl, "put_route", put)
+    assert exit_code("rollback") == 1
+    said = capsys.readouterr().err
+    assert "; release r-2 has the traffic, and the state has not followed" in said
+    assert "the next `bin/runbook up` takes that in; the same again would take r-2 out" in said
+    assert "run the same command again" not in said
+    assert history().rolled_back.keys() == {"r-3"}
+
+
+def test_interrupted_before_the_move_it_can_be_run_again(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing has changed."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runbook.restore.smoke", interrupted)
+    assert exit_code("rollback") == 1
+    assert "error: interrupted\nhint: run the same command again" in capsys.readouterr().err
+    assert stack.live.release == "r-3"
+
+
 def test_an_update_that_fails_afterwards_is_a_warning(
     stack: FakeStack, workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -372,7 +415,7 @@ def test_what_keeps_smoke_from_running_is_said_with_the_way_past_it(
     assert exit_code("rollback") == 1
     said = capsys.readouterr().err
     assert f"error: smoke cannot be run on r-2: {error}" in said
-    assert "--force moves the traffic without this check" in said
+    assert "`bin/runbook rollback --force` moves the traffic without this check" in said
     assert stack.live.release == "r-3"
     assert exit_code("rollback", "--force") == 0
     assert stack.live.release == "r-2"
@@ -498,7 +541,7 @@ def test_a_kept_release_that_lost_its_worker_is_made_whole_first(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nobody would be answered. With --force the traffic moves at once all the same."""
-    monkeypatch.setattr("runbook.restore_by_state.ensure_live", lambda _workspace, _request, done: done)
+    monkeypatch.setattr("runbook.restore_by_state.ensure_live", lambda _workspace, _request, done, **_: done)
     stack.engine.containers.get("runbook-dev-worker-1-r-2").removed = True
     stack.engine.images.names = {"runbook/service:r-2"}
     assert exit_code("rollback", *(["--force"] if force else [])) == 0

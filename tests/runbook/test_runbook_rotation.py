@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
+from contextlib import suppress
 
 import pytest
 from fake_workspace import KEY, FakeWorkspace, stack_with
@@ -18,6 +20,7 @@ from runbook.rotation import (
     rotated,
     rotations,
 )
+from runbook.secret_values import change
 from service.settings import SECRET_NAMES
 
 NAME, PREVIOUS = "WAHA_WEBHOOK_SECRET", "WAHA_WEBHOOK_SECRET_PREVIOUS"
@@ -120,6 +123,28 @@ def test_each_release_can_be_brought_back() -> None:
     store = Secrets(kept["current"], kept["retired"], KEY)
     assert [store.values(manifest) for manifest in manifests] == values
     assert values[-1] == {NAME: "third"}
+
+
+def test_a_change_at_the_same_time_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writes the stack's whole configuration: the time of the rotation's end was lost."""
+    workspace, is_read, both = stack_with(WAHA_WEBHOOK_SECRET="old"), threading.Event(), threading.Barrier(2)
+    secrets = workspace.secrets
+
+    def read() -> dict[str, dict[str, str]]:
+        found = secrets()
+        is_read.set()
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # where two read at once, both go on from what neither has written
+        return found
+
+    monkeypatch.setattr(workspace, "secrets", read)
+    first = threading.Thread(target=rotate, args=(workspace, NAME, "new", UNTIL))
+    first.start()
+    assert is_read.wait(60)
+    change(workspace, {"SENTRY_DSN": "b"})
+    first.join()
+    assert {NAME: "new", PREVIOUS: "old", "SENTRY_DSN": "b"}.items() <= secrets()["current"].items()
+    assert rotations(workspace) == {NAME: UNTIL}
 
 
 def test_a_rotation_ends() -> None:

@@ -26,7 +26,7 @@ def watched(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         monkeypatch.setattr(import_module("runbook.verbs.up"), name, lambda *_args, **_more: None)
     for name, fake in {
         "Workspace": FakeWorkspace,
-        "ensure_live": lambda _workspace, _request, progress: progress,
+        "ensure_live": lambda _workspace, _request, progress, **_: progress,
         "read_history": lambda *_args: None,
         "prune": lambda *_args: [],
         "watch_live": lambda _stack, for_s: found.append(for_s),

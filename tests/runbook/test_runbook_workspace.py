@@ -128,6 +128,18 @@ def test_what_the_cli_refuses_is_an_error_in_its_words(
     assert "made with" in refusal.value.hint
 
 
+def test_what_is_pending_is_dropped_without_a_file(workspace: Workspace, cli: Cli) -> None:
+    """Through standard input, secrets as they are encrypted: a file would stay, and hold them in clear."""
+    exported = {"version": 3, "deployment": {"pending_operations": [1], "resources": [2]}}
+    cli.answer({"stack export": (0, json.dumps(exported), "")})
+    assert workspace.exists()
+    workspace.without_pending()
+    (export, _, _), (_import, given, _) = cli.calls[-2:]
+    assert "--show-secrets" not in export
+    assert "--file" not in _import
+    assert json.loads(given) == {"version": 3, "deployment": {"pending_operations": [], "resources": [2]}}
+
+
 def test_a_state_that_cannot_be_imported_is_an_error(workspace: Workspace, cli: Cli) -> None:
     """Where another update began meanwhile, for example."""
     cli.answer({"stack export": (0, '{"version": 3, "deployment": {"pending_operations": [1]}}', "")})

@@ -12,13 +12,16 @@ from docker.errors import NotFound
 
 @dataclass
 class FakeVolume:
-    """A volume, which is there until it is removed."""
+    """A volume, which is there until it is removed; that fails with `refusal`, if there is one."""
 
     name: str
     attrs: dict[str, Any]
     found: dict[str, FakeVolume]
+    refusal: Exception | None = None
 
     def remove(self) -> None:
+        if self.refusal:
+            raise self.refusal
         if self.found.pop(self.name, None) is None:
             raise NotFound("no such volume")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -73,3 +75,26 @@ def test_what_changes_a_stack_holds_its_lock(named: str, monkeypatch: pytest.Mon
     for line in (f"--stack dev-x {named}", f"-s dev-x {named} --yes", f"{named} --stack={whole}"):
         with pytest.raises(Refused, match=f"^dev-x: bin/pulumi {named}: frozen"):
             run_cli(line.split())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("KeyboardInterrupt()", "error: interrupted\n"),
+        ("requests.ConnectionError('refused')", "error: the Docker engine: refused\n"),
+        ("Refused('frozen', 'wait')", "error: frozen\nhint: wait\n"),
+    ],
+)
+def test_what_ends_it_is_told_in_words(error: str, said: str) -> None:
+    """No traceback: also of Ctrl-C while the lock is waited for."""
+    code = (
+        "import requests, runpy; from infra.errors import Refused\n"
+        "import runbook.toolchain.pulumi_cli as cli\n"
+        f"def fail(_report): raise {error}\n"
+        "cli.ensure_cli = fail\n"
+        "runpy.run_module('runbook.toolchain.pulumi_shell', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "version"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (1, said)
