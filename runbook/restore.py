@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from contracts.verdict import Report
-from infra.haproxy_config import Backend
+from infra.haproxy_config import Backend, backend_in
 from infra.history import History
 from infra.live_route import LiveRoute, Move, redirected
 from infra.observed import RELEASE_LABEL, ROLE_LABEL, Observed
@@ -132,6 +132,12 @@ def shift_to_kept(request: Restore, history: History, observed: Observed, target
     check_passable(history, observed.manifests.get(target) or history.manifests.get(target))
     try:
         report = smoke(record, observed, proxy, to, live.to, prepare)
+        tested = backend_in(proxy.route("candidate") or "")
+        if tested and tested.release != target:  # under a freeze nobody holds the lock
+            raise RunbookError(
+                f"another rollback tests {tested.release} where {target} was tested: nothing was moved here",
+                "`bin/runbook releases` shows what is live once that one has ended",
+            )
         _move(request, history, proxy, live, to)
     finally:
         remove_baseline(proxy)

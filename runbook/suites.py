@@ -13,11 +13,13 @@ from pydantic import ValidationError
 
 from contracts.verdict import Report, Verdict
 from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
+from infra.haproxy_config import backend_in
 from infra.suite_environment import suite_environment
 from infra.suites import Suite, suite_command
 from runbook.child import run_child
-from runbook.console import print_json
+from runbook.console import print_json, say
 from runbook.errors import RunbookError
+from runbook.liveness import proxy_of
 from runbook.secret_values import known_secrets
 from runbook.stack_view import read_history
 from runbook.workspace import Workspace, open_workspace
@@ -39,14 +41,22 @@ def target_of(stack: str, url: str | None) -> tuple[str, str]:
 
 
 def candidate_url(workspace: Workspace) -> str:
-    """Where the stack's candidate frontend is."""
+    """Where the stack's candidate frontend is. Says so where it does not lead to the live release.
+
+    A release that was refused stays there to be looked at, and one that is being deployed is tested there.
+    """
     try:
-        return str(workspace.outputs()["candidate_url"])
+        url = str(workspace.outputs()["candidate_url"])
     except KeyError as error:
         raise RunbookError(
             f"no update of stack {workspace.stack} has ended well yet: there is nothing to test",
             f"`bin/runbook up --stack {workspace.stack}`",
         ) from error
+    proxy = proxy_of(workspace.stack)
+    candidate, live = backend_in(proxy.route("candidate") or ""), proxy.live_route()
+    if candidate and live and candidate.release != live.release:
+        say(f"warning: it leads to {candidate.release}, which is tested now; {live.release} is live")
+    return url
 
 
 def given_secret(env: Mapping[str, str]) -> str | None:

@@ -13,12 +13,16 @@ from infra.suite_run import Found
 
 @dataclass
 class Smoke:
-    """Stands for the run of a suite: `refusal` is what it finds; `ran` each command, `env` its last one's."""
+    """Stands for the run of a suite: `refusal` is what it finds; `ran` each command, `env` its last one's.
+
+    `meanwhile` is what others do while it runs.
+    """
 
     refusal: list[str] = field(default_factory=list)
     ran: list[list[str]] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     candidate: str | None = None
+    meanwhile: Callable[[], object] = lambda: None
 
     def __call__(
         self,
@@ -31,6 +35,7 @@ class Smoke:
         prepare: Callable[[], object],
     ) -> Found:
         prepare()
+        self.meanwhile()
         self.ran.append([*command])
         self.env, self.candidate = dict(env), release
         return Found(None if self.refusal else GATE[0], self.refusal)

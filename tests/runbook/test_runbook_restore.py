@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_stack import SECRETS, FakeStack, moves_of
+from fake_stack import SECRETS, FakeStack, backend, moves_of
 from fake_suite import Smoke
 from records import deployed, history_of, manifest, outputs_of, record, route
 
+from infra.haproxy_config import route_config
 from infra.history import History
 from infra.live_route import LiveRoute
 from infra.manifest import MANIFEST_LABEL, Needed
 from infra.observed import Observed, observe_stack
+from infra.proxy_control import ProxyControl
 from runbook.errors import RunbookError
 from runbook.restore import Restore, choose, kept_target, shift_to_kept
 from runbook.restore_checks import check_passable, check_signed, read_secret
@@ -255,6 +257,17 @@ def test_a_second_of_smoke_comes_first(stack: FakeStack, smoke: Smoke) -> None:
     assert smoke.candidate == "r-1"
     assert stack.proxy.put == ["candidate", "baseline", "live"]
     assert "remove baseline" in stack.proxy.done
+
+
+def test_what_was_asked_of_another_release_moves_nothing(stack: FakeStack, smoke: Smoke) -> None:
+    """Under a freeze nobody holds the lock: another rollback leads the candidate frontend elsewhere."""
+    stack.deploy("r-1", "r-2", "r-3")
+    proxy = ProxyControl("runbook-dev-proxy", stack.engine)
+    smoke.meanwhile = lambda: proxy.put_route("candidate", route_config("candidate", backend("r-2")))
+    before = stack.live
+    with pytest.raises(RunbookError, match="another rollback tests r-2 where r-1 was tested"):
+        shift("r-1")
+    assert stack.live == before
 
 
 def test_a_release_that_smoke_refuses_does_not_get_the_traffic(stack: FakeStack, smoke: Smoke) -> None:

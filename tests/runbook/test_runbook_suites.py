@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_stack import FakeStack
+from fake_stack import FakeStack, backend
 from fake_workspace import FakeWorkspace
 from records import GATE, deployed, manifest, outputs_of, record
 
 from contracts.webhook import signed_headers
 from contracts.webhook_secret import NAME
+from infra.haproxy_config import route_config
+from infra.proxy_control import ProxyControl
 from infra.stack_settings import RELEASE_KEY
 from runbook.errors import RunbookError
 from runbook.secret_values import change, known_secrets
@@ -51,12 +53,26 @@ def test_the_live_release_is_tested_with_the_secret_that_it_takes(stack: FakeSta
     assert webhook_secret(workspace) == "set since", "the live one's is not known any more"
 
 
-def test_a_stack_on_which_nothing_went_live_cannot_be_tested() -> None:
+def test_a_stack_on_which_nothing_went_live_cannot_be_tested(stack: FakeStack) -> None:
     """Its outputs come with the first update that ends well."""
     with pytest.raises(RunbookError, match="nothing to test") as refusal:
         candidate_url(FakeWorkspace("dev-2"))
     assert "bin/runbook up --stack dev-2" in refusal.value.hint
     assert candidate_url(FakeWorkspace(found_outputs=deployed("r-1"))) == "http://127.0.0.1:8081"
+
+
+def test_what_is_tested_is_said_where_it_is_not_the_live_release(
+    stack: FakeStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refused release is behind the candidate frontend still."""
+    workspace = FakeWorkspace(found_outputs=deployed("r-1"))
+    stack.deploy("r-1")
+    proxy = ProxyControl("runbook-dev-proxy")
+    warning = "warning: it leads to r-9, which is tested now; r-1 is live\n"
+    for release, said in (("r-1", ""), ("r-9", warning)):
+        proxy.put_route("candidate", route_config("candidate", backend(release)))
+        assert candidate_url(workspace) == "http://127.0.0.1:8081"
+        assert capsys.readouterr().err == said
 
 
 def test_the_report_is_what_the_suite_wrote(tmp_path: Path) -> None:
