@@ -14,7 +14,6 @@ import docker
 import requests
 import yaml
 from docker.errors import DockerException
-from pulumi.automation import CommandError, LocalWorkspace, Stack, StackNotFoundError
 
 from infra.deploy_request import DeployRequest
 from infra.manifest import REPOSITORY
@@ -28,10 +27,12 @@ from runbook.toolchain.environment import file_backend, passphrase_hint, pulumi_
 from runbook.toolchain.pulumi_cli import ensure_cli
 
 _PULUMI_S_OWN = "the message is Pulumi's own; `bin/pulumi` is the CLI, set up for this project"
+_NOT_THERE = "no stack named"
+"""How the CLI says it."""
 
 
 class Workspace:
-    """One stack in the project's folder, driven through the Automation API."""
+    """One stack in the project's folder, by the CLI; which one is selected there stays as it is."""
 
     def __init__(self, stack: str, folder: Path = REPOSITORY, cli: Path | None = None) -> None:
         cli = cli or ensure_cli(say)
@@ -39,9 +40,7 @@ class Workspace:
         self._folder = folder
         self._env = pulumi_environment(stack, repository=folder)
         self._env["PATH"] = os.pathsep.join([str(cli.parent), self._env["PATH"]])
-        os.environ.update(self._env)  # the Automation API finds the CLI, and it its plugins, on our own PATH
-        self._local = LocalWorkspace(work_dir=str(folder), env_vars=self._env)
-        self._selected: Stack | None = None
+        os.environ.update(self._env)  # our own PATH has the CLI, and the CLI finds its plugins there
 
     @property
     def state_folder(self) -> Path | None:
@@ -50,21 +49,16 @@ class Workspace:
         return None if folder is None else self._folder / folder / ".pulumi"
 
     def exists(self) -> bool:
-        """Select the stack if the backend has it."""
-        try:
-            self._selected = Stack.select(self.stack, self._local)
-        except StackNotFoundError:
+        """Whether the backend has the stack."""
+        done = self._cli("stack", "--show-name")
+        if done.returncode != 0 and _NOT_THERE in done.stderr:
             return False
-        except CommandError as error:
-            raise _failed(error, f"stack {self.stack!r} cannot be selected") from error
+        self._output(done, f"stack {self.stack!r} cannot be found")
         return True
 
     def create(self) -> None:
         """Make the stack."""
-        try:
-            self._selected = Stack.create(self.stack, self._local)
-        except CommandError as error:
-            raise _failed(error, f"stack {self.stack!r} cannot be created") from error
+        self._ask(f"stack {self.stack!r} cannot be created", "stack", "init", "--no-select")
 
     def up(self, on_event: OnEvent, request: DeployRequest, targets: Sequence[str] = ()) -> None:
         """Run `pulumi up` as *request* says; only on the resources whose URN fits one of *targets*, if any.
@@ -93,33 +87,21 @@ class Workspace:
 
     def unprotect(self) -> None:
         """Let `destroy` delete what nothing else may."""
-        done = self._cli("state", "unprotect", "--all", "--yes")
-        if done.returncode != 0:
-            raise RunbookError(
-                f"what is protected in stack {self.stack!r} cannot be freed: {error_in(done.stderr)}",
-                _PULUMI_S_OWN,
-            )
+        what = f"what is protected in stack {self.stack!r} cannot be freed"
+        self._ask(what, "state", "unprotect", "--all", "--yes")
 
     def remove(self) -> None:
         """Forget the stack and its configuration."""
-        try:
-            self._local.remove_stack(self.stack, preserve_config=False)
-        except CommandError as error:
-            raise _failed(error, f"stack {self.stack!r} cannot be removed") from error
+        self._ask(f"stack {self.stack!r} cannot be removed", "stack", "rm", "--yes")
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""
-        try:
-            return {name: output.value for name, output in self._open.outputs().items()}
-        except CommandError as error:
-            raise _failed(error, f"the outputs of stack {self.stack!r} cannot be read") from error
+        what = f"the outputs of stack {self.stack!r} cannot be read"
+        return dict(json.loads(self._ask(what, "stack", "output", "--json", "--show-secrets")))
 
     def export(self) -> dict[str, Any]:
-        """The state's deployment: `resources`, `pending_operations`."""
-        try:
-            return dict(self._open.export_stack().deployment or {})
-        except CommandError as error:
-            raise _failed(error, f"the state of stack {self.stack!r} cannot be read") from error
+        """The state's deployment: `resources`, `pending_operations`; secrets as they are encrypted."""
+        return dict(json.loads(self._export()).get("deployment") or {})
 
     def deployment(self) -> dict[str, Any]:
         """As `export`; read from the file, where the state is one, to spare a run of the CLI.
@@ -142,35 +124,19 @@ class Workspace:
 
     def without_pending(self) -> None:
         """Drop the operations that the state says are still under way; refused while an update runs."""
-        # Not by the Automation API: that would write the secrets in clear into a file, and leave it there.
-        done = self._cli("stack", "export")
-        if done.returncode == 0:
-            state = json.loads(done.stdout)
-            state["deployment"]["pending_operations"] = []
-            done = self._cli("stack", "import", stdin=json.dumps(state))
-        if done.returncode != 0:
-            error = error_in(done.stderr)
-            raise RunbookError(
-                f"the state of stack {self.stack!r} cannot be mended: {error}",
-                passphrase_hint(error) or _PULUMI_S_OWN,
-            )
+        state = json.loads(self._export())
+        state["deployment"]["pending_operations"] = []
+        # On standard input: a file would stay if we were killed.
+        what = f"the state of stack {self.stack!r} cannot be mended"
+        self._ask(what, "stack", "import", stdin=json.dumps(state))
 
     def sort(self) -> None:
         """Put the state's resources in order, each after those that it needs."""
-        done = self._cli("state", "repair", "--yes")
-        if done.returncode != 0:
-            error = error_in(done.stderr)
-            raise RunbookError(
-                f"the state of stack {self.stack!r} cannot be repaired: {error}",
-                passphrase_hint(error) or _PULUMI_S_OWN,
-            )
+        self._ask(f"the state of stack {self.stack!r} cannot be repaired", "state", "repair", "--yes")
 
     def cancel(self) -> None:
         """Remove the stack's lock."""
-        try:
-            self._open.cancel()
-        except CommandError as error:
-            raise _failed(error, f"the lock of stack {self.stack!r} cannot be removed") from error
+        self._ask(f"the lock of stack {self.stack!r} cannot be removed", "cancel", "--yes")
 
     def get(self, key: str) -> str | None:
         """A value of the stack's configuration, decrypted; None where it is not set.
@@ -213,12 +179,6 @@ class Workspace:
         """Write the stack's secrets back, encrypted."""
         self.set("secrets", json.dumps(kept, sort_keys=True), secret=True)
 
-    @property
-    def _open(self) -> Stack:
-        if self._selected is None:
-            raise _no_stack(self.stack)
-        return self._selected
-
     def _operate(
         self, operation: list[str], on_event: OnEvent, more_env: Mapping[str, str] | None = None
     ) -> None:
@@ -228,14 +188,23 @@ class Workspace:
         run_operation(command, self._folder, env, on_event, on_stop)
 
     def _config(self, action: str, key: str, *flags: str, stdin: str = "") -> str:
-        done = self._cli("config", action, key, *flags, stdin=stdin)
-        if done.returncode != 0:
-            error = error_in(done.stderr)
-            raise RunbookError(
-                f"`pulumi config {action} {key}` on stack {self.stack!r}: {error}",
-                passphrase_hint(error) or _PULUMI_S_OWN,
-            )
-        return done.stdout
+        what = f"`pulumi config {action} {key}` on stack {self.stack!r}"
+        return self._ask(what, "config", action, key, *flags, stdin=stdin)
+
+    def _export(self) -> str:
+        return self._ask(f"the state of stack {self.stack!r} cannot be read", "stack", "export")
+
+    def _ask(self, what: str, *command: str, stdin: str = "") -> str:
+        """What the CLI prints; where it fails, *what* that means."""
+        return self._output(self._cli(*command, stdin=stdin), what)
+
+    def _output(self, done: subprocess.CompletedProcess[str], what: str) -> str:
+        if done.returncode == 0:
+            return done.stdout
+        error = error_in(done.stderr)
+        if _NOT_THERE in error:
+            raise _no_stack(self.stack)
+        raise RunbookError(f"{what}: {error}", passphrase_hint(error) or _PULUMI_S_OWN)
 
     def _cli(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -299,8 +268,3 @@ def _no_stack(stack: str) -> RunbookError:
             elsewhere(stack),
         )
     return RunbookError(f"there is no stack {stack!r}", f"`bin/runbook up --stack {stack}` makes it")
-
-
-def _failed(error: CommandError, what: str) -> RunbookError:
-    text = error_in(str(error).partition("stderr:")[2] or str(error))  # the part that the CLI wrote there
-    return RunbookError(f"{what}: {text}", passphrase_hint(text) or _PULUMI_S_OWN)

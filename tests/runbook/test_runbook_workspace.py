@@ -55,7 +55,8 @@ class Cli:
 
     @property
     def calls(self) -> list[tuple[list[str], str, str]]:
-        return [tuple(json.loads(line)) for line in (self.path.parent / "calls").read_text().splitlines()]
+        file = self.path.parent / "calls"
+        return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +117,7 @@ FAILURES: dict[str, tuple[str, Callable[[Workspace], Any]]] = {
 def test_what_the_cli_refuses_is_an_error_in_its_words(
     what: str, workspace: Workspace, cli: Cli, tmp_path: Path
 ) -> None:
-    """No exception of the Automation API gets out."""
+    """With what it means, and what helps."""
     command, ask = FAILURES[what]
     configure(tmp_path, layout={}, secrets={"secure": "…"})
     assert workspace.exists()
@@ -151,7 +152,7 @@ def test_a_state_that_cannot_be_imported_is_an_error(workspace: Workspace, cli: 
 
 def test_a_stack_that_is_not_there(workspace: Workspace, cli: Cli) -> None:
     """It does not exist, and asking it for anything says how it is made."""
-    cli.answer({"stack select": (255, "", "error: no stack named 'dev' found\n")})
+    cli.answer({"stack": (255, "", "error: no stack named 'dev' found\n")})
     assert not workspace.exists()
     with pytest.raises(RunbookError, match="there is no stack 'dev'") as refusal:
         workspace.outputs()
@@ -162,7 +163,7 @@ def test_a_stack_that_the_engine_has_is_not_to_be_made(
     workspace: Workspace, cli: Cli, stack: FakeStack
 ) -> None:
     """Its state was lost, or is another checkout's: `up` would refuse."""
-    cli.answer({"stack select": (255, "", "error: no stack named 'dev' found\n")})
+    cli.answer({"stack": (255, "", "error: no stack named 'dev' found\n")})
     assert not workspace.exists()
     with pytest.raises(RunbookError, match="there is no stack 'dev' in this checkout's state") as refusal:
         workspace.outputs()
@@ -181,7 +182,7 @@ def test_a_stack_that_is_not_there_needs_no_engine(
         raise error
 
     monkeypatch.setattr("docker.from_env", from_env)
-    cli.answer({"stack select": (255, "", "error: no stack named 'dev' found\n")})
+    cli.answer({"stack": (255, "", "error: no stack named 'dev' found\n")})
     assert not workspace.exists()
     with pytest.raises(RunbookError, match="there is no stack 'dev'") as refusal:
         workspace.outputs()
@@ -190,7 +191,7 @@ def test_a_stack_that_is_not_there_needs_no_engine(
 
 def test_a_backend_that_cannot_be_reached_is_not_a_missing_stack(workspace: Workspace, cli: Cli) -> None:
     """Else `up` would make another."""
-    cli.answer({"stack select": (255, "", "error: dial tcp: connection refused\n")})
+    cli.answer({"stack": (255, "", "error: dial tcp: connection refused\n")})
     with pytest.raises(RunbookError, match="connection refused"):
         workspace.exists()
 
