@@ -106,6 +106,9 @@ def converse(talk: Conversation, count: int) -> None:
     some()
 
 
+UNREAD = "Live messages wait and no worker takes any"
+
+
 async def test_generated_requests(tmp_path: Path) -> None:
     """See above; a good part was accepted, so that it was not only the door that was tried."""
     async with running_rig(tmp_path, workers=0, web=ENVIRONMENT) as rig:
@@ -124,8 +127,9 @@ async def test_generated_requests(tmp_path: Path) -> None:
 
 def check_log(rig: Rig, web: Program, talk: Conversation) -> None:
     """Each line is one JSON object, none an error, and nothing of what was planted is in any."""
-    lines = rig.log_lines(web)
-    assert {line["level"] for line in lines} <= {"info", "warning"}
+    # There are no workers: after a minute that is said, which a slow machine has time for.
+    lines = [line for line in rig.log_lines(web) if line["msg"] != UNREAD]
+    assert [line for line in lines if line["level"] not in ("info", "warning")] == []
     assert len(lines) < LINES_EACH * talk.asked
     text = web.log.read_text(encoding="utf-8")
     for planted in (CANARY, NUMBER, "forged", "X-Injected", *filter(None, talk.signatures)):

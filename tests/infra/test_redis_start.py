@@ -107,8 +107,13 @@ def until_up(container: Container) -> bool:
 
 
 def keys(container: Container) -> int:
-    """How many there are."""
-    return int(container.exec_run("redis-cli dbsize", environment={"REDISCLI_AUTH": "pw"}).output.split()[-1])
+    """How many there are. A busy engine may end a command before it has handed on what that printed."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = container.exec_run("redis-cli dbsize", environment={"REDISCLI_AUTH": "pw"})
+        if found.output:
+            return int(found.output.split()[-1])
+    raise AssertionError(found)
 
 
 MENDED = {
