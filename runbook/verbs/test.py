@@ -21,7 +21,7 @@ Fast = Annotated[bool, typer.Option("--fast", help="Leave out what needs contain
 _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
 _PYTEST = ["pytest", "--strict-config", "--durations=15"]
 # As they are collected, not by how many tests a file has: files with few and long ones would come last.
-_OTHERS = [*_PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+_OTHERS = [*_PYTEST, "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
 _STACKS = [*_PYTEST, "tests/stack"]
 _BESIDE = {
     "stacks on engines of their own": [*_STACKS, "-m", "own_engine"],
