@@ -7,9 +7,15 @@ from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from on_demand import FULL
 
 # Stacks are deployed beside, on the same cores: how long an example takes says nothing about the code.
-settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "busy machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=100 if FULL else 30,  # others in each run
+)
 settings.load_profile("busy machine")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 from debian_programs import need
+from on_demand import on_demand
 
 from benchmarks.programs import REPOSITORY
 
@@ -58,6 +59,7 @@ def bench(folder: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@on_demand
 def test_everything_is_measured_and_nothing_left_behind(data: Path, tmp_path: Path) -> None:
     """Every webhook was answered 202, every message once; the servers and their files are gone."""
     file = tmp_path / "reports" / "report.json"

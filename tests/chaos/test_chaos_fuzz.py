@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 pytestmark = [pytest.mark.chaos, pytest.mark.integration]
 
-REQUESTS = sized(2_000, 100_000)
+REQUESTS = sized(500, 100_000)
 TOGETHER = 10
 EMPTIED_EACH = 3_000
 """Accepted messages pile up in Redis, where no worker takes them."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_demand import FULL
 from service_kit import (
     CHAT,
     LIMITS,
@@ -326,7 +327,7 @@ def changed_events(draw: st.DrawFn) -> bytes:
     return json.dumps(whole).encode()
 
 
-FUZZ = settings(max_examples=300)
+FUZZ = settings(max_examples=300 if FULL else 60)
 
 
 async def fuzz(redis_url: str, body: bytes, headers: RawHeaders) -> int | None:

@@ -40,7 +40,7 @@ SHORTER = {
 @pytest.fixture(scope="session")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateStack]:
     """A stack on an engine that may be killed, and whose disk may be filled."""
-    with private_stack(tmp_path_factory.mktemp("private"), OURS) as stack:
+    with private_stack(tmp_path_factory.mktemp("private"), tmp_path_factory.mktemp("gate"), OURS) as stack:
         yield stack
 
 

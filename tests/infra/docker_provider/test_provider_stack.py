@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_demand import on_demand
 from provider_stack_program import Wanted
 
 from runbook.toolchain.pulumi_cli import ensure_cli
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, on_demand]
 
 _SECRET = "hunter2-hunter2"
 _PROGRAM = Path(__file__).with_name("provider_stack_program.py")
