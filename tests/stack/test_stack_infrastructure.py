@@ -89,6 +89,7 @@ def test_what_was_stopped_of_a_kept_release_is_started_again(live: Project) -> N
     assert (again.id, again.status) == (web.id, "running")
 
 
+@on_demand
 def test_a_volume_that_was_restored_by_hand_keeps_its_data(live: Project) -> None:
     """It has no label of ours: a refresh sees that, and nothing follows from it."""
     assert redis(live, "SET", "kept:by:test", "yes") == "OK"

@@ -129,6 +129,7 @@ def test_up_puts_right_what_was_removed_by_hand(live: Project, sources: str) -> 
     assert max(wait_for_replies(after["sandbox_url"], sender.accepted).values()) == 1
 
 
+@on_demand
 def test_up_sorts_a_state_that_is_out_of_order(live: Project) -> None:
     """As Pulumi itself can leave it: it takes no such state, and nothing else went on from it."""
     file = live.root / f".pulumi-state/.pulumi/stacks/runbook/{live.stack}.json"
@@ -146,6 +147,7 @@ def test_up_sorts_a_state_that_is_out_of_order(live: Project) -> None:
     assert "nothing to do" in live.runbook("up").stderr
 
 
+@on_demand
 def test_rollback_brings_back_the_release_before(live: Project) -> None:
     """With the secret it had, at once, and it sticks: what was rolled back comes again only by force."""
     first = live.outputs()["release"]

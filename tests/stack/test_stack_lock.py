@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from on_demand import on_demand
 from project import COMMAND_S, Project, environment
 
 pytestmark = pytest.mark.stack
@@ -39,6 +40,7 @@ def test_a_frozen_stack_is_not_deployed(live: Project) -> None:
     assert live.deploy() != before
 
 
+@on_demand
 def test_two_deployments_at_once_are_one_after_the_other(live: Project) -> None:
     """The second waits, saying for whom, and then finds nothing to do."""
     live.append("service/webhooks/webhook.py", "\n# by two\n")

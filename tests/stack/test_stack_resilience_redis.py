@@ -18,7 +18,7 @@ from contracts.webhook import WEBHOOK_PATH
 pytestmark = [pytest.mark.stack, pytest.mark.own_engine]
 
 PAUSED_S = 20 if FULL else 6
-SLOW_CLIENTS = 500 if FULL else 50
+SLOW_CLIENTS = 500
 REFUSALS = 20
 AOF = "$(ls /data/appendonlydir/*.incr.aof | tail -n 1)"
 _EACH = "for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do redis.call("
@@ -166,6 +166,7 @@ def test_bad_requests_are_refused_by_the_proxy_or_behind_it(stack: PrivateStack)
     assert sender.refusals == []
 
 
+@on_demand
 def test_slow_clients_are_let_go_by_the_proxy(stack: PrivateStack) -> None:
     """Many send a body byte by byte: each is ended after ten seconds, nobody else is refused."""
     head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode()

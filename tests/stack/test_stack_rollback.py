@@ -99,6 +99,7 @@ def webhooks(container: docker.models.containers.Container) -> list[str]:
     return [line for line in container.logs(tail=400).decode().splitlines() if '"webhook":true' in line]
 
 
+@on_demand
 def test_a_share_ends_by_itself_when_its_deployer_is_killed(live: Project) -> None:
     """Within a minute, nobody typing anything. A rollback then takes out that one and no other."""
     before = live_release(live)
