@@ -137,11 +137,15 @@ def start_waiting_worker(port: int, **env: str) -> subprocess.Popen[str]:
 
 def test_workers_elsewhere_are_told_all_they_need(tmp_path: Path) -> None:
     """A worker that knows only its master and the secret sends its part; it ends with its master."""
-    (port,) = free_ports(1)
-    workers = [start_worker(port) for _ in range(2)]
-    with serving() as url:
-        expected = ["--expect-workers", "2", "--expect-workers-max-wait", "120"]
-        run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *expected)
+    for _ in range(5):
+        (port,) = free_ports(1)
+        workers = [start_worker(port) for _ in range(2)]
+        with serving() as url:
+            expected = ["--expect-workers", "2", "--expect-workers-max-wait", "120"]
+            run = run_gate_alone(tmp_path, url, "--master", "--master-bind-port", str(port), *expected)
+        # Locust takes a worker for lost that a busy machine does not let send its sign of life for 3 s.
+        if "workers were lost" not in run.output:
+            break
     assert run.code == 0, run.output
     assert run.check("lost").samples == 70
     assert [worker.wait(60) for worker in workers] == [0, 0]

@@ -23,11 +23,12 @@ pytestmark = pytest.mark.integration
 MANY = 8
 STACK = f"dev-lock-{os.getpid()}"
 PROGRAM = """
-import sys
+import signal, sys
 import runbook.deploy_lock
 from runbook.deploy_lock import Patience, hold
 from infra.errors import Refused
 runbook.deploy_lock.RENEW_INTERVAL_S = 0.5
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as every verb does
 stack, wait_s, file = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
