@@ -532,7 +532,6 @@ SHORT_FORM: list[tuple[Callable[..., None], dict[str, Any]]] = [
     ),
     (Deployments.plain_pulumi_up, {"number": 4}),
     (Deployments.hotfix, {"number": 5}),
-    (Deployments.remove_what_serves, {"index": 3, "number": 3}),
 ]
 """Interrupted where the traffic moves, and what comes next."""
 
