@@ -66,7 +66,8 @@ def deploy() -> None:
             forget_stop(config.stack)
     before, observed = _outputs_before(), observe_stack(pulumi.get_stack())
     history = History.of(before, observed)
-    if history.disagreement and not pulumi.runtime.is_dry_run():
+    # A rollback's traffic has moved before: it says itself what was not as the state has it.
+    if history.disagreement and request.bring_back is None and not pulumi.runtime.is_dry_run():
         pulumi.log.warn(f"{history.disagreement}: this update goes by the proxy")
     plan = read_plan(config, request, history)
     Policy([*config.secrets.values(), *config.retired.values()]).enforce()
