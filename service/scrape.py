@@ -28,9 +28,14 @@ def print_metrics() -> int:
 
 
 def _ports() -> list[str]:
-    """Where a worker would be, then where a web process would: only what is named, if one is."""
-    named = [os.environ.get(name, "") for name in ("METRICS_PORT", "PORT")]
-    return [port for port in named if port not in ("", "0")] or [str(DEFAULT_METRICS_PORT), str(DEFAULT_PORT)]
+    """Where a worker would be, then where a web process would: first what is named, then by default.
+
+    A release's containers have one environment: the workers' too names the port of the web processes.
+    """
+    defaults = {"METRICS_PORT": str(DEFAULT_METRICS_PORT), "PORT": str(DEFAULT_PORT)}
+    named = {name: value for name in defaults if (value := os.environ.get(name))}
+    unnamed = [port for name, port in defaults.items() if name not in named]
+    return [*(port for port in named.values() if port != "0"), *unnamed]
 
 
 def _metrics_at(port: str) -> str | None:

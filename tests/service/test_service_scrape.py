@@ -9,7 +9,7 @@ import pytest
 from service_kit import Processes, Stub
 
 from contracts.free_ports import free_port
-from service.scrape import DEFAULT_METRICS_PORT
+from service.scrape import DEFAULT_METRICS_PORT, print_metrics
 from service.settings import WorkerSettings
 
 
@@ -35,6 +35,33 @@ def test_worker_and_web_are_found(processes: Processes, stub: Stub) -> None:
     assert (by_web.returncode, 'queue_depth{lane="live"} 0.0' in by_web.stdout) == (0, True)
     beside = metrics(METRICS_PORT=str(free_port()), PORT=str(web.port))
     assert beside.stdout.startswith("# HELP")
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [
+        ({}, ["9100", "8080"]),
+        ({"PORT": "8000"}, ["8000", "9100"]),  # a release's containers: its workers have the webs' PORT too
+        ({"METRICS_PORT": "9200"}, ["9200", "8080"]),
+        ({"METRICS_PORT": "0", "PORT": "8080"}, ["8080"]),
+    ],
+)
+def test_what_is_named_is_asked_first_and_then_the_defaults(
+    environment: dict[str, str],
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A worker whose environment names the web processes' port told nothing, and the watch saw no sends."""
+    for name in ("METRICS_PORT", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    ports: list[str] = []
+    monkeypatch.setattr("service.scrape._metrics_at", ports.append)
+    assert print_metrics() == 1
+    assert ports == asked
+    assert "no process of the service answers" in capsys.readouterr().err
 
 
 def test_nobody_there_is_said() -> None:
