@@ -70,6 +70,17 @@ def test_redis_runs_with_the_settings_that_tests_and_benchmarks_have(deployed: P
     }
 
 
+def test_each_process_of_a_release_tells_its_metrics(inspected: dict[str, dict[str, Any]]) -> None:
+    """The watch reads them there; of a worker it could not, and saw no refused send."""
+    told = {"web": "webhooks_total", "worker": "first_sends_total"}
+    for name, attrs in inspected.items():
+        if (role := attrs["Config"]["Labels"]["runbook.role"]) in told:
+            container = docker.from_env().containers.get(name)
+            found = container.exec_run(["python3", "-m", "service", "metrics"])
+            assert found.exit_code == 0, f"{name}: {found.output!r}"
+            assert told[role] in found.output.decode(), name
+
+
 @pytest.mark.gate
 def test_no_secret_is_readable(deployed: Project, inspected: dict[str, dict[str, Any]]) -> None:
     """Not in inspect, process lists, logs, state, configuration, the suites' output or the reports."""
