@@ -91,8 +91,9 @@ def recover(
 
 def _refuse_another_engine(stack: str, deployment: Mapping[str, Any], engine: docker.DockerClient) -> None:
     """An update against another engine would forget what runs, and begin anew there."""
-    missing = gone_containers(deployment, stack_containers(stack, engine))
-    if not missing or stack_containers(stack, engine):
+    there = stack_containers(stack, engine)
+    missing = gone_containers(deployment, there)
+    if there or not missing:
         return
     label = {"label": f"{STACK_LABEL}={bare_name(stack)}"}
     if engine.networks.list(filters=label) or engine.volumes.list(filters=label):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from engine_events import event
 
 from infra.deploy_request import DeployRequest
@@ -117,3 +120,21 @@ def stack_with(**current: str) -> FakeWorkspace:
     workspace = FakeWorkspace()
     workspace.keep_secrets({"current": {RELEASE_KEY: KEY, REDIS_PASSWORD: "pw", **current}, "retired": {}})
     return workspace
+
+
+def changed_as_a_file(workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let each change read and write the whole configuration, as the CLI does; set when the first has read.
+
+    Of two at once, each goes on from what neither has written.
+    """
+    is_read, both = threading.Event(), threading.Barrier(2)
+
+    def set_(key: str, value: str, *, secret: bool = False, path: bool = False) -> None:
+        whole = dict(workspace.config)
+        is_read.set()
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+        workspace.config = {**whole, key: value}
+
+    monkeypatch.setattr(workspace, "set", set_)
+    return is_read

@@ -3,10 +3,9 @@ from __future__ import annotations
 import datetime
 import json
 import threading
-from contextlib import suppress
 
 import pytest
-from fake_workspace import KEY, FakeWorkspace, stack_with
+from fake_workspace import KEY, FakeWorkspace, changed_as_a_file, stack_with
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,23 +126,14 @@ def test_each_release_can_be_brought_back() -> None:
 
 def test_a_change_at_the_same_time_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each writes the stack's whole configuration: the time of the rotation's end was lost."""
-    workspace, is_read, both = stack_with(WAHA_WEBHOOK_SECRET="old"), threading.Event(), threading.Barrier(2)
-    secrets = workspace.secrets
-
-    def read() -> dict[str, dict[str, str]]:
-        found = secrets()
-        is_read.set()
-        with suppress(threading.BrokenBarrierError):
-            both.wait(0.3)  # where two read at once, both go on from what neither has written
-        return found
-
-    monkeypatch.setattr(workspace, "secrets", read)
+    workspace = stack_with(WAHA_WEBHOOK_SECRET="old")
+    is_read = changed_as_a_file(workspace, monkeypatch)
     first = threading.Thread(target=rotate, args=(workspace, NAME, "new", UNTIL))
     first.start()
     assert is_read.wait(60)
     change(workspace, {"SENTRY_DSN": "b"})
     first.join()
-    assert {NAME: "new", PREVIOUS: "old", "SENTRY_DSN": "b"}.items() <= secrets()["current"].items()
+    assert {NAME: "new", PREVIOUS: "old", "SENTRY_DSN": "b"}.items() <= workspace.secrets()["current"].items()
     assert rotations(workspace) == {NAME: UNTIL}
 
 

@@ -5,11 +5,10 @@ import io
 import json
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 from fake_stack import FakeStack
-from fake_workspace import KEY, FakeWorkspace, stack_with
+from fake_workspace import KEY, FakeWorkspace, changed_as_a_file, stack_with
 from records import manifest, outputs_of, record
 
 from infra.manifest import Secrets
@@ -73,23 +72,14 @@ def test_what_others_sign_with_is_rotated_once_a_release_is_live(stack: FakeStac
 
 def test_two_changes_at_once_do_not_undo_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second reads what there is when the first has written."""
-    workspace, is_read, both = stack_with(), threading.Event(), threading.Barrier(2)
-    secrets = workspace.secrets
-
-    def read() -> dict[str, dict[str, str]]:
-        found = secrets()
-        is_read.set()
-        with suppress(threading.BrokenBarrierError):
-            both.wait(0.3)  # where two read at once, both go on from what neither has written
-        return found
-
-    monkeypatch.setattr(workspace, "secrets", read)
+    workspace = stack_with()
+    is_read = changed_as_a_file(workspace, monkeypatch)
     first = threading.Thread(target=change, args=(workspace, {"WAHA_API_KEY": "a"}))
     first.start()
     assert is_read.wait(60)
     change(workspace, {"SENTRY_DSN": "b"})
     first.join()
-    assert {"WAHA_API_KEY": "a", "SENTRY_DSN": "b"}.items() <= secrets()["current"].items()
+    assert {"WAHA_API_KEY": "a", "SENTRY_DSN": "b"}.items() <= workspace.secrets()["current"].items()
 
 
 def test_two_changes_keep_two_values() -> None:
