@@ -77,11 +77,8 @@ def ensure_live(
     progress: Progress,
     problem_of: ProblemOf = why_not_live,
     repair: Callable[[Workspace], bool] = repair,
-    targets: Sequence[str] = (),
 ) -> Progress:
     """See that all runs and the live release answers; put right what was changed behind Pulumi's back.
-
-    By an update of what fits one of *targets*, if any are given.
 
     Raises:
         RunbookError: it does not answer after that either.
@@ -90,7 +87,7 @@ def ensure_live(
         say(f"not as it should be ({problem}): comparing the state with the engine")
         if not repair(workspace):
             refresh(workspace)
-        before, progress = progress, deploy(workspace, request, targets)
+        before, progress = progress, deploy(workspace, request)
         progress.changed = [*before.changed, *progress.changed]
         if problem := problem_of(_expected(workspace, progress)):
             hint = "see `docker ps -a` and `docker logs NAME`"

@@ -109,7 +109,7 @@ def shift_to_kept(request: Restore, history: History, observed: Observed, target
         raise RunbookError(
             f"stack {request.stack} has no live route", f"`bin/runbook up --stack {request.stack}`"
         )
-    _start_proxy(observed)
+    start_proxy(observed)
     out = taken_out(live, target)
     say(f"taking {out} out of the traffic: it goes to {target}")
     if target == live.release:
@@ -165,7 +165,7 @@ def taken_out(live: LiveRoute, target: str) -> str:
     return live.canary.release if live.release == target and live.canary else live.release
 
 
-def _start_proxy(observed: Observed) -> None:
+def start_proxy(observed: Observed) -> None:
     """See that the proxy runs: it is what moves the traffic.
 
     Raises:

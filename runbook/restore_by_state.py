@@ -12,10 +12,9 @@ from infra.history import History
 from infra.lock_holder import Holder
 from infra.manifest import Manifest, Secrets
 from infra.observed import Observed, observe_stack
-from infra.stack_name import prefix_of
 from infra.suites import Depth
 from runbook.console import say
-from runbook.deployment import deploy, ensure_live, refresh
+from runbook.deployment import deploy, refresh
 from runbook.errors import RunbookError
 from runbook.recovery import recover
 from runbook.repair import gone_containers
@@ -25,6 +24,7 @@ from runbook.restore import (
     kept_target,
     lost_containers,
     shift_to_kept,
+    start_proxy,
 )
 from runbook.restore_checks import check_passable
 from runbook.secret_values import known_secrets
@@ -45,6 +45,7 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     Raises:
         Refused: there is none, it is not whole, or it did not pass; the live release stays then.
     """
+    start_proxy(observed)
     workspace = open_workspace(request.stack)
     history = History.of(workspace.outputs(), observed)
     release = choose(history, request.release)
@@ -67,9 +68,7 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     recover(workspace, holder.took_over)
     if is_behind:
         refresh(workspace)
-    targets = targets_of(release)
-    shared = tuple(f"**::{prefix_of(request.stack)}-{part}" for part in ("proxy", "redis"))
-    ensure_live(workspace, update, deploy(workspace, update, targets), targets=(*targets, *shared))
+    deploy(workspace, update, targets_of(release))
     return release
 
 

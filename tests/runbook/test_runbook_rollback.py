@@ -541,7 +541,6 @@ def test_a_kept_release_that_lost_its_worker_is_made_whole_first(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nobody would be answered. With --force the traffic moves at once all the same."""
-    monkeypatch.setattr("runbook.restore_by_state.ensure_live", lambda _workspace, _request, done, **_: done)
     stack.engine.containers.get("runbook-dev-worker-1-r-2").removed = True
     stack.engine.images.names = {"runbook/service:r-2"}
     assert exit_code("rollback", *(["--force"] if force else [])) == 0

@@ -133,13 +133,11 @@ def test_a_bare_stack_is_made_and_deployed() -> None:
 
 
 def test_the_order_reaches_the_update() -> None:
-    """What is special about it holds for its repair too; of what that is may be said."""
+    """What is special about it holds for its repair too."""
     workspace, forced = FakeWorkspace(events=[outputs(deployed("r-1"))]), DeployRequest(force=True)
     problems = iter(["a container does not run", None])
-    first = deploy(workspace, forced, ["**r-1**"])
-    ensure_live(workspace, forced, first, lambda _expected: next(problems), targets=["**r-1**", "**proxy"])
+    ensure_live(workspace, forced, deploy(workspace, forced), lambda _expected: next(problems))
     assert workspace.requests == [forced, forced]
-    assert workspace.targets == [("**r-1**",), ("**r-1**", "**proxy")]
 
 
 def test_what_was_removed_by_hand_is_put_right(capsys: pytest.CaptureFixture[str]) -> None:

@@ -532,6 +532,8 @@ SHORT_FORM: list[tuple[Callable[..., None], dict[str, Any]]] = [
     ),
     (Deployments.plain_pulumi_up, {"number": 4}),
     (Deployments.hotfix, {"number": 5}),
+    (Deployments.remove_a_container_by_hand, {"index": 0}),
+    (Deployments.rollback_to, {"index": -1}),
 ]
 """Interrupted where the traffic moves, and what comes next."""
 
