@@ -40,8 +40,9 @@ class RouteProvider(ResourceProvider):
         """
         wanted = {**news, "config": _config(news["route"], _wanted(news))}
         changes = any(olds.get(key) != wanted.get(key) for key in _MOVES_WITH) or bool(olds.get("refusal"))
-        if news["route"] == "live" and isinstance(news["proxy"], str):  # unknown while it is yet to be made
-            changes |= is_elsewhere(news["release"], ProxyControl(news["proxy"]).live_route())
+        if isinstance(news["proxy"], str):  # unknown while it is yet to be made
+            config = ProxyControl(news["proxy"]).route(news["route"])
+            changes |= is_elsewhere(news["release"], read_live_route(config))
         return DiffResult(changes=changes)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -121,9 +122,10 @@ def _config(route: RouteName, to: Backend) -> str:
 
 
 def is_elsewhere(release: str, found: LiveRoute | None) -> bool:
-    """Whether the proxy's live route leads to another release than *release*, or to a canary, too.
+    """Whether a route leads to another release than *release*, or to a canary, too.
 
-    A killed update leaves a canary; a rollback moves the route first, and the state may not have followed.
+    A killed update leaves a canary. A rollback changes the routes first, the candidate's to try its release,
+    and the state may not have followed.
     """
     return found is not None and (found.release != release or found.canary is not None)
 

@@ -20,7 +20,8 @@ from contracts.verdict import Report, Verdict
 from infra import release_report
 from infra.baseline import baseline
 from infra.container_watch import ContainerWatch
-from infra.haproxy_config import Backend
+from infra.errors import Refused
+from infra.haproxy_config import Backend, backend_in
 from infra.log_digest import log_digest
 from infra.proxy_control import ProxyControl
 from infra.release_record import ReleaseRecord
@@ -179,7 +180,25 @@ def _run(suite: Suite, subject: Subject, depth: Depth, baseline_url: str | None,
     command = suite_command(suite, subject.candidate_url, report, *options, *against)
     env = {"WAHA_WEBHOOK_SECRET": subject.webhook_secret}
     within_s, stop_requested = read_targets().gate.within_s, ProxyControl(subject.proxy).stop_requested
-    return run_suite(suite, subject.release, command, report, env, within_s, stop_requested)
+    _ensure_tested(subject)
+    found = run_suite(suite, subject.release, command, report, env, within_s, stop_requested)
+    _ensure_tested(subject)
+    return found
+
+
+def _ensure_tested(subject: Subject) -> None:
+    """See that the suites' requests reach the release that they judge.
+
+    Raises:
+        Refused: somebody has led them to another one.
+    """
+    tested = backend_in(ProxyControl(subject.proxy).route("candidate") or "")
+    if tested is None or tested.release != subject.release:
+        raise Refused(
+            f"gate: the candidate frontend leads to {tested.release if tested else 'no release'}, not to "
+            f"{subject.release}: nothing that was found there counts",
+            "another rollback or update has moved it; run the same command again",
+        )
 
 
 def _smoke_options(subject: Subject, depth: Depth, reports: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from infra.dynamic.route import RouteProvider, is_elsewhere
 from infra.dynamic.stack_id import StackIdProvider
 from infra.dynamic.trial import TrialProvider
 from infra.errors import Refused
-from infra.haproxy_config import Backend
+from infra.haproxy_config import Backend, RouteName, route_config
 from infra.live_route import LiveRoute, Move, live_config, routing_of
 from infra.observed import Observed
 from infra.proxy_control import RouteMoved
@@ -40,6 +41,11 @@ INPUTS: dict[str, Any] = {
 LIMITS = read_targets().rollout.model_dump(mode="json")
 ROUTE = routing_of(live_config(Backend("r-1", ("web-1",))))
 STATE = {**INPUTS, "config": ROUTE, "refusal": [], "traffic": None}
+
+
+def candidate_config(to: Backend) -> str:
+    """The candidate's route, led to *to*."""
+    return route_config("candidate", to)
 
 
 def moves(state: dict[str, Any], **changed: Any) -> bool:
@@ -81,6 +87,28 @@ def test_what_the_proxy_serves_counts_not_what_the_state_says() -> None:
     assert not is_elsewhere("r-1", None)
     assert is_elsewhere("r-2", LiveRoute(r_1))
     assert is_elsewhere("r-1", LiveRoute(r_1, (), Backend("r-2", ("web-1",)), 1000))
+
+
+@pytest.mark.parametrize(("name", "make"), [("live", live_config), ("candidate", candidate_config)])
+def test_a_frontend_that_a_rollback_led_elsewhere_is_led_back(
+    monkeypatch: pytest.MonkeyPatch, name: RouteName, make: Callable[[Backend], str]
+) -> None:
+    """A rollback tries its release at the candidate's: what is tried next would be judged by that one."""
+
+    class Proxy(FakeProxy):
+        leads_to = "r-1"
+
+        def route(self, asked: str) -> str:
+            assert asked == name
+            return make(Backend(self.leads_to, ("web-1",)))
+
+    monkeypatch.setattr(route, "ProxyControl", Proxy)
+    config = routing_of(make(Backend("r-1", ("web-1",))))
+    inputs = {**INPUTS, "route": name}
+    state = {**STATE, "route": name, "config": config}
+    assert not RouteProvider().diff(name, state, inputs).changes
+    Proxy.leads_to = "r-2"
+    assert RouteProvider().diff(name, state, inputs).changes
 
 
 @dataclass

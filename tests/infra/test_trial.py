@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts.verdict import Check, Report, Verdict
 from infra.dynamic import trial
 from infra.dynamic.trial import lines_against, run_trial, verdict_of
+from infra.errors import Refused
+from infra.haproxy_config import Backend, route_config
 from infra.release_record import ReleaseRecord
 from infra.suite_run import Found
 from infra.suites import Depth
@@ -69,12 +72,17 @@ class Proxy:
     """A proxy without a live release; somebody has asked whoever deploys to give up."""
 
     is_to_stop = True
+    leads_to = "r-1"
 
     def __init__(self, _name: str) -> None:
         pass
 
     def live_route(self) -> None:
         return None
+
+    def route(self, name: str) -> str:
+        assert name == "candidate"
+        return route_config("candidate", Backend(Proxy.leads_to, ("web-1",)))
 
     def clear_stop(self) -> None:
         Proxy.is_to_stop = False
@@ -95,9 +103,31 @@ def test_a_stop_that_was_asked_for_before_the_trial_ends_it(
 
     monkeypatch.setattr(trial, "ProxyControl", Proxy)
     monkeypatch.setattr(trial, "run_suite", run_suite)
+    found = run_trial(props_of_r_1(tmp_path), {})
+    assert found["refusal"][0] == "gate: smoke on r-1 was asked to stop"
+
+
+@pytest.mark.parametrize("moved", ["before", "meanwhile"])
+def test_what_was_found_of_another_release_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moved: str
+) -> None:
+    """A rollback under a freeze, which holds no lock, has led the candidate's frontend to its own."""
+
+    def run_suite(*_: object) -> Found:
+        monkeypatch.setattr(Proxy, "leads_to", "r-9")
+        return PASSED
+
+    monkeypatch.setattr(trial, "ProxyControl", Proxy)
+    monkeypatch.setattr(trial, "run_suite", run_suite)
+    monkeypatch.setattr(Proxy, "leads_to", "r-9" if moved == "before" else "r-1")
+    with pytest.raises(Refused, match="leads to r-9, not to r-1: nothing that was found there counts"):
+        run_trial(props_of_r_1(tmp_path), {})
+
+
+def props_of_r_1(folder: Path) -> dict[str, Any]:
+    """What the resource gets, for a full trial of r-1."""
     subject = dict.fromkeys(("candidate_url", "baseline_url", "webhook_secret", "faults_url"), "")
     subject |= {"release": "r-1", "proxy": "proxy"}
     record = ReleaseRecord(release="r-1").as_data()
     props = {**subject, "web": [], "workers": [], "record": record, "depth": "full"}
-    found = run_trial({**props, "reports": str(tmp_path / "r-1")}, {})
-    assert found["refusal"][0] == "gate: smoke on r-1 was asked to stop"
+    return {**props, "reports": str(folder / "r-1")}
