@@ -26,7 +26,7 @@ from runbook.restore import (
     shift_to_kept,
     start_proxy,
 )
-from runbook.restore_checks import check_passable
+from runbook.restore_checks import check_passable, check_secrets
 from runbook.secret_values import known_secrets
 from runbook.workspace import Workspace, open_workspace
 
@@ -59,9 +59,11 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
         raise RunbookError(
             f"nothing is known of what release {release} consists of", "`bin/runbook releases`"
         )
-    check_whole(known_secrets(workspace), manifest)
+    values = check_whole(known_secrets(workspace), manifest)
     if not request.force:
         check_passable(history, manifest)
+        if observed.live:
+            check_secrets(request.stack, observed, observed.live, release, values)
     is_behind = _counts_on_lost(workspace, release, observed)
     say(_what_is_made(history, observed, manifest, _REFRESH_S if is_behind else 0))
     update = _update(request, manifest, Depth.NONE if request.force else Depth.SHORT)
@@ -120,8 +122,10 @@ def follow(request: Restore, release: str, before: Observed, report: Report | No
         say("the next `bin/runbook up`, or `bin/pulumi up`, takes it in: it asks the proxy what is live")
 
 
-def check_whole(secrets: Secrets, manifest: Manifest, engine: docker.DockerClient | None = None) -> None:
-    """See that all of a release is still there, before anything moves.
+def check_whole(
+    secrets: Secrets, manifest: Manifest, engine: docker.DockerClient | None = None
+) -> dict[str, str]:
+    """See that all of a release is still there, before anything moves; its secrets, name to value.
 
     Raises:
         RunbookError: its image is gone, or a secret that it was gated with; says which.
@@ -134,7 +138,7 @@ def check_whole(secrets: Secrets, manifest: Manifest, engine: docker.DockerClien
             "choose another from `bin/runbook releases`, or check out its commit and `bin/runbook up`",
         ) from error
     try:
-        secrets.values(manifest.secrets)
+        return secrets.values(manifest.secrets)
     except KeyError as error:
         raise RunbookError(
             f"release {manifest.id} cannot come back: the {error.args[0]} that it had is not known any more",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -72,23 +73,28 @@ def check_signed(release: str, to: list[str], now: list[str], signer: Signer) ->
         say(f"warning: {release} knows only another {WEBHOOK_SECRET}: does WAHA sign with that one?")
 
 
-def check_secrets(stack: str, observed: Observed, live: LiveRoute, target: str) -> None:
-    """See that *target* knows the webhook secret that WAHA signs with, as its own files have it.
+def check_secrets(
+    stack: str, observed: Observed, live: LiveRoute, target: str, values: Mapping[str, str] | None = None
+) -> None:
+    """See that *target* knows the webhook secret that WAHA signs with.
+
+    By its own files, or by *values* (name to secret) where it has no containers yet.
 
     Raises:
         RunbookError: as `check_signed`.
     """
-    to, now = (_webhook_secrets(observed, release) for release in (target, live.release))
+    now = _webhook_secrets(partial(read_secret, observed, live.release))
+    to = _webhook_secrets(values.get if values is not None else partial(read_secret, observed, target))
     if not to or not now:
         say(f"warning: whether {target} knows the {WEBHOOK_SECRET} that WAHA signs with cannot be seen")
     elif to[0] != now[0]:
-        known = Signer.NEW if now[0] in to else observe_signer(stack, live.release)
+        known = Signer.NEW if now[0] in to else observe_signer(stack, live.release, at_first=True)
         check_signed(target, to, now, known)
 
 
-def _webhook_secrets(observed: Observed, release: str) -> list[str]:
-    """All that a release takes, the current one first, as its own files have them; none if they are gone."""
-    values = [read_secret(observed, release, name) for name in (WEBHOOK_SECRET, _PREVIOUS)]
+def _webhook_secrets(value_of: Callable[[str], str | None]) -> list[str]:
+    """All that a release takes, the current one first; none if they are not known."""
+    values = [value_of(name) for name in (WEBHOOK_SECRET, _PREVIOUS)]
     return [secret for value in values if value for secret in value.splitlines()]
 
 

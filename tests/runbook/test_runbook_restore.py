@@ -314,8 +314,8 @@ def rotating(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> list[Signer]:
     stack.serve("r-2", *moves_of("r-1", "r-2"))
     signers = list[Signer]()
 
-    def observe_signer(stack: str, release: str) -> Signer:
-        assert (stack, release) == ("acme/runbook/dev", "r-2")
+    def observe_signer(stack: str, release: str, *, at_first: bool) -> Signer:
+        assert (stack, release, at_first) == ("acme/runbook/dev", "r-2", True)
         return signers.pop()
 
     monkeypatch.setattr("runbook.restore_checks.observe_signer", observe_signer)
@@ -347,7 +347,7 @@ def test_a_release_that_knows_what_waha_signs_with_gets_the_traffic(
 
 
 def test_without_a_rotation_nobody_is_asked(stack: FakeStack, smoke: Smoke, rotating: list[Signer]) -> None:
-    """Counting takes ten seconds: only where the two differ, and the older one knows the other's."""
+    """Counting takes time: only where the two differ, and the older one knows the other's."""
     stack.deploy("r-3", "r-4")
     shift("r-3")
     assert stack.live.release == "r-3"

@@ -21,6 +21,7 @@ from runbook.operation import OperationFailed
 from runbook.restore import Restore
 from runbook.restore_by_state import check_whole, follow, restore_by_state, targets_of
 from runbook.secret_values import known_secrets
+from runbook.webhook_signer import Signer
 
 HOLDER = Holder.here(Kind.PROCESS, "rollback")
 SLOW = Restore("dev", None, "rollback", "slow")
@@ -61,10 +62,10 @@ def test_one_without_containers_is_made_again(
     assert (order.verb, order.reason, order.depth) == ("rollback", "slow", Depth.SHORT)
     assert (order.in_steps, order.force, order.gate) == (False, False, [])
     assert workspace.targets == [targets_of("r-2")]
-    assert capsys.readouterr().err.splitlines()[0] == (
+    assert (
         "release r-2 has no containers any more: they are made again, which takes about 14 s; "
         "until then r-3 has the traffic"
-    )
+    ) in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize("role", ["web", "worker"])
@@ -87,10 +88,10 @@ def test_one_that_lost_a_container_is_made_whole_first(
     assert restore() == "r-2"
     assert workspace.calls == ["refresh", "up"]
     assert smoke.ran == []  # the update's own trial is its smoke
-    assert capsys.readouterr().err.splitlines()[0] == (
+    assert (
         f"release r-2 has lost containers, of {role}: 1 of 2 are left: they are made again, which takes "
         "about 23 s; until then r-3 has the traffic; --force moves it to what is left"
-    )
+    ) in capsys.readouterr().err.splitlines()
 
 
 def container_of(name: str, id_: str) -> dict[str, str]:
@@ -272,7 +273,29 @@ def test_where_the_state_has_another_release_that_is_said(
     assert warning in capsys.readouterr().err
     workspace.found_outputs = deployed("r-1", "r-2", "r-3")
     assert restore() == "r-2"
-    assert "warning" not in capsys.readouterr().err
+    assert "goes by the proxy" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_one_that_would_refuse_every_webhook_stays_where_it_is(
+    only_live: FakeStack, workspace: FakeWorkspace, force: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was gated before a rotation that is over. Its own smoke, signed with its own secret, would pass."""
+    workspace.keep_secrets(
+        {
+            "current": {**workspace.secrets()["current"], "WAHA_WEBHOOK_SECRET": "hunter2"},
+            "retired": {Secrets({}, {}, KEY).digest("hunter1"): "hunter1"},
+        }
+    )
+    made_of = manifest("r-2", secrets={"WAHA_WEBHOOK_SECRET": Secrets({}, {}, KEY).digest("hunter1")})
+    workspace.found_outputs = outputs_of(record("r-2", manifest=made_of), record("r-3"))
+    monkeypatch.setattr("runbook.restore_checks.observe_signer", lambda *_, **_more: Signer.NEW)
+    if force:
+        assert restore(replace(SLOW, force=True)) == "r-2"
+        return
+    with pytest.raises(RunbookError, match="r-2 does not know the WAHA_WEBHOOK_SECRET that WAHA signs with"):
+        restore()
+    assert (workspace.calls, only_live.live.release) == ([], "r-3")
 
 
 def known(**retired: str) -> Secrets:

@@ -196,7 +196,7 @@ def test_what_smoke_refuses_gets_no_request(
     monkeypatch.setattr("infra.release_record.BUILD", tmp_path)
     # Each has a secret of its own.
     monkeypatch.setattr("runbook.restore_checks.check_signed", lambda *_: None)
-    monkeypatch.setattr("runbook.restore_checks.observe_signer", lambda *_: None)
+    monkeypatch.setattr("runbook.restore_checks.observe_signer", lambda *_, **_more: None)
     with stack.client() as client:
         client.wait_for("r-2", 50)
         with pytest.raises(RunbookError, match="gate: smoke, short refused release r-1") as refusal:

@@ -53,8 +53,8 @@ def answers(*texts: str) -> FakeContainerExec:
     return FakeContainerExec(outputs=[(0, text) for text in texts])
 
 
-def seen(*webs: FakeContainerExec) -> Signer:
-    """What these web processes of the live release prove; others are not asked."""
+def seen(*webs: FakeContainerExec, at_first: bool = False, waits: list[float] | None = None) -> Signer:
+    """What these web processes of the live release prove; others are not asked. *waits*: s between looks."""
     found = [Container(str(number), ROLES) for number in range(len(webs))]
     others = [
         Container("worker", {**ROLES, "runbook.role": "worker"}),
@@ -62,7 +62,8 @@ def seen(*webs: FakeContainerExec) -> Signer:
     ]
     inside: Callable[[str], FakeContainerExec] = lambda name: webs[int(name)]  # noqa: E731
     engine = Engine([*found, *others])
-    return observe_signer("acme/runbook/dev", "r-1", engine, inside, sleep=lambda _s: None)  # type: ignore[arg-type]
+    sleep = [] if waits is None else waits
+    return observe_signer("acme/runbook/dev", "r-1", engine, inside, sleep.append, at_first=at_first)  # type: ignore[arg-type]
 
 
 def test_the_services_own_metrics_are_read() -> None:
@@ -92,6 +93,24 @@ def test_the_old_one_stands_still_while_webhooks_come() -> None:
 def test_silence_after_nothing_but_the_old_one() -> None:
     """No webhook came meanwhile: of those before, each was signed with it."""
     assert seen(answers(metrics(4, 4)), answers(metrics(gate=100))) is Signer.OLD
+
+
+@pytest.mark.parametrize(("previous", "signer"), [(10, Signer.OLD), (9, Signer.NEW)])
+def test_the_first_webhook_decides_for_whoever_has_no_time(previous: int, signer: Signer) -> None:
+    """A rollback is to take three seconds; who ends a rotation waits for all ten."""
+    waits = list[float]()
+    web = answers(metrics(9, 30), metrics(9, 30), metrics(previous, 31))
+    assert seen(web, at_first=True, waits=waits) is signer
+    assert waits == [0.5, 0.5]
+    assert seen(answers(metrics(9, 30), metrics(previous, 31)), waits=waits) is signer
+    assert waits[2:] == [10.0]
+
+
+def test_silence_is_waited_for_by_both() -> None:
+    """Nobody is harmed by it meanwhile: no request comes."""
+    waits = list[float]()
+    assert seen(answers(*[metrics(4, 4)] * 21), at_first=True, waits=waits) is Signer.OLD
+    assert sum(waits) == 10.0
 
 
 @pytest.mark.parametrize(
