@@ -25,6 +25,9 @@ _CHANGE_ROUTES = Path(__file__).with_name("change_routes.sh").read_text(encoding
 MAX_RELOAD_S = float(_CHANGE_ROUTES.partition("\nMAX_RELOAD_S=")[2].partition("\n")[0])
 """HAProxy takes a new configuration within this time, or it is taken back."""
 
+_CHANGE_S = round(3 * MAX_RELOAD_S)
+"""A change that HAProxy does not take is taken back in this time."""
+
 _UNKNOWN = " init-addr none\n"
 """Added by `change_routes.sh` to a server whose name nobody had then."""
 _INVALID, _NOT_TAKEN, _MOVED = 10, 11, 12
@@ -117,6 +120,11 @@ class ProxyControl:
     def live_route(self) -> LiveRoute | None:
         """Which release has the live traffic, and since when; None before the first."""
         return read_live_route(self.route("live"))
+
+    def settled_live_route(self) -> LiveRoute | None:
+        """As `live_route`, once a change is over that went on when whoever began it was interrupted."""
+        self._run(["flock", "-w", str(_CHANGE_S), ROUTES, "true"], "the routes do not settle")
+        return self.live_route()
 
     def request_stop(self) -> None:
         """Ask whoever tries a release, or shifts the traffic to it, to give up: it goes back at once."""

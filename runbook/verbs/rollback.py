@@ -17,10 +17,11 @@ from infra.history import History
 from infra.live_route import LiveRoute
 from infra.lock_holder import Holder
 from infra.observed import Observed, observe_stack
+from infra.proxy_control import RouteMoved
 from runbook.console import print_json, say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
-from runbook.liveness import live_route
+from runbook.liveness import live_route, proxy_of
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.restore import Restore, kept_target, shift_to_kept, taken_out
 from runbook.stop_request import request_stop
@@ -95,21 +96,25 @@ def _restore(request: Restore, observed: Observed, holder: Holder, began: float)
 
 @contextmanager
 def _told_of_a_move(stack: str, before: LiveRoute | None) -> Iterator[None]:
-    """Whoever is interrupted once the traffic has moved is told so: the same again would go back further.
+    """Whoever is stopped once the traffic has moved is told so: the same again would go back further.
 
     Raises:
-        RestoreInterrupted: instead of Ctrl-C, or of an engine that did not answer.
+        RestoreInterrupted: instead of Ctrl-C, an engine that did not answer, or what went wrong afterwards.
     """
     try:
         yield
-    except (KeyboardInterrupt, DockerException, requests.RequestException) as error:
+    except RouteMoved:  # by somebody else
+        raise
+    except (KeyboardInterrupt, DockerException, requests.RequestException, Refused) as error:
         try:
-            now = live_route(stack)
+            now = proxy_of(stack).settled_live_route()
         except (DockerException, requests.RequestException, Refused):
             now = None
         if now is None or (before and now.moves == before.moves):
             raise
-        what = "interrupted" if isinstance(error, KeyboardInterrupt) else f"the Docker engine: {error}"
+        what = f"the Docker engine: {error}"
+        if isinstance(error, KeyboardInterrupt | Refused):
+            what = error.message if isinstance(error, Refused) else "interrupted"
         raise RestoreInterrupted(
             f"{what}; release {now.release} has the traffic, and the state has not followed",
             f"the next `bin/runbook up` takes that in; the same again would take {now.release} out",

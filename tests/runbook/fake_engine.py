@@ -90,7 +90,7 @@ class FakeProxy(Thing):
         self.answer = self._run
 
     def _run(self, command: list[str]) -> tuple[int, str]:
-        if command[0] in ("touch", "rm", "test"):
+        if command[0] in ("touch", "rm", "test", "flock"):
             self.done.append(" ".join(command))
             return int(command[0] == "test"), ""
         if "/watched" in command[2]:

@@ -162,7 +162,13 @@ def test_a_damaged_move_holds_no_rollback_up(stack: FakeStack, workspace: FakeWo
 
 
 @pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), requests.ReadTimeout("read timed out")], ids=["Ctrl-C", "engine"]
+    "error",
+    [
+        KeyboardInterrupt(),
+        requests.ReadTimeout("read timed out"),
+        Refused("container runbook-dev-proxy does not run: server error"),
+    ],
+    ids=["Ctrl-C", "engine", "exec"],
 )
 def test_interrupted_behind_the_move_it_says_so(
     stack: FakeStack,
@@ -185,6 +191,30 @@ def test_interrupted_behind_the_move_it_says_so(
     assert "the next `bin/runbook up` takes that in; the same again would take r-2 out" in said
     assert "run the same command again" not in said
     assert history().rolled_back.keys() == {"r-3"}
+
+
+def test_interrupted_while_the_proxy_takes_the_route_it_is_waited_for(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What changes the routes runs in the proxy's container, and goes on there."""
+    runs = stack.proxy.answer
+    assert runs
+
+    def run(command: list[str]) -> tuple[int, str]:
+        if "put" in command and command[-2] == "live":
+            begun.append(command)
+            raise KeyboardInterrupt
+        if command[0] == "flock":
+            runs(begun.pop())
+        return runs(command)
+
+    begun = list[list[str]]()
+    stack.proxy.answer = run
+    assert exit_code("rollback") == 1
+    assert "interrupted; release r-2 has the traffic, and the state has not" in capsys.readouterr().err
 
 
 def test_interrupted_before_the_move_it_can_be_run_again(
