@@ -63,10 +63,13 @@ def recover(
     gone_hosts: Collection[str] = (),
     engine: docker.DockerClient | None = None,
     patience: Patience | None = None,
+    *,
+    taken_out: str | None = None,
 ) -> None:
     """Clear away what a killed update left, and say what was done. Waits for one that is running.
 
-    *gone_hosts*: where those were whose deploy lock was taken over.
+    *gone_hosts*: where those were whose deploy lock was taken over. *taken_out*: a release that has just lost
+    the traffic; it has requests and messages to end, and stays.
 
     Raises:
         RunbookError: another update goes on for longer than our patience, a thing cannot be removed, or this
@@ -78,7 +81,7 @@ def recover(
     _refuse_another_engine(workspace.stack, deployment, engine)
     pending = deployment.get("pending_operations") or []
     # In this order: if this is killed too, the lock or the pending operations make the next run begin again.
-    _remove_orphans(workspace.stack, deployment, engine)
+    _remove_orphans(workspace.stack, deployment, engine, taken_out)
     if locks or (gone_hosts and workspace.state_folder is None):
         say(f"an earlier update of stack {workspace.stack} was killed: removing its lock")
         workspace.cancel()
@@ -189,7 +192,9 @@ def _forget(pending: list[dict[str, Any]], workspace: Workspace) -> None:
     workspace.without_pending()
 
 
-def _remove_orphans(stack: str, deployment: Mapping[str, Any], engine: docker.DockerClient) -> None:
+def _remove_orphans(
+    stack: str, deployment: Mapping[str, Any], engine: docker.DockerClient, taken_out: str | None
+) -> None:
     """Remove the containers, then the networks, that this state made and does not know."""
     state_id = state_id_in(deployment)
     if state_id is None:
@@ -200,7 +205,9 @@ def _remove_orphans(stack: str, deployment: Mapping[str, Any], engine: docker.Do
     unknown = [
         each
         for each in observed.containers
-        if each.labels.get(STATE_LABEL) == state_id and each.id not in known
+        if each.labels.get(STATE_LABEL) == state_id
+        and each.id not in known
+        and (taken_out is None or each.labels.get(RELEASE_LABEL) != taken_out)
     ]
     spared = [each for each in unknown if served is not None and _serves(each, served)]
     if served:

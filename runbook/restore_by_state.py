@@ -25,6 +25,7 @@ from runbook.restore import (
     lost_containers,
     shift_to_kept,
     start_proxy,
+    taken_out,
 )
 from runbook.restore_checks import check_passable, check_secrets
 from runbook.secret_values import known_secrets
@@ -111,7 +112,8 @@ def follow(request: Restore, release: str, before: Observed, report: Report | No
         manifest = before.manifests.get(release) or history.manifests.get(release)
         if manifest is None:
             raise RunbookError(f"nothing is known of what release {release} consists of", "")
-        recover(workspace, holder.took_over)
+        out = taken_out(before.live, release) if before.live else None
+        recover(workspace, holder.took_over, taken_out=out)
         if _counts_on_lost(workspace, release, observe_stack(request.stack)):
             refresh(workspace)
         update = _update(request, manifest, Depth.NONE, [report] if report else [])

@@ -252,6 +252,19 @@ def test_what_the_state_has_not_heard_of_is_in_its_containers(
     assert workspace.requests[0].bring_back == manifest("r-9")
 
 
+def test_what_has_just_lost_the_traffic_ends_what_it_has(stack: FakeStack, workspace: FakeWorkspace) -> None:
+    """A restored state knows nothing of it; what a killed update left half made goes, as ever."""
+    workspace.state = {"resources": [{"urn": STACK_ID, "outputs": {"value": "ours"}}]}
+    stack.deploy("r-2", "r-3")
+    web = stack.engine.containers.get("runbook-dev-web-1-r-3")
+    half_made = stack.engine.containers.add("half-made", state="ours", release="r-4")
+    web.labels["runbook.state"] = "ours"
+    before = observe_stack("dev")
+    stack.serve("r-2", *moves_of("r-2", "r-3", "r-2"))
+    follow(SLOW, "r-2", before, None, HOLDER)
+    assert (web.removed, half_made.removed) == (False, True)
+
+
 def test_what_nobody_tells_is_a_warning(
     stack: FakeStack, workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
