@@ -14,12 +14,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.errors import encodable
+from infra.errors import Refused, encodable, printable
 from infra.manifest import REPOSITORY
 
 _SHORT = 12
 _TIMEOUT_S = 10
 _AHEAD_BEHIND = re.compile(r"\+(?P<ahead>\d+) -(?P<behind>\d+)")
+_NO_REPOSITORY = "not a git repository (or any "
+"""How git says that there is none here or above. Of one that is named, and is away, it says it otherwise."""
+
 _FIELDS_BEFORE_PATH = {"1": 8, "2": 9, "u": 10, "?": 1}
 """By the kind of a line of `git status --porcelain=v2`, how many fields stand before the path."""
 
@@ -77,8 +80,11 @@ def who_and_when() -> dict[str, Any]:
 
 
 def read_sources(folder: Path = REPOSITORY) -> Sources:
-    """The sources in *folder* as they are now."""
-    git = git_state(folder) or GitState("")
+    """The sources in *folder* as they are now; without a commit where git cannot tell it."""
+    try:
+        git = git_state(folder) or GitState("")
+    except Refused:  # `up` has refused or told it: a rollback or a blocklist must not end here
+        git = GitState("")
     return Sources(
         commit=git.commit + "+" if git.commit and git.dirty else git.commit,
         branch=git.branch,
@@ -94,9 +100,25 @@ def operator() -> str:
 
 
 def git_state(folder: Path = REPOSITORY) -> GitState | None:
-    """The checkout at *folder*, asking nobody else; None where git knows of none or is missing."""
-    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
-    return None if status is None else _parsed(status)
+    """The checkout at *folder*, asking nobody else; None where git knows of none or is missing.
+
+    Raises:
+        Refused: there is one, and git does not tell how it is; in git's words.
+    """
+    arguments = ("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
+    try:
+        done = run_git(folder, "--no-optional-locks", *arguments, timeout_s=_TIMEOUT_S)
+    except FileNotFoundError:
+        return None
+    except subprocess.TimeoutExpired as error:
+        said = f"`git status` did not answer within {_TIMEOUT_S} s"
+        raise Refused(f"git cannot tell how {folder} is: {said}", "run it to see what holds it up") from error
+    if done.returncode == 0:
+        return _parsed(done.stdout)
+    if _NO_REPOSITORY in done.stderr:
+        return None
+    said = printable(" ".join(done.stderr.split())) or f"exit code {done.returncode}"
+    raise Refused(f"git cannot tell how {folder} is: {said}", "do what git says, until `git status` answers")
 
 
 def _parsed(status: str) -> GitState:
@@ -130,21 +152,15 @@ def run_git(
     """Run git on the repository of *folder*, whichever one the environment names, as for a hook of git's."""
     return subprocess.run(
         ["git", "-C", str(folder), *arguments],
-        env={name: value for name, value in os.environ.items() if name not in _NAMES_A_REPOSITORY},
+        # In English: what git says is looked at.
+        env={name: value for name, value in os.environ.items() if name not in _NAMES_A_REPOSITORY}
+        | {"LC_ALL": "C"},
         capture_output=True,
         encoding="utf-8",
         errors="replace",
         check=False,
         timeout=timeout_s,
     )
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = run_git(folder, "--no-optional-locks", *arguments, timeout_s=_TIMEOUT_S)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _user() -> str:

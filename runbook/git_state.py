@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infra.errors import Refused
 from infra.manifest import REPOSITORY
 from infra.provenance import GitState, git_state
 from runbook.console import say
@@ -20,9 +21,16 @@ def refuse_dirty(stack: str, force: bool = False, *, folder: Path = REPOSITORY) 
     Dev stacks may be deployed from any tree. *force* turns the refusal into a warning.
 
     Raises:
-        RunbookError: the tree has changes that are not committed, and *stack* is no dev stack.
+        RunbookError: the tree has changes that are not committed, or git does not tell whether it has, and
+            *stack* is no dev stack.
     """
-    git = git_state(folder)
+    try:
+        git = git_state(folder)
+    except Refused as error:
+        if not is_dev(stack) and not force:
+            raise RunbookError(error.message, f"{error.hint}; --force deploys it as it is") from error
+        say(f"warning: {error.message}: what is deployed cannot be told by a commit")
+        return
     if git is None:
         if not is_dev(stack):
             say(f"warning: {folder} is no git checkout: what is deployed cannot be told by a commit")

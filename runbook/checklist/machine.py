@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 
 from contracts.targets import read_targets
+from infra.errors import Refused
 from infra.manifest import REPOSITORY
 from infra.provenance import git_state
 from runbook.checklist.line import Failed, Line, Skipped, probed
@@ -31,9 +32,15 @@ def git(stack: str, folder: Path = REPOSITORY) -> str:
 
     Raises:
         Failed: a production stack would be deployed with what is not committed.
+        Refused: git does not tell whether a production stack would be.
         Skipped: there is no git to ask.
     """
-    found = git_state(folder)
+    try:
+        found = git_state(folder)
+    except Refused as error:
+        if is_dev(stack):
+            raise Skipped(error.message) from error
+        raise
     if found is None:
         raise Skipped(f"{folder} is no git checkout, or git is not installed")
     where = f"{found.branch or 'no branch'} at {found.commit or 'no commit yet'}"

@@ -10,7 +10,8 @@ import pytest
 from pulumi.runtime import rpc
 from repository import git
 
-from infra.provenance import GitState, git_state, operator, provenance
+from infra.errors import Refused
+from infra.provenance import GitState, Sources, git_state, operator, provenance, read_sources
 
 
 def commit(folder: Path, name: str) -> None:
@@ -120,6 +121,43 @@ def test_without_git(tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(checkout) is None
     assert provenance(checkout).items() >= nothing.items()
+
+
+def not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let git find that somebody else owns the checkout, as root finds one that is mounted in a container."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for scope in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"GIT_CONFIG_{scope}", "/dev/null")
+
+
+def test_a_checkout_that_git_refuses_is_no_archive(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git's words say what to do, in English whatever the locale; who only notes the sources goes on."""
+    not_ours(monkeypatch)
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with pytest.raises(Refused, match=rf"dubious ownership .* --add safe\.directory {checkout}\n"):
+        git_state(checkout)
+    assert read_sources(checkout) == Sources()
+
+
+def test_a_worktree_whose_repository_is_away_is_no_archive(checkout: Path) -> None:
+    """As where a container has nothing but the worktree."""
+    git(checkout, "worktree", "add", "-q", str(checkout.with_name("beside")))
+    (checkout / ".git").rename(checkout / "gone")
+    with pytest.raises(Refused, match="not a git repository: "):
+        git_state(checkout.with_name("beside"))
+
+
+def test_a_git_that_does_not_answer_is_no_archive(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk tells nothing of what is committed."""
+    slow = tmp_path / "git"
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("infra.provenance._TIMEOUT_S", 0.1)
+    with pytest.raises(Refused, match=r"`git status` did not answer within 0\.1 s"):
+        git_state(checkout)
 
 
 def test_an_operator_has_a_name_that_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from fake_volumes import VolumesEngine
 from fake_workspace import FakeWorkspace
 
 from infra.deploy_lock import DeployLock
+from infra.errors import Refused
 from infra.lock_holder import Holder, Kind
 from infra.provenance import GitState
 from runbook.checklist import machine
@@ -193,3 +194,16 @@ def test_production_is_not_deployed_from_a_dirty_tree(monkeypatch: pytest.Monkey
     monkeypatch.setattr(machine, "git_state", lambda _folder: None)
     with pytest.raises(Skipped, match="no git checkout"):
         machine.git("production")
+
+
+def test_what_git_cannot_tell_is_no_line_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` would refuse production; a dev stack may be deployed from any tree."""
+
+    def git_state(_folder: Path) -> GitState:
+        raise Refused("git cannot tell how /src is: fatal: detected dubious ownership", "mend it")
+
+    monkeypatch.setattr(machine, "git_state", git_state)
+    with pytest.raises(Refused, match="dubious ownership"):
+        machine.git("production")
+    with pytest.raises(Skipped, match="dubious ownership"):
+        machine.git("dev")

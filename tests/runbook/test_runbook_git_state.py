@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import Refused
 from infra.provenance import GitState
 from runbook import git_state as module
 from runbook.errors import RunbookError
@@ -72,6 +73,34 @@ def test_without_git_production_is_warned(
     assert capsys.readouterr().err == ""
     refuse_dirty("production", folder=tmp_path)
     assert "is no git checkout" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout of which git does not tell how it is."""
+
+    def git_state(_folder: Path) -> GitState:
+        raise Refused("git cannot tell how /src is: fatal: detected dubious ownership", "mend it")
+
+    monkeypatch.setattr(module, "git_state", git_state)
+
+
+@pytest.mark.usefixtures("refused")
+def test_what_git_cannot_tell_is_not_deployed_to_production() -> None:
+    """Root in a checkout of another user's, for example: it may well have changes."""
+    with pytest.raises(RunbookError, match="detected dubious ownership") as refusal:
+        refuse_dirty("production")
+    assert refusal.value.hint == "mend it; --force deploys it as it is"
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize(("stack", "force"), [("production", True), ("dev", False)])
+def test_forced_or_of_a_dev_stack_it_is_a_warning(
+    stack: str, force: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In git's words."""
+    refuse_dirty(stack, force=force)
+    assert "warning: git cannot tell how /src is: fatal: detected dubious" in capsys.readouterr().err
 
 
 def test_a_real_checkout_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
