@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import httpx
 
+from infra.errors import printable
 from infra.provenance import operator
+from runbook.checklist.addresses import is_loopback
 from runbook.console import say
 from runbook.errors import RunbookError
 
@@ -32,7 +34,7 @@ class Alertmanager:
         """Silence the alerts with the label `stack` for so many seconds; the silence's id.
 
         Raises:
-            RunbookError: it cannot be reached, or refused.
+            RunbookError: it cannot be reached, refused, or what answered is no Alertmanager.
         """
         now = datetime.datetime.now(datetime.UTC)
         silence = {
@@ -42,7 +44,15 @@ class Alertmanager:
             "createdBy": operator(),
             "comment": comment,
         }
-        return str(self._ask("POST", "silences", json=silence).json()["silenceID"])
+        answer = self._ask("POST", "silences", json=silence)
+        try:
+            return str(answer.json()["silenceID"])
+        except (ValueError, LookupError, TypeError) as error:  # a login page, for example
+            said = printable(" ".join(answer.text.split())[:200])
+            raise RunbookError(
+                f"Alertmanager: POST {answer.url} answered {answer.status_code} and no silence: {said}",
+                _MEND,
+            ) from error
 
     def end(self, silence: str) -> None:
         """End a silence before its time; raises as `silence` does."""
@@ -50,15 +60,18 @@ class Alertmanager:
 
     def _ask(self, method: str, path: str, json: object = None) -> httpx.Response:
         url = f"{self.url.rstrip('/')}/api/v2/{path}"
+        # It may be outside, behind the environment's proxy; this machine's own addresses never are.
+        trust_env = not is_loopback(url)
         try:
-            answer = httpx.request(method, url, json=json, timeout=_TIMEOUT_S)
+            answer = httpx.request(method, url, json=json, timeout=_TIMEOUT_S, trust_env=trust_env)
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
             said = error.response.text[:200].strip()
             raise RunbookError(
                 f"Alertmanager: {method} {url} answered {error.response.status_code}: {said}", _MEND
             ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The last three: the environment names a proxy or certificates that cannot be used.
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
             said = str(error) or type(error).__name__
             raise RunbookError(f"Alertmanager: {method} {url}: {said}", _MEND) from error
         return answer

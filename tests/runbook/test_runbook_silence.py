@@ -7,12 +7,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from debian_programs import need
+from in_thread import answering
 
 from contracts.free_ports import free_ports
 from runbook.errors import RunbookError
@@ -144,6 +146,67 @@ def test_an_alertmanager_that_cannot_be_reached_stops_nobody(
     assert deployed
     assert "warning: alerts are not silent: Alertmanager: POST" in said
     assert "layout.alertmanager_url" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5h://127.0.0.1:1"),
+        ("ALL_PROXY", "nonsense://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_stops_nobody(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An Alertmanager outside is asked through the environment's proxy: SOCKS needs a package we have not."""
+    monkeypatch.setenv(name, value)
+    with silenced(Alertmanager("http://alerts.invalid"), "prod", 600, lambda: pytest.fail("asked")):
+        pass
+    assert "warning: alerts are not silent: Alertmanager: POST" in capsys.readouterr().err
+
+
+@pytest.fixture
+def answers() -> Iterator[tuple[str, list[bytes]]]:
+    """The address of a server that answers 200, each time with the first body of the list."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(bodies[0])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url, bodies
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"{}", b"[]", b"\xff"])
+def test_what_is_no_alertmanager_stops_nobody(
+    answers: tuple[str, list[bytes]], body: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A login page answers 200; what was answered is quoted."""
+    url, bodies = answers
+    bodies.append(body)
+    with silenced(Alertmanager(url), "prod", 600, lambda: pytest.fail("asked")):
+        pass
+    said = capsys.readouterr().err
+    assert f"warning: alerts are not silent: Alertmanager: POST {url}/api/v2/silences answered 200" in said
+    assert body.decode(errors="replace") in said
+
+
+def test_this_machines_own_is_not_asked_through_a_proxy(
+    answers: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy would look for it on its own machine."""
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    url, bodies = answers
+    bodies.append(b'{"silenceID": "s-1"}')
+    assert Alertmanager(url).silence("prod", 600, "deployment") == "s-1"
 
 
 def test_what_alertmanager_refuses_is_quoted(alertmanager: Alertmanager) -> None:
