@@ -16,6 +16,7 @@ from contracts.targets import TargetsError
 from infra.errors import Refused
 from runbook.console import deliver_result, prepare_streams, say_error
 from runbook.errors import RunbookError
+from runbook.toolchain.docker_engine import use_context
 from runbook.verbs import VERBS, load_verb
 
 _INTERRUPTED = 130
@@ -33,7 +34,8 @@ def run_command_line(arguments: Sequence[str] | None = None) -> None:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.callback()(lambda: None)  # a single verb is typed by its name, too
+    # With a callback a single verb is typed by its name, too.
+    app.callback()(lambda: None if "--help" in words else use_context())
     for name in words[:1] if words and words[0] in VERBS else VERBS:
         verb = load_verb(name)
         if isinstance(verb, typer.Typer):

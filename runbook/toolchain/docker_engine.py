@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -34,8 +35,40 @@ _ASK_EACH_S = 0.25
 _LAST_LINES = 10
 
 
+def use_context() -> None:
+    """Let DOCKER_HOST name the engine of the user's docker context, where that is not the default one.
+
+    As for the `docker` command, DOCKER_HOST comes before DOCKER_CONTEXT, and that before what `docker context
+    use` chose. Whatever we start uses this engine then, in another home folder, too.
+
+    Raises:
+        RunbookError: the context cannot be read; the Docker SDK would ask this machine's own engine instead.
+    """
+    # Not `Path.home()`, which raises where a user has none.
+    folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111
+    name = os.environ.get("DOCKER_CONTEXT") or _chosen_context(folder)
+    if os.environ.get("DOCKER_HOST") or name in ("", "default"):
+        return
+    id_ = hashlib.sha256(name.encode()).hexdigest()
+    try:
+        meta = json.loads((folder / "contexts/meta" / id_ / "meta.json").read_text())
+        endpoint = meta["Endpoints"]["docker"]
+        host, is_unverified = str(endpoint["Host"]), bool(endpoint.get("SkipTLSVerify"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RunbookError(
+            f"the docker context {name!r} cannot be read: {error}",
+            "`docker context ls` shows which there are; `unset DOCKER_CONTEXT`, or `docker context use` one",
+        ) from error
+    os.environ["DOCKER_HOST"] = host
+    certificates = folder / "contexts/tls" / id_ / "docker"
+    if all((certificates / f"{part}.pem").is_file() for part in ("ca", "cert", "key")):
+        os.environ["DOCKER_CERT_PATH"] = str(certificates)
+        if not is_unverified:
+            os.environ["DOCKER_TLS_VERIFY"] = "1"
+
+
 def ensure_engine(report: Report, trouble: Trouble | None = None) -> None:
-    """See that an engine answers; afterwards DOCKER_HOST names it where the default socket is not it.
+    """See that an engine answers, that which DOCKER_HOST names or this machine's own.
 
     Raises:
         RunbookError: none answers and none could be started; says what to install or the daemon's last lines.
@@ -44,16 +77,11 @@ def ensure_engine(report: Report, trouble: Trouble | None = None) -> None:
     why = trouble()
     if why is None:
         return
-    named = os.environ.get("DOCKER_HOST") or _context_host()
-    if named is not None:
-        os.environ["DOCKER_HOST"] = named  # the SDK knows no contexts, and every part must use one engine
-        why = trouble()
-        if why is not None:
-            raise RunbookError(
-                f"the Docker engine at {named} does not answer: {why}",
-                "start it; or, to use this machine's own, unset DOCKER_HOST and `docker context use default`",
-            )
-        return
+    if named := os.environ.get("DOCKER_HOST"):
+        raise RunbookError(
+            f"the Docker engine at {named} does not answer: {why}",
+            "start it; or, to use this machine's own, unset DOCKER_HOST and `docker context use default`",
+        )
     with held(cache_folder() / "locks" / "dockerd"):
         if trouble() is not None:
             _start(_daemon(why, report), cache_folder() / "dockerd.log", report, trouble)
@@ -68,18 +96,12 @@ def engine_trouble() -> str | None:
     return None
 
 
-def _context_host() -> str | None:
-    """The engine of the `docker` command's current context, unless that is the default one."""
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+def _chosen_context(folder: Path) -> str:
+    """What `docker context use` chose; empty where that is nothing."""
     try:
-        name = (
-            os.environ.get("DOCKER_CONTEXT")
-            or json.loads((folder / "config.json").read_text())["currentContext"]
-        )
-        metas = [json.loads(file.read_text()) for file in folder.glob("contexts/meta/*/meta.json")]
-        return next(str(meta["Endpoints"]["docker"]["Host"]) for meta in metas if meta["Name"] == name)
-    except (OSError, ValueError, LookupError, StopIteration):
-        return None
+        return str(json.loads((folder / "config.json").read_text()).get("currentContext") or "")
+    except (OSError, ValueError, AttributeError):  # `docker` itself warns, and uses the default
+        return ""
 
 
 def _daemon(why: str, report: Report) -> str:

@@ -16,7 +16,7 @@ from infra.deploy_lock import TOKEN
 from infra.errors import Refused
 from infra.stack_name import bare_name
 from runbook.deploy_lock import hold
-from runbook.toolchain.docker_engine import ensure_engine
+from runbook.toolchain.docker_engine import ensure_engine, use_context
 from runbook.toolchain.environment import is_dev, pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
 
@@ -77,6 +77,7 @@ def run_cli(arguments: Sequence[str]) -> int:
         Refused: a part of this machine is missing and could not be had, or somebody else deploys the stack.
     """
     if verb(arguments) in _NEED_AN_ENGINE:
+        use_context()
         ensure_engine(_report)
     cli = ensure_cli(_report)
     env = {**os.environ, **pulumi_environment(None)}

@@ -59,6 +59,18 @@ def test_every_verb_has_help(words: list[str], capsys: pytest.CaptureFixture[str
     assert "Usage:" in capsys.readouterr().out
 
 
+def test_no_verb_runs_with_a_docker_context_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would ask this machine's own engine. What one can type is told all the same."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONTEXT", "prod")
+    assert exit_code(partial(run_command_line, ["lock", "show"])) == 1
+    assert "error: the docker context 'prod' cannot be read" in capsys.readouterr().err
+    assert exit_code(partial(run_command_line, ["lock", "show", "--help"])) == 0
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import RunbookError
-from runbook.toolchain.docker_engine import engine_trouble, ensure_engine, forget_the_dead
+from runbook.toolchain.docker_engine import engine_trouble, ensure_engine, forget_the_dead, use_context
 
 Tool = Callable[[str, str], Path]
 
@@ -17,9 +18,9 @@ def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "tools"))
-    monkeypatch.setenv("DOCKER_HOST", "")  # so that it is put back afterwards
-    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("HOST", "CERT_PATH", "TLS_VERIFY", "CONTEXT", "CONFIG"):
+        monkeypatch.setenv(f"DOCKER_{name}", "")  # so that it is put back afterwards
+        monkeypatch.delenv(f"DOCKER_{name}")
 
 
 def refused() -> str | None:
@@ -47,14 +48,74 @@ def test_a_named_engine_that_is_down_is_not_replaced(monkeypatch: pytest.MonkeyP
     assert "DOCKER_HOST" in error.value.hint
 
 
-def test_the_engine_of_the_docker_context_is_used(tmp_path: Path) -> None:
-    """The engine that the `docker` command would use becomes everybody's, through DOCKER_HOST."""
-    meta = tmp_path / "home" / ".docker" / "contexts" / "meta" / "0a" / "meta.json"
+def make_context(docker_folder: Path, name: str, host: str, **endpoint: object) -> Path:
+    """A context as `docker context create` leaves it; its folder for certificates, which is not made."""
+    id_ = hashlib.sha256(name.encode()).hexdigest()
+    meta = docker_folder / "contexts/meta" / id_ / "meta.json"
     meta.parent.mkdir(parents=True)
-    meta.write_text(json.dumps({"Name": "lab", "Endpoints": {"docker": {"Host": "unix:///lab.sock"}}}))
-    (tmp_path / "home" / ".docker" / "config.json").write_text('{"currentContext": "lab"}')
-    ensure_engine(nothing, lambda: None if os.environ.get("DOCKER_HOST") == "unix:///lab.sock" else "no")
-    assert os.environ["DOCKER_HOST"] == "unix:///lab.sock"
+    meta.write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host, **endpoint}}}))
+    return docker_folder / "contexts/tls" / id_ / "docker"
+
+
+@pytest.mark.parametrize(
+    ("named", "chosen", "host"),
+    [
+        ({}, {"currentContext": "lab"}, "unix:///lab.sock"),
+        ({"DOCKER_CONTEXT": "prod"}, {"currentContext": "lab"}, "unix:///prod.sock"),
+        ({"DOCKER_CONTEXT": "prod"}, None, "unix:///prod.sock"),
+        ({"DOCKER_CONTEXT": "default"}, {"currentContext": "lab"}, None),
+        ({"DOCKER_HOST": "unix:///own.sock", "DOCKER_CONTEXT": "lab"}, None, "unix:///own.sock"),
+        ({}, {"currentContext": ""}, None),
+        ({}, {}, None),
+        ({}, [], None),
+        ({}, None, None),
+    ],
+)
+def test_the_engine_of_the_docker_context_is_used(
+    named: dict[str, str], chosen: object, host: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine that the `docker` command would use becomes everybody's, through DOCKER_HOST."""
+    folder = tmp_path / "home/.docker"
+    for name in ("lab", "prod"):
+        make_context(folder, name, f"unix:///{name}.sock")
+    if chosen is not None:
+        (folder / "config.json").write_text(json.dumps(chosen))
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    use_context()
+    assert os.environ.get("DOCKER_HOST") == host
+
+
+@pytest.mark.parametrize(("is_unverified", "verify"), [(True, None), (False, "1")])
+def test_the_certificates_of_the_docker_context_are_used(
+    is_unverified: bool, verify: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine elsewhere asks for them. DOCKER_CONFIG names the folder."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONTEXT", "prod")
+    certificates = make_context(tmp_path, "prod", "tcp://10.9.8.7:2376", SkipTLSVerify=is_unverified)
+    certificates.mkdir(parents=True)
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (certificates / name).write_text("x")
+    use_context()
+    assert os.environ["DOCKER_HOST"] == "tcp://10.9.8.7:2376"
+    assert os.environ["DOCKER_CERT_PATH"] == str(certificates)
+    assert os.environ.get("DOCKER_TLS_VERIFY") == verify
+
+
+@pytest.mark.parametrize("meta", [None, "{", "[]", '{"Endpoints": {}}'])
+def test_no_other_engine_is_asked_for_a_context_that_is_not_there(
+    meta: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback of production on this laptop's engine: the SDK would ask that one."""
+    monkeypatch.setenv("DOCKER_CONTEXT", "prod")
+    if meta is not None:
+        folder = make_context(tmp_path / "home/.docker", "prod", "").parents[2] / "meta"
+        next(folder.glob("*/meta.json")).write_text(meta)
+    with pytest.raises(RunbookError, match="the docker context 'prod' cannot be read: ") as error:
+        use_context()
+    assert "docker context ls" in error.value.hint
+    assert not os.environ.get("DOCKER_HOST")
 
 
 @pytest.mark.parametrize("euid", [0, 1000])
