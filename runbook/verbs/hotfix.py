@@ -17,6 +17,7 @@ from runbook.hotfix_branch import HotfixBranch, checked_name
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.preparation import prepare
 from runbook.stack_view import read_history
+from runbook.toolchain.docker_engine import ensure_engine
 from runbook.verbs.up import deploy_sources
 from runbook.verbs.watch import watch_live
 from runbook.workspace import Workspace, open_workspace
@@ -38,7 +39,7 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     The first time it makes the branch hotfix/NAME at the live commit. Commit the fix there and run the same
     command again: smoke, the traffic in steps, the watch, and the commands that merge the fix back.
     """
-    prepare(stack)
+    ensure_engine(say)  # opening the stack sees to the CLI, and a branch needs nothing more
     workspace = open_workspace(stack)
     history = read_history(workspace)
     commit, main = live_commit(history)
@@ -52,6 +53,7 @@ def hotfix(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     last = history.records[-1]
     # Interrupted after the traffic had moved: what is left is to see it through.
     branch.check_ready(was_deployed=(last.release, last.verb, last.reason) == (history.live, "hotfix", name))
+    prepare(stack)
     outputs = _deploy(workspace, name)
     say(f"release {outputs['release']} is live at {outputs['url']}")
     say("merge the fix back, or the next release is without it:")

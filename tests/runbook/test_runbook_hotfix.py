@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from fake_service import exit_code
 from fake_stack import moves_of
 from records import deployed, history_of, outputs_of, record, route
 from repository import git
@@ -112,6 +114,28 @@ def test_a_commit_that_git_does_not_know_is_named(live: HotfixBranch) -> None:
     with pytest.raises(RunbookError, match="0123456789ab") as refusal:
         HotfixBranch("x", "0123456789ab", live.folder).begin()
     assert "git fetch" in refusal.value.hint
+
+
+def test_the_service_is_made_ready_only_where_a_fix_is_deployed(
+    live: HotfixBranch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The branch must be had where no wheel or base image can be: the index may be away."""
+    verb, did = import_module("runbook.verbs.hotfix"), list[str]()
+    answers = {
+        "read_history": history_of(outputs_of(record("r-1", commit=live.live))),
+        "HotfixBranch": live,
+        "_deploy": {"release": "r-2", "url": "http://127.0.0.1:8080"},
+    }
+    for name in ("ensure_engine", "open_workspace", "prepare", "watch_live", *answers):
+        monkeypatch.setattr(verb, name, lambda *_, name=name: (did.append(name), answers.get(name))[1])
+    begins = ["ensure_engine", "open_workspace", "read_history", "HotfixBranch"]
+    assert exit_code("hotfix", "answers") == 0
+    assert live.is_checked_out()
+    assert exit_code("hotfix", "answers") == 1  # there is no fix on it yet
+    assert did == begins * 2
+    commit(live.folder, "fix")
+    assert exit_code("hotfix", "answers") == 0
+    assert did == [*begins * 3, "prepare", "_deploy", "watch_live"]
 
 
 def test_the_commands_merge_it_back(live: HotfixBranch) -> None:

@@ -28,7 +28,7 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> FakeWorkspace:
     )
     for verb in ("outputs", "releases", "hotfix"):
         monkeypatch.setattr(import_module(f"runbook.verbs.{verb}"), "open_workspace", lambda _stack: found)
-    monkeypatch.setattr(import_module("runbook.verbs.hotfix"), "prepare", lambda _stack: None)
+    monkeypatch.setattr(import_module("runbook.verbs.hotfix"), "ensure_engine", lambda _say: None)
     return found
 
 
