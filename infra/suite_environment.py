@@ -68,7 +68,10 @@ def _is_inherited(name: str) -> bool:
 
 def _engine_settings(caller: Mapping[str, str]) -> dict[str, str]:
     """Where the Docker SDK would look in the home folder, it is told the place."""
-    folder = caller.get("DOCKER_CONFIG") or str(Path(caller.get("HOME") or Path.home(), ".docker"))
+    try:
+        folder = caller.get("DOCKER_CONFIG") or str(Path(caller.get("HOME") or Path.home(), ".docker"))
+    except RuntimeError:  # a user id without a name and without HOME: then it has no such place
+        return {}
     settings = {"DOCKER_CONFIG": folder}
     if caller.get("DOCKER_TLS_VERIFY") and not caller.get("DOCKER_CERT_PATH"):
         settings["DOCKER_CERT_PATH"] = folder

@@ -95,8 +95,11 @@ def _with_plugins(path: str) -> str:
 
 
 def _home(given: Mapping[str, str]) -> dict[str, str]:
-    """PULUMI_HOME, where the user's own cannot be written."""
-    home = Path(given.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    """PULUMI_HOME, where the user's own cannot be written or is none."""
+    try:
+        home = Path(given.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    except RuntimeError:  # a user id without a name and without HOME
+        return {"PULUMI_HOME": str(cache_folder() / "pulumi-home")}
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     return {} if os.access(existing, os.W_OK) else {"PULUMI_HOME": str(cache_folder() / "pulumi-home")}
 

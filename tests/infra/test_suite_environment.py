@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -70,6 +71,20 @@ def test_the_engine_of_the_home_folder_is_found(caller: dict[str, str], told: di
     """The Docker SDK reads contexts and certificates there: it is told where."""
     with suite_environment({}, caller) as environment:
         assert told.items() <= environment.variables.items()
+
+
+def test_a_user_without_a_home_has_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user id that has no name, without HOME: then no folder is named."""
+
+    def nobody(_uid: int) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with suite_environment({}, {"PATH": "/bin"}) as environment:
+        assert "DOCKER_CONFIG" not in environment.variables
+    with suite_environment({}, {"DOCKER_CONFIG": "/d"}) as environment:
+        assert environment.variables["DOCKER_CONFIG"] == "/d"
 
 
 def test_the_gate_runs_a_suite_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -162,3 +163,18 @@ def test_a_home_that_cannot_be_written_is_replaced(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     added = pulumi_environment(None, {"PULUMI_HOME": str(tmp_path / "home")}, tmp_path)
     assert added.get("PULUMI_HOME") == (None if writable else str(tmp_path / "cache/runbook/pulumi-home"))
+
+
+def test_a_user_without_a_home_has_a_place_for_pulumi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may run as a user id that has no name, without HOME."""
+
+    def nobody(_uid: int) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    added = pulumi_environment(None, {}, tmp_path)
+    assert added["PULUMI_HOME"] == str(tmp_path / "cache/runbook/pulumi-home")
