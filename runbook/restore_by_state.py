@@ -47,8 +47,12 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
         Refused: there is none, it is not whole, or it did not pass; the live release stays then.
     """
     start_proxy(observed)
-    workspace = open_workspace(request.stack)
-    history = History.of(workspace.outputs(), observed)
+    try:
+        workspace = open_workspace(request.stack)
+        outputs = workspace.outputs()
+    except Refused as error:
+        raise _without_state(error, request, observed) from error
+    history = History.of(outputs, observed)
     release = choose(history, request.release)
     if kept_target(history, observed, release, force=request.force) == release:
         report = shift_to_kept(request, history, observed, release)
@@ -73,6 +77,24 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
         refresh(workspace)
     deploy(workspace, update, targets_of(release))
     return release
+
+
+def _without_state(error: Refused, request: Restore, observed: Observed) -> Refused:
+    """The *error* with which the state cannot be had, and what the engine alone tells of the release."""
+    history = History.of({}, observed)
+    if not history.records:
+        return error
+    try:
+        release = choose(history, request.release)
+    except RunbookError as told:
+        what, hint = f"{told.message}, as far as the engine alone tells", told.hint
+    else:
+        lost = lost_containers(history, observed, release)
+        if not lost or not observed.names(release, "web"):
+            return error
+        what = f"release {release} has lost containers, {lost} are left, and none can be made again"
+        hint = f"`bin/runbook rollback {release} --force` moves the traffic to what is left"
+    return RunbookError(f"{what}: {error.message}", "; ".join(filter(None, (hint, error.hint))))
 
 
 def _what_is_made(history: History, observed: Observed, manifest: Manifest, more_s: int) -> str:

@@ -138,6 +138,39 @@ def test_one_that_is_named_comes_back(only_live: FakeStack, workspace: FakeWorks
     assert workspace.requests[0].verb == "watch"
 
 
+@pytest.mark.parametrize(
+    ("release", "message", "hint"),
+    [
+        ("r-9", "release 'r-9' is not known, as far as", "can be brought back: r-2 (at once), r-1; mend it"),
+        ("r-3", "release r-3 is live already, as far as", "others: r-2 (at once), r-1; mend it"),
+        (
+            "r-2",
+            "release r-2 has lost containers, of worker: 0 of 1 are left",
+            "`bin/runbook rollback r-2 --f",
+        ),
+        ("r-1", "there is no stack 'dev'", "mend it"),
+    ],
+)
+def test_without_the_state_what_the_engine_tells_is_said(
+    stack: FakeStack, release: str, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typo, or what --force would do: whoever reads only of the state looks for that at 3 a.m."""
+
+    def away(_stack: str) -> FakeWorkspace:
+        raise RunbookError("there is no stack 'dev' in this checkout's state", "mend it")
+
+    monkeypatch.setattr("runbook.restore_by_state.open_workspace", away)
+    for each in ("r-2", "r-3"):
+        stack.add_release(each)
+    stack.serve("r-3", *moves_of("r-1", "r-2", "r-3"))
+    stack.engine.containers.get("runbook-dev-worker-1-r-2").removed = True
+    with pytest.raises(RunbookError) as refusal:
+        restore(replace(SLOW, release=release))
+    assert refusal.value.message.startswith(message)
+    assert refusal.value.message.endswith("there is no stack 'dev' in this checkout's state")
+    assert refusal.value.hint.startswith(hint)
+
+
 def test_what_a_killed_update_left_is_cleared_first(only_live: FakeStack, workspace: FakeWorkspace) -> None:
     """Locks of machines whose deploy lock ran out too."""
     workspace.state = {"resources": [{"urn": STACK_ID, "outputs": {"value": "ours"}}]}
