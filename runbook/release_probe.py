@@ -14,7 +14,6 @@ import httpx
 import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from infra.container_memory import memory_of
@@ -25,6 +24,7 @@ from runbook.errors import RunbookError
 from runbook.live_service import live_service
 from runbook.liveness import proxy_of, published_url
 from runbook.monitor import Observation, Queue, Sends, Webhooks
+from runbook.process_metrics import read_samples
 
 _READY_S = 5.0
 _TAKEN = ("accepted", "duplicate", "ignored")
@@ -88,7 +88,7 @@ def sends_in(samples: Iterable[Sample]) -> Sends | None:
     found: Counter[str] = Counter()
     for sample in samples:
         if sample.name == "first_sends_total":
-            found[sample.labels["outcome"]] += int(sample.value)
+            found[sample.labels.get("outcome", "")] += int(sample.value)
         elif sample.labels.get("lane") == "live" and _is_a_reply(sample):
             found["replied"] += int(sample.value)
     known = {each.name: found[each.name] for each in fields(Sends)}
@@ -97,9 +97,9 @@ def sends_in(samples: Iterable[Sample]) -> Sends | None:
 
 def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
     """What the web processes counted; None where none did."""
-    live = [each for each in samples if each.name == "webhooks_total" and each.labels["lane"] == "live"]
+    live = [each for each in samples if each.name == "webhooks_total" and each.labels.get("lane") == "live"]
     taken, refused = (
-        sum(int(each.value) for each in live if each.labels["outcome"] in outcomes)
+        sum(int(each.value) for each in live if each.labels.get("outcome") in outcomes)
         for outcomes in (_TAKEN, _REFUSED)
     )
     return Webhooks(taken, refused) if live else None
@@ -108,7 +108,7 @@ def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
 def _is_a_reply(sample: Sample) -> bool:
     """Sent, or sent as WAHA's echo proved later."""
     if sample.name == "messages_total":
-        return sample.labels["outcome"] == "sent"
+        return sample.labels.get("outcome") == "sent"
     return sample.name == "messages_reconciled_total"
 
 
@@ -126,7 +126,7 @@ def _metrics(container: Container) -> list[Sample]:
     code, text = ContainerExec(str(container.name)).run(["python3", "-m", "service", "metrics"])
     if code != 0:
         raise Refused(f"{container.name} does not tell its metrics")
-    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return read_samples(text)
 
 
 def _is_redis_away(samples: Iterable[Sample]) -> bool:

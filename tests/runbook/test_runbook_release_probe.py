@@ -235,8 +235,23 @@ def test_the_queue_is_what_the_service_shows(
 
 @pytest.mark.parametrize(
     "answer",
-    [says(1, "Traceback (most recent call last)"), says(2, "invalid choice: 'metrics'"), says(0, "")],
-    ids=["it fails", "an older release", "nothing was counted"],
+    [
+        says(1, "Traceback (most recent call last)"),
+        says(2, "invalid choice: 'metrics'"),
+        says(0, ""),
+        says(
+            0, f"/opt/site/x.py:1: UserWarning: is deprecated\n{metrics({'sent': 4}, webhooks={'stale': 1})}"
+        ),
+        says(0, "<html>Internal error</html>\n"),
+        says(0, "webhooks_total{\n"),
+        says(
+            0, 'first_sends_total{outcome="sent"} NaN\nwebhooks_total{outcome="accepted",lane="live"} +Inf\n'
+        ),
+    ],
+    ids=[
+        *("it fails", "an older release", "nothing was counted", "a library warns"),
+        *("no metrics", "half a line", "no numbers"),
+    ],
 )
 def test_processes_that_tell_nothing_are_no_evidence(
     live: FakeStack, frontend: Frontend, answer: Answer
@@ -245,7 +260,7 @@ def test_processes_that_tell_nothing_are_no_evidence(
     for role in ("web", "worker"):
         of(live, role, "r-2").answer = answer
     seen = probe(live, frontend).observe()
-    assert (seen.sends, seen.redis_away) == (None, False)
+    assert (seen.sends, seen.webhooks, seen.redis_away) == (None, None, False)
     assert (seen.release, seen.restarts) == ("r-2", 0)
 
 
@@ -301,6 +316,16 @@ def test_what_is_usual_is_what_the_others_counted(live: FakeStack, frontend: Fro
     assert probe(live, frontend).usual("r-2") == (Sends(sent=900, refused=9), Webhooks(taken=7))
     of(live, "worker", "r-1").status = "exited"
     assert probe(live, frontend).usual("r-2") == (Sends(), Webhooks(taken=7))
+
+
+def test_an_older_release_whose_counts_have_no_labels_is_no_evidence(
+    live: FakeStack, frontend: Frontend
+) -> None:
+    """Of what became of messages and webhooks, and in which lane, it tells nothing."""
+    old = 'webhooks_total 7.0\nfirst_sends_total 9.0\nmessages_total{lane="live"} 9.0\n'
+    for role in ("web", "worker"):
+        of(live, role, "r-1").answer = says(0, old)
+    assert probe(live, frontend).usual("r-2") == (Sends(), Webhooks())
 
 
 def test_sends_are_read_by_the_outcomes_that_are_judged() -> None:
