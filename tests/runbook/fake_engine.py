@@ -41,7 +41,11 @@ class Thing:
         return {
             "Config": {"Image": self.image},
             "RestartCount": self.restarts,
-            "State": {"Running": self.status == "running"},
+            "State": {
+                "Running": self.status == "running",
+                "StartedAt": "2026-11-24T12:10:31.05Z",
+                "ExitCode": 0,
+            },
             "Labels": self.labels,
         }
 
