@@ -19,7 +19,7 @@ from prometheus_client.samples import Sample
 from infra.container_memory import memory_of
 from infra.containers import ContainerExec
 from infra.errors import Refused
-from infra.observed import RELEASE_LABEL, ROLE_LABEL, stack_containers
+from infra.observed import RELEASE_LABEL, ROLE_LABEL, age_s, stack_containers
 from runbook.errors import RunbookError
 from runbook.live_service import live_service
 from runbook.liveness import proxy_of, published_url
@@ -64,12 +64,16 @@ class ReleaseProbe:
             webhooks=webhooks_in(samples),
         )
 
-    def usual(self, release: str) -> tuple[Sends, Webhooks]:
-        """How messages and webhooks of all releases but *release* ended, as far as these still run."""
+    def usual(self, release: str) -> tuple[Sends, Webhooks, float]:
+        """How messages and webhooks of all releases but *release* ended, as far as these still run.
+
+        And in how many seconds: those of the one that has run for longest, so that the pace is no more than
+        it was. One of them had the traffic at any time.
+        """
         found = _known(lambda: stack_containers(self._stack, self._engine, stopped=False)) or []
-        others = [each for each in found if each.labels.get(RELEASE_LABEL) != release]
-        samples = self._samples(_release_containers(others))
-        return sends_in(samples) or Sends(), webhooks_in(samples) or Webhooks()
+        others = _release_containers(each for each in found if each.labels.get(RELEASE_LABEL) != release)
+        samples, longest_s = self._samples(others), max(map(age_s, others), default=0.0)
+        return sends_in(samples) or Sends(), webhooks_in(samples) or Webhooks(), longest_s
 
     def _queue(self) -> Queue | None:
         shown = live_service(self._stack, self._engine).ask("queue", "show")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from infra.observed import stack_containers
+from infra.observed import age_s, stack_containers
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
@@ -124,9 +123,7 @@ def failures(containers: Iterable[Container], sleep: Callable[[float], None] = t
 
 def _started_again_just_now(container: Container) -> bool:
     """A container that restarts for ever may run at the moment of a look."""
-    started = datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"][:19] + "+00:00")
-    age_s = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-    return _restarts(container) > 0 and age_s < _YOUNG_S
+    return _restarts(container) > 0 and age_s(container) < _YOUNG_S
 
 
 def _start(container: Container) -> None:
