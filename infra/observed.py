@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 
 import docker
@@ -75,3 +76,9 @@ def stack_containers(stack: str, engine: docker.DockerClient, *, stopped: bool =
         all=stopped, filters={"label": f"{STACK_LABEL}={bare_name(stack)}"}, ignore_removed=True
     )
     return found
+
+
+def age_s(container: Container) -> float:
+    """For how long a container has run, since it was last started."""
+    started = datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"][:19] + "+00:00")
+    return (datetime.datetime.now(datetime.UTC) - started).total_seconds()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -17,6 +18,9 @@ from infra.suite_environment import suite_environment
 
 _POLL_INTERVAL_S = 0.5
 _GRACE_S = 5.0
+
+_END_WITH_US = 'read -r _; kill -s INT "$1"; sleep "$2"; kill -s KILL -- "-$1"'
+"""Waits for the end of its input, which comes with ours however we end, and ends the suite as we would."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,9 @@ def run_suite(
             stdin=subprocess.PIPE if prepare else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # what it starts ends with it
         )
-        with _ended_after(process):
+        with _killed_after(process), _ended_with_us(process), _interrupted_after(process):
             if prepare and process.stdin:
                 prepare()
                 with suppress(BrokenPipeError):  # it has ended already, and gives no report
@@ -80,8 +85,29 @@ def _wait(process: subprocess.Popen[bytes], within_s: float, stop_requested: Cal
 
 
 @contextmanager
-def _ended_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """In the end *process* ends, as by Ctrl-C, so that it takes back what it disturbed; else at once."""
+def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Where we are killed meanwhile, *process* ends too: it would go on to load what is live.
+
+    In a session of its own, so that what ends our process group does not end the one who sees to that. Not by
+    a signal at our death: the kernel sends it when the thread has ended that started the suite.
+    """
+    command = ["sh", "-c", _END_WITH_US, "end-with-us", str(process.pid), str(_GRACE_S)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # ours is read to its end by whoever started us
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
+
+
+@contextmanager
+def _interrupted_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """In the end *process* has some time to end, as by Ctrl-C, and to take back what it disturbed."""
     try:
         yield
     finally:
@@ -91,7 +117,16 @@ def _ended_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
         with suppress(subprocess.TimeoutExpired):
             process.send_signal(signal.SIGINT)
             process.wait(_GRACE_S)
-        process.kill()
+
+
+@contextmanager
+def _killed_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """In the end *process* and what it has started end, whatever they do; at once if we are told again."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

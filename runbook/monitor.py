@@ -10,6 +10,7 @@ it refuse all that WAHA signs.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
@@ -25,6 +26,9 @@ MIN_WRONG = 3
 
 MAX_WRONG_SHARE = 0.5
 """The limit where nothing tells what share is usual: with a wrong key WAHA refuses all."""
+
+QUIET_SHARE = 0.25
+"""Of the usual pace of webhooks: in a quiet hour so many come at least."""
 
 _NONE = Counters(0, 0, 0, 0)
 
@@ -99,12 +103,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a release that is live is held to. `usual`, `usual_webhooks`: how the releases before it fared."""
+    """What a release that is live is held to.
+
+    `usual`, `usual_webhooks`: how the releases before it fared, in `usual_s`; 0 where that is not known.
+    """
 
     watch: Watch
     rollout: Rollout
     usual: Sends = Sends()
     usual_webhooks: Webhooks = Webhooks()
+    usual_s: float = 0.0
 
 
 @dataclass
@@ -136,7 +144,7 @@ class Monitor:
             refused_sends(first.sends, last.sends, self.limits.usual),
             failed_messages(first.sends, last.sends, self.limits.usual),
             unanswered_messages(self.observations, self.limits.usual, watch.queue_stuck_s),
-            refused_webhooks(self.observations, self.limits.usual_webhooks, watch.queue_stuck_s),
+            refused_webhooks(self.observations, self.limits),
         ]
 
     def _ready(self, last: Observation) -> Check:
@@ -217,21 +225,29 @@ def unanswered_messages(observations: Sequence[Observation], usual: Sends, limit
     return _in_vain("unanswered messages", said, steps, limit_s, is_usual=is_usual)
 
 
-def refused_webhooks(observations: Sequence[Observation], usual: Webhooks, limit_s: float) -> Check:
+def refused_webhooks(observations: Sequence[Observation], limits: Limits) -> Check:
     """For how long webhooks with a signature came and not one was taken: another secret than WAHA's, say.
 
-    Strangers may try signatures, too: they do not count where chance makes as many of the usual share.
+    Strangers may try signatures, too. Theirs do not count where chance makes as many of the usual share,
+    nor while WAHA may have sent nothing: webhooks were due once even a quiet hour would have brought some,
+    and no more than were refused. Where the usual pace is not known none was due: nobody outside may be
+    able to take a good release out. Only one who tries as many signatures as WAHA else sends webhooks, while
+    it sends none, is not told from it.
     """
     known = [(each.at_s, each.webhooks) for each in observations if each.webhooks is not None]
     steps = [
         _Step(at_s, now.refused - before.refused, now.taken - before.taken)
         for (_, before), (at_s, now) in itertools.pairwise(known)
     ]
-    refused = sum(step.wrong for step in steps)
+    refused, usual = sum(step.wrong for step in steps), limits.usual_webhooks
+    pace_per_s = usual.taken / limits.usual_s if limits.usual_s > 0 else 0.0
+    due = QUIET_SHARE * pace_per_s * (known[-1][0] - known[0][0]) if known else 0.0
+    none_is_chance = math.exp(-due) >= SIGNIFICANCE
+    is_due = not none_is_chance and refused >= due
     share = (usual.refused + 1) / (usual.taken + usual.refused + 2)
-    is_usual = not usual.taken or binomial_p_value(refused, refused, share) >= SIGNIFICANCE
+    is_usual = not is_due or binomial_p_value(refused, refused, share) >= SIGNIFICANCE
     said = "{} with a signature were refused, and none was taken"
-    return _in_vain("refused webhooks", said, steps, limit_s, is_usual=is_usual)
+    return _in_vain("refused webhooks", said, steps, limits.watch.queue_stuck_s, is_usual=is_usual)
 
 
 class _Step(NamedTuple):

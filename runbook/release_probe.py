@@ -14,17 +14,17 @@ import httpx
 import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from infra.container_memory import memory_of
 from infra.containers import ContainerExec
 from infra.errors import Refused
-from infra.observed import RELEASE_LABEL, ROLE_LABEL, stack_containers
+from infra.observed import RELEASE_LABEL, ROLE_LABEL, age_s, stack_containers
 from runbook.errors import RunbookError
 from runbook.live_service import live_service
 from runbook.liveness import proxy_of, published_url
 from runbook.monitor import Observation, Queue, Sends, Webhooks
+from runbook.process_metrics import read_samples
 
 _READY_S = 5.0
 _TAKEN = ("accepted", "duplicate", "ignored")
@@ -64,12 +64,16 @@ class ReleaseProbe:
             webhooks=webhooks_in(samples),
         )
 
-    def usual(self, release: str) -> tuple[Sends, Webhooks]:
-        """How messages and webhooks of all releases but *release* ended, as far as these still run."""
+    def usual(self, release: str) -> tuple[Sends, Webhooks, float]:
+        """How messages and webhooks of all releases but *release* ended, as far as these still run.
+
+        And in how many seconds: those of the one that has run for longest, so that the pace is no more than
+        it was. One of them had the traffic at any time.
+        """
         found = _known(lambda: stack_containers(self._stack, self._engine, stopped=False)) or []
-        others = [each for each in found if each.labels.get(RELEASE_LABEL) != release]
-        samples = self._samples(_release_containers(others))
-        return sends_in(samples) or Sends(), webhooks_in(samples) or Webhooks()
+        others = _release_containers(each for each in found if each.labels.get(RELEASE_LABEL) != release)
+        samples, longest_s = self._samples(others), max(map(age_s, others), default=0.0)
+        return sends_in(samples) or Sends(), webhooks_in(samples) or Webhooks(), longest_s
 
     def _queue(self) -> Queue | None:
         shown = live_service(self._stack, self._engine).ask("queue", "show")
@@ -88,7 +92,7 @@ def sends_in(samples: Iterable[Sample]) -> Sends | None:
     found: Counter[str] = Counter()
     for sample in samples:
         if sample.name == "first_sends_total":
-            found[sample.labels["outcome"]] += int(sample.value)
+            found[sample.labels.get("outcome", "")] += int(sample.value)
         elif sample.labels.get("lane") == "live" and _is_a_reply(sample):
             found["replied"] += int(sample.value)
     known = {each.name: found[each.name] for each in fields(Sends)}
@@ -97,9 +101,9 @@ def sends_in(samples: Iterable[Sample]) -> Sends | None:
 
 def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
     """What the web processes counted; None where none did."""
-    live = [each for each in samples if each.name == "webhooks_total" and each.labels["lane"] == "live"]
+    live = [each for each in samples if each.name == "webhooks_total" and each.labels.get("lane") == "live"]
     taken, refused = (
-        sum(int(each.value) for each in live if each.labels["outcome"] in outcomes)
+        sum(int(each.value) for each in live if each.labels.get("outcome") in outcomes)
         for outcomes in (_TAKEN, _REFUSED)
     )
     return Webhooks(taken, refused) if live else None
@@ -108,7 +112,7 @@ def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
 def _is_a_reply(sample: Sample) -> bool:
     """Sent, or sent as WAHA's echo proved later."""
     if sample.name == "messages_total":
-        return sample.labels["outcome"] == "sent"
+        return sample.labels.get("outcome") == "sent"
     return sample.name == "messages_reconciled_total"
 
 
@@ -126,7 +130,7 @@ def _metrics(container: Container) -> list[Sample]:
     code, text = ContainerExec(str(container.name)).run(["python3", "-m", "service", "metrics"])
     if code != 0:
         raise Refused(f"{container.name} does not tell its metrics")
-    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return read_samples(text)
 
 
 def _is_redis_away(samples: Iterable[Sample]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from infra.observed import stack_containers
+from infra.observed import age_s, stack_containers
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
@@ -49,6 +48,7 @@ def repair(
 ) -> bool:
     """See that what the state has of the stack stays up. What does not is shown, and removed from both.
 
+    Other containers of the stack are left as they are: another checkout's may have been stopped on purpose.
     The next update makes it anew, on the same volumes, as it does with what is gone: an update that counted
     on it would end where it needs it. Whether the state was compared with the engine for that.
 
@@ -57,9 +57,10 @@ def repair(
     """
     engine = engine or docker.from_env()
     say_cut_ends(workspace.stack, engine)
-    failing, deployment = failures(workspace.stack, engine, sleep), workspace.deployment()
+    deployment = workspace.deployment()
     known = {resource.get("id") for resource in deployment.get("resources") or []}
-    removed = [failure for failure in failing if failure.container.id in known]
+    ours = [each for each in stack_containers(workspace.stack, engine) if each.id in known]
+    removed = failures(ours, sleep)
     if gone := gone_containers(deployment, stack_containers(workspace.stack, engine)):
         say(f"gone from the engine: {', '.join(gone)}: comparing the state with it")
     for failure in removed:
@@ -105,12 +106,10 @@ def say_cut_ends(stack: str, engine: docker.DockerClient) -> None:
             )
 
 
-def failures(
-    stack: str, engine: docker.DockerClient, sleep: Callable[[float], None] = time.sleep
-) -> list[Failure]:
-    """What of *stack* does not stay up, after what had ended or was paused was started again."""
+def failures(containers: Iterable[Container], sleep: Callable[[float], None] = time.sleep) -> list[Failure]:
+    """Which of *containers* do not stay up, after those that had ended or were paused were started again."""
     # Those without a role only carry files into volumes, and never run.
-    found = [each for each in stack_containers(stack, engine) if "runbook.role" in each.labels]
+    found = [each for each in containers if "runbook.role" in each.labels]
     suspects = [each for each in found if each.status != "running" or _started_again_just_now(each)]
     if not suspects:
         return []
@@ -124,9 +123,7 @@ def failures(
 
 def _started_again_just_now(container: Container) -> bool:
     """A container that restarts for ever may run at the moment of a look."""
-    started = datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"][:19] + "+00:00")
-    age_s = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-    return _restarts(container) > 0 and age_s < _YOUNG_S
+    return _restarts(container) > 0 and age_s(container) < _YOUNG_S
 
 
 def _start(container: Container) -> None:

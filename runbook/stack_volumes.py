@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
@@ -14,6 +15,7 @@ from infra.stack_settings import DATA_VOLUMES
 from runbook.errors import RunbookError
 
 _IN_USE = 409
+_TYPE = "docker:index/volume:Volume"
 
 
 def remove_volumes(
@@ -50,6 +52,12 @@ def remove_volumes(
             f"volumes stay, since containers that are not in this state use them: {', '.join(used)}",
             f"`docker ps -a --filter volume={used[0]}` lists them; remove them, then the same command again",
         )
+
+
+def volumes_in(deployment: Mapping[str, Any]) -> set[str]:
+    """The names of the volumes that a state knows."""
+    resources = deployment.get("resources") or []
+    return {each["id"] for each in resources if each.get("type") == _TYPE and each.get("id")}
 
 
 def _volumes_of(stack: str, engine: docker.DockerClient) -> list[Volume]:

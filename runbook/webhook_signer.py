@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import docker
-from prometheus_client.parser import text_string_to_metric_families
 
 from infra.containers import ContainerExec
 from infra.errors import Refused
 from infra.observed import stack_containers
 from runbook.live_service import Runs
+from runbook.process_metrics import read_samples
 
 WATCH_S = 10.0
 _POLL_INTERVAL_S = 0.5
@@ -79,8 +79,12 @@ def observe_signer(
 
 
 def counted(metrics: str) -> Counts:
-    """The counts in one process's *metrics*."""
-    samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
+    """The counts in one process's *metrics*.
+
+    Raises:
+        Refused: they cannot be read.
+    """
+    samples = read_samples(metrics)
 
     def total(name: str, is_meant: Callable[[dict[str, str]], bool]) -> float:
         return sum(sample.value for sample in samples if sample.name == name and is_meant(sample.labels))
@@ -88,7 +92,8 @@ def counted(metrics: str) -> Counts:
     return Counts(
         previous=total("webhook_signatures_total", lambda labels: "previous" in labels.values()),
         live=total(
-            "webhooks_total", lambda labels: labels["lane"] == "live" and labels["outcome"] in _VERIFIED
+            "webhooks_total",
+            lambda labels: labels.get("lane") == "live" and labels.get("outcome") in _VERIFIED,
         ),
     )
 
@@ -105,11 +110,11 @@ def _counts(webs: list[Runs]) -> Counts | None:
     for web in webs:
         try:
             code, output = web.run(["python3", "-c", _ASK])
+            if code != 0:
+                return None
+            found.append(counted(output))
         except Refused:
             return None
-        if code != 0:
-            return None
-        found.append(counted(output))
     if not found:
         return None
     return Counts(sum(one.previous for one in found), sum(one.live for one in found))

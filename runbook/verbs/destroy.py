@@ -18,14 +18,14 @@ from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.progress import Progress
-from runbook.recovery import ids_in, recover, state_id_in, strangers
-from runbook.stack_volumes import remove_volumes
+from runbook.recovery import recover, state_id_in, strangers
+from runbook.stack_volumes import remove_volumes, volumes_in
 from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.environment import is_dev
 from runbook.workspace import Workspace, elsewhere
 
 _DESTROYED = "destroyed"
-"""The configuration's key for the id of the state whose volumes `destroy` has begun to remove."""
+"""The configuration's key for the id of the state that `destroy` has begun to delete, then its volumes."""
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never ask).")]
 
@@ -56,12 +56,7 @@ def tear_down(workspace: Workspace, holder: Holder, engine: docker.DockerClient 
         say(f"nothing to do: there is no stack {workspace.stack}")
         return
     recover(workspace, holder.took_over, engine)
-    deployment = workspace.deployment()
-    state_id, known = state_id_in(deployment), {*ids_in(deployment)}
-    if state_id:
-        workspace.set(_DESTROYED, state_id)
-    else:  # an earlier run was stopped between the last resource and the last volume
-        state_id = workspace.get(_DESTROYED)
+    state_id, volumes = _note_destroyed(workspace)
     workspace.unprotect()
     with Progress() as progress:
         try:
@@ -70,9 +65,21 @@ def tear_down(workspace: Workspace, holder: Holder, engine: docker.DockerClient 
             raise RunbookError(
                 progress.why or str(error), "mend the cause and run the same command again"
             ) from error
-    remove_volumes(workspace.stack, state_id, engine, known)
+    remove_volumes(workspace.stack, state_id, engine, volumes)
     workspace.remove()
     say(f"stack {workspace.stack} is gone")
+
+
+def _note_destroyed(workspace: Workspace) -> tuple[str | None, set[str]]:
+    """The state's id and the volumes that it knows, noted: once they are destroyed, it knows neither."""
+    deployment = workspace.deployment()
+    state_id, volumes = state_id_in(deployment), volumes_in(deployment)
+    noted = (workspace.get(_DESTROYED) or "").split()
+    if noted and state_id in (None, noted[0]):  # an earlier run was stopped before the last volume
+        state_id, volumes = noted[0], {*volumes, *noted[1:]}
+    if state_id:
+        workspace.set(_DESTROYED, " ".join([state_id, *sorted(volumes)]))
+    return state_id, volumes
 
 
 def _not_ours(stack: str, others: Sequence[Container]) -> RunbookError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,6 +94,91 @@ def test_a_suite_that_somebody_wants_to_stop_ends_in_order(tmp_path: Path) -> No
     found = run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
     assert found.refusal == [f"gate: load on r-1 was asked to stop; see {tmp_path / 'load.log'}"]
     assert "taken back" in (tmp_path / "load.log").read_text()
+
+
+WITH_CHILD = """
+import os, pathlib, subprocess, sys, time
+begun, child = pathlib.Path(sys.argv[1]), subprocess.Popen(["sleep", "120"])
+if sys.argv[2:] and not sys.stdin.readline():
+    sys.exit()
+try:
+    begun.with_suffix(".new").write_text(f"{os.getpid()} {child.pid}")
+    begun.with_suffix(".new").rename(begun)
+    time.sleep(120)
+finally:
+    print("taken back", flush=True)
+"""
+"""A suite that has a child, as a Locust with workers; with a second argument it begins on input."""
+
+KILLED = """
+import sys, threading
+from pathlib import Path
+from infra import suite_run
+
+suite_run._GRACE_S = 1.0
+folder, program, how = Path(sys.argv[1]), *sys.argv[2:]
+command = [sys.executable, "-c", program, str(folder / "begun"), *([how] if how else [])]
+given = ("smoke", "r-1", command, folder / "smoke.json", {}, 120)
+run = threading.Thread(target=suite_run.run_suite, args=given, kwargs={"prepare": int if how else None})
+run.start()
+run.join()
+"""
+
+
+def is_alive(process: int) -> bool:
+    """Whether it has not ended; nobody may be there to reap it."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("how", ["", "begins on input"])
+def test_a_suite_ends_with_whoever_runs_it(tmp_path: Path, how: str) -> None:
+    """A killed update's would load what is live, and nobody would end it; it takes back what it disturbed."""
+    begun, command = tmp_path / "begun", [sys.executable, "-c", KILLED, str(tmp_path), WITH_CHILD, how]
+    with subprocess.Popen(command, start_new_session=True) as runner:
+        wait_until(begun.exists)
+        os.killpg(runner.pid, signal.SIGKILL)
+    suite, child = map(int, begun.read_text().split())
+    wait_until(lambda: not is_alive(suite) and not is_alive(child), within_s=60)
+    assert "taken back" in (tmp_path / "smoke.log").read_text()
+
+
+def test_a_suite_ends_at_once_when_its_runner_is_told_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C comes while it has time to end."""
+    monkeypatch.setattr("infra.suite_run._GRACE_S", 60)
+    begun, stubborn = tmp_path / "begun", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+    def interrupt_twice() -> bool:
+        if begun.exists():
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            raise KeyboardInterrupt
+        return False
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    command = [sys.executable, "-c", f"{stubborn}\n{WITH_CHILD}", str(begun)]
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, interrupt_twice)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not is_alive(int(begun.read_text().split()[0]))
+
+
+def test_what_a_suite_has_started_ends_with_it(tmp_path: Path) -> None:
+    """Workers of a Locust that did not end in time would go on sending."""
+    begun = tmp_path / "begun"
+    command = [sys.executable, "-c", WITH_CHILD, str(begun)]
+    run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
+    suite, child = map(int, begun.read_text().split())
+    assert not is_alive(suite)
+    wait_until(lambda: not is_alive(child), within_s=20)
 
 
 def test_what_a_suite_needs_is_prepared_while_it_starts(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Thing:
     status: str = "running"
     image: str = ""
     restarts: int = 0
+    started_at: str = "2026-11-24T12:10:31.052Z"
     memory: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     ports: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +42,11 @@ class Thing:
         return {
             "Config": {"Image": self.image},
             "RestartCount": self.restarts,
-            "State": {"Running": self.status == "running"},
+            "State": {
+                "Running": self.status == "running",
+                "StartedAt": self.started_at,
+                "ExitCode": 0,
+            },
             "Labels": self.labels,
         }
 

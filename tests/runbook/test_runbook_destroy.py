@@ -17,6 +17,8 @@ from runbook.verbs.destroy import destroy, tear_down
 
 STACK_ID = "urn:pulumi:dev::runbook::pulumi-python:dynamic:Resource::stack-id"
 OURS = {"resources": [{"urn": STACK_ID, "outputs": {"value": "ours"}}]}
+KIND = "docker:index/volume:Volume"
+VOLUME = {"urn": urn("data", KIND), "type": KIND, "id": "runbook-dev-redis-data"}
 HOLDER = Holder.here(Kind.PROCESS, "destroy")
 
 
@@ -97,10 +99,11 @@ class Destroyed(FakeWorkspace):
     """What Pulumi has destroyed is not in the state any more; it may be interrupted then."""
 
     is_interrupted = False
+    left: tuple[dict[str, Any], ...] = ()
 
     def destroy(self, on_event: OnEvent) -> None:
         super().destroy(on_event)
-        self.state = {"resources": []}
+        self.state, self.left = {"resources": [*self.left]}, ()
         if self.is_interrupted:
             self.is_interrupted = False
             raise KeyboardInterrupt
@@ -126,6 +129,31 @@ def test_a_destroy_that_was_stopped_before_the_volumes_is_gone_on_with(
     tear_down(workspace, HOLDER)
     assert list(stack.engine.volumes.found) == ["runbook-dev-theirs"]
     assert workspace.calls[-1] == "remove"
+
+
+@pytest.mark.parametrize("left", [(), (OURS["resources"][0],)], ids=["all is destroyed", "but the id"])
+def test_the_data_that_a_new_state_took_over_goes_in_a_second_run_too(
+    stack: FakeStack, left: tuple[dict[str, Any], ...]
+) -> None:
+    """It has the label of the state that was lost: only the state that is destroyed knew whose it is."""
+    stack.proxy.removed = True
+    labels = {"runbook.stack": "dev", "runbook.state": "lost"}
+    stack.engine.volumes.create("runbook-dev-redis-data", labels)
+    stack.engine.volumes.create("runbook-dev-theirs", labels)
+    workspace = Destroyed(state={"resources": [*OURS["resources"], VOLUME]})
+    workspace.is_interrupted, workspace.left = True, left
+    with pytest.raises(KeyboardInterrupt):
+        tear_down(workspace, HOLDER)
+    tear_down(workspace, HOLDER)
+    assert list(stack.engine.volumes.found) == ["runbook-dev-theirs"]
+
+
+def test_the_note_of_a_destroy_before_this_version_is_heeded(stack: FakeStack) -> None:
+    """It was stopped then, and named the state alone."""
+    stack.proxy.removed = True
+    stack.engine.volumes.create("runbook-dev-redis-data", {"runbook.stack": "dev", "runbook.state": "ours"})
+    tear_down(FakeWorkspace(config={"destroyed": "ours"}), HOLDER)
+    assert list(stack.engine.volumes.found) == []
 
 
 def test_what_was_given_up_stands_in_no_way(stack: FakeStack, capsys: pytest.CaptureFixture[str]) -> None:

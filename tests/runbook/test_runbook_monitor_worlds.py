@@ -19,7 +19,12 @@ USUAL = Sends(sent=990, refused=10)
 USUAL_WEBHOOKS = Webhooks(taken=5000, refused=5)
 """Now and then somebody tries a signature."""
 
+USUAL_S = 7200.0
+"""In two hours: seven in ten seconds."""
+
 WELL = Interval()
+QUIET = Interval(answers=0, taken=0, sent=0)
+FORGED = Interval(answers=1, refused=1, refused_webhooks=1, taken=0, sent=0)
 DOWN = {"dependencies_up": False}
 """The release's health report says that WAHA or the database is."""
 AWAY = {**DOWN, "redis_away": True, "ready_problem": "HTTP 503", "queue": None}
@@ -36,10 +41,11 @@ def watched(
     for_s: float,
     usual: Sends = USUAL,
     usual_webhooks: Webhooks = USUAL_WEBHOOKS,
+    usual_s: float = USUAL_S,
 ) -> tuple[list[Check] | None, World]:
     """What the watch finds, by the targets as they are."""
     world = World(intervals)
-    monitor = Monitor("r-2", Limits(TARGETS.watch, TARGETS.rollout, usual, usual_webhooks))
+    monitor = Monitor("r-2", Limits(TARGETS.watch, TARGETS.rollout, usual, usual_webhooks, usual_s))
     return watch(monitor, world.observe, for_s, lambda: world.now, world.sleep), world
 
 
@@ -109,6 +115,10 @@ GOOD: dict[str, Iterable[Interval]] = {
         *7 * [Interval(answers=50, refused=50, refused_webhooks=50, taken=0, sent=0)],
         *20 * [Interval(answers=0, taken=0, sent=0)],
     ],
+    "a stranger tries three signatures in 40 s, and nobody else sends anything": ForEver(
+        *2 * [QUIET], *2 * [FORGED, *3 * [QUIET]], FORGED, QUIET
+    ),
+    "a stranger tries signatures for a quiet hour": ForEver(FORGED, *5 * [QUIET], cycle=True),
     "a stranger tries signatures all the time": ForEver(
         Interval(answers=60, refused=50, refused_webhooks=50, taken=8, sent=8)
     ),
@@ -237,6 +247,21 @@ def test_a_bad_release_goes(release: str) -> None:
     failing, _ = watched(intervals(), TARGETS.watch.after_up_s)
     assert failing is not None
     assert [check.name for check in failing] == [name]
+
+
+@pytest.mark.parametrize("for_s", [0.0, 1_000_000.0], ids=["nobody knows", "one in three minutes"])
+def test_refused_webhooks_are_no_evidence_where_none_was_due(for_s: float) -> None:
+    """However many a stranger tries: WAHA may have sent nothing in a quarter of an hour."""
+    many = ForEver(Interval(answers=50, refused=50, refused_webhooks=50, taken=0, sent=0))
+    failing, _ = watched(many, TARGETS.watch.after_hotfix_s, usual_s=for_s)
+    assert failing == []
+
+
+def test_webhooks_refused_in_a_quiet_hour_are_found_in_time() -> None:
+    """After four minutes: fewer than usual, and more than nothing but strangers would send."""
+    steps = ForEver(QUIET, FORGED, *3 * [QUIET, FORGED], QUIET, cycle=True)
+    failing, _ = watched(steps, TARGETS.watch.after_hotfix_s, usual_s=6 * USUAL_S)
+    assert [check.name for check in failing or []] == ["refused webhooks"]
 
 
 @pytest.mark.parametrize("usual", [Webhooks(), Webhooks(taken=0, refused=500), Webhooks(10, 5000)])

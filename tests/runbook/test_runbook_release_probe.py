@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.server
 import json
 from collections.abc import Callable, Iterator
@@ -235,8 +236,23 @@ def test_the_queue_is_what_the_service_shows(
 
 @pytest.mark.parametrize(
     "answer",
-    [says(1, "Traceback (most recent call last)"), says(2, "invalid choice: 'metrics'"), says(0, "")],
-    ids=["it fails", "an older release", "nothing was counted"],
+    [
+        says(1, "Traceback (most recent call last)"),
+        says(2, "invalid choice: 'metrics'"),
+        says(0, ""),
+        says(
+            0, f"/opt/site/x.py:1: UserWarning: is deprecated\n{metrics({'sent': 4}, webhooks={'stale': 1})}"
+        ),
+        says(0, "<html>Internal error</html>\n"),
+        says(0, "webhooks_total{\n"),
+        says(
+            0, 'first_sends_total{outcome="sent"} NaN\nwebhooks_total{outcome="accepted",lane="live"} +Inf\n'
+        ),
+    ],
+    ids=[
+        *("it fails", "an older release", "nothing was counted", "a library warns"),
+        *("no metrics", "half a line", "no numbers"),
+    ],
 )
 def test_processes_that_tell_nothing_are_no_evidence(
     live: FakeStack, frontend: Frontend, answer: Answer
@@ -245,7 +261,7 @@ def test_processes_that_tell_nothing_are_no_evidence(
     for role in ("web", "worker"):
         of(live, role, "r-2").answer = answer
     seen = probe(live, frontend).observe()
-    assert (seen.sends, seen.redis_away) == (None, False)
+    assert (seen.sends, seen.webhooks, seen.redis_away) == (None, None, False)
     assert (seen.release, seen.restarts) == ("r-2", 0)
 
 
@@ -279,7 +295,7 @@ def test_an_engine_that_is_away_leaves_what_the_frontend_says(
     assert seen.ready_problem is None
     assert (seen.release, seen.counters, seen.restarts, seen.memory_share) == (None, None, None, None)
     assert (seen.queue, seen.sends, seen.redis_away) == (None, None, False)
-    assert asked.usual("r-2") == (Sends(), Webhooks())
+    assert asked.usual("r-2") == (Sends(), Webhooks(), 0)
 
 
 def test_a_proxy_that_is_gone_tells_nothing(live: FakeStack, frontend: Frontend) -> None:
@@ -298,9 +314,30 @@ def test_a_proxy_that_cannot_be_asked_is_not_the_releases_doing(live: FakeStack)
 def test_what_is_usual_is_what_the_others_counted(live: FakeStack, frontend: Frontend) -> None:
     """The kept releases' processes, as long as they run."""
     of(live, "web", "r-1").answer = says(0, metrics(webhooks={"accepted": 7}))
-    assert probe(live, frontend).usual("r-2") == (Sends(sent=900, refused=9), Webhooks(taken=7))
+    assert probe(live, frontend).usual("r-2")[:2] == (Sends(sent=900, refused=9), Webhooks(taken=7))
     of(live, "worker", "r-1").status = "exited"
-    assert probe(live, frontend).usual("r-2") == (Sends(), Webhooks(taken=7))
+    assert probe(live, frontend).usual("r-2")[:2] == (Sends(), Webhooks(taken=7))
+
+
+def test_what_is_usual_was_counted_since_the_first_of_the_others_began(
+    live: FakeStack, frontend: Frontend
+) -> None:
+    """How old the one is that is watched does not matter."""
+    now = datetime.datetime.now(datetime.UTC)
+    ages_s = {("web", "r-1"): 60, ("worker", "r-1"): 3600, ("web", "r-2"): 9000}
+    for (role, release), age_s in ages_s.items():
+        of(live, role, release).started_at = f"{now - datetime.timedelta(seconds=age_s):%Y-%m-%dT%H:%M:%S.1Z}"
+    assert probe(live, frontend).usual("r-2")[2] == pytest.approx(3600, abs=30)
+
+
+def test_an_older_release_whose_counts_have_no_labels_is_no_evidence(
+    live: FakeStack, frontend: Frontend
+) -> None:
+    """Of what became of messages and webhooks, and in which lane, it tells nothing."""
+    old = 'webhooks_total 7.0\nfirst_sends_total 9.0\nmessages_total{lane="live"} 9.0\n'
+    for role in ("web", "worker"):
+        of(live, role, "r-1").answer = says(0, old)
+    assert probe(live, frontend).usual("r-2")[:2] == (Sends(), Webhooks())
 
 
 def test_sends_are_read_by_the_outcomes_that_are_judged() -> None:

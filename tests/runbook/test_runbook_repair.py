@@ -69,11 +69,10 @@ def until(container: Container, reached: Callable[[], bool]) -> None:
 
 
 def test_what_stays_up_is_left_alone(run: Run) -> None:
-    """Without a second look, and without a look at the state."""
-    run(WAITS)
-    seed = run(["true"], role="")
+    """Without a second look."""
+    container, seed = run(WAITS), run(["true"], role="")
     until(seed, lambda: seed.status == "exited")
-    workspace = FakeWorkspace(OURS)
+    workspace = knowing(container, seed)
     repair(workspace, docker.from_env(), sleep=lambda _s: pytest.fail("there is nothing to wait for"))
     assert workspace.calls == []
 
@@ -154,14 +153,18 @@ def test_what_restarted_once_is_left_alone(run: Run) -> None:
     container.reload()
     os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
     until(container, lambda: container.attrs["RestartCount"] == 1)
-    assert failures(OURS, docker.from_env()) == []
+    assert failures([container]) == []
 
 
-def test_what_the_state_does_not_know_is_not_removed(run: Run) -> None:
-    """It may be another checkout's."""
-    container = run(FAILS)
-    until(container, lambda: container.status == "exited")
+def test_what_the_state_does_not_know_is_left_as_it_is(run: Run) -> None:
+    """It may be another checkout's, stopped on purpose."""
+    fails, stopped = run(FAILS), run(WAITS)
+    stopped.kill()
+    until(fails, lambda: fails.status == "exited")
+    until(stopped, lambda: stopped.status == "exited")
     workspace = knowing()
     repair(workspace, docker.from_env())
-    assert is_there(container)
+    assert is_there(fails)
+    stopped.reload()
+    assert stopped.status == "exited"
     assert workspace.calls == []

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 from docker.errors import DockerException
-from engine_events import diagnostic, done, outputs, pre
+from engine_events import diagnostic, done, outputs, pre, urn
 from fake_stack import FakeStack
-from fake_workspace import FakeWorkspace
+from fake_workspace import FakeWorkspace, stack_with
 from records import deployed, outputs_of, record
 
 from infra.deploy_lock import DeployLock
@@ -130,6 +130,21 @@ def test_a_bare_stack_is_made_and_deployed() -> None:
     assert deploy_sources(workspace, UP, HOLDER).outputs["release"] == "r-1"
     assert workspace.calls == ["create", "up"]
     assert workspace.is_set("secrets")
+
+
+def test_anothers_containers_are_left_as_they_are(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state is not here: `up` refuses, and starts nothing that somebody has stopped on purpose."""
+    monkeypatch.setattr("runbook.repair._SETTLE_S", 0.0)
+    stack.deploy("r-1")
+    workspace = stack_with()
+    workspace.failure = OperationFailed("this engine has a stack dev that is not in this checkout's state")
+    ours, (web, worker) = stack.engine.containers.add("ours", role="web"), stack.engine.containers.found[1:3]
+    workspace.state = {"resources": [{"urn": urn("ours"), "id": ours.id}]}
+    ours.status, web.status, worker.status = "exited", "paused", "exited"
+    with pytest.raises(RunbookError, match="not in this checkout's state"):
+        deploy_sources(workspace, UP, HOLDER)
+    assert (ours.status, web.status, worker.status) == ("running", "paused", "exited")
+    assert web.done == worker.done == []
 
 
 def test_the_order_reaches_the_update() -> None:

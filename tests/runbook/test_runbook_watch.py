@@ -41,9 +41,9 @@ class Probe:
     def __init__(self, stack: str) -> None:
         assert stack == "dev"
 
-    def usual(self, release: str) -> tuple[Sends, Webhooks]:
+    def usual(self, release: str) -> tuple[Sends, Webhooks, float]:
         assert release == "r-2"
-        return Sends(sent=900, refused=9), Webhooks(taken=800)
+        return Sends(sent=900, refused=9), Webhooks(taken=800), 3600.0
 
     def observe(self) -> Observation:
         raise AssertionError
@@ -97,7 +97,7 @@ def test_what_the_proxy_serves_is_watched_by_the_targets(ends: End) -> None:
     assert {monitor.release for monitor in watched} == {"r-2"}
     limits = watched[0].limits
     assert (limits.watch, limits.rollout) == (targets.watch, targets.rollout)
-    assert (limits.usual, limits.usual_webhooks) == (Sends(900, 9), Webhooks(800))
+    assert (limits.usual, limits.usual_webhooks, limits.usual_s) == (Sends(900, 9), Webhooks(800), 3600)
 
 
 def test_a_state_that_has_another_release_is_said_where_it_can_be_read(

@@ -70,6 +70,7 @@ def test_the_services_own_metrics_are_read() -> None:
     """By the names that it gives them; a gate's webhooks and refused ones are nobody's evidence."""
     assert counted(metrics(previous=3, live=5, gate=100, refused=7)) == Counts(3, 5)
     assert counted("") == Counts(0, 0)
+    assert counted("webhooks_total 7.0\n") == Counts(0, 0)
 
 
 def test_only_new_signatures_since_the_start_are_proof_at_once() -> None:
@@ -122,8 +123,13 @@ def test_silence_is_waited_for_by_both() -> None:
         [answers(metrics(5, 9), metrics(0, 1))],
         [FakeContainerExec(outputs=[(1, "Traceback")])],
         [answers(metrics(live=1)), FakeContainerExec(failure=ContainerGone("gone"))],
+        [answers(f"/opt/site/x.py:1: UserWarning: is deprecated\n{metrics(live=1)}")],
+        [answers(metrics(5, 9), "<html>Internal error</html>")],
     ],
-    ids=["no process", "a gate alone", "silence", "started again", "no answer", "one is gone"],
+    ids=[
+        *("no process", "a gate alone", "silence", "started again", "no answer", "one is gone"),
+        *("a library warns", "no metrics any more"),
+    ],
 )
 def test_no_evidence_is_no_proof(webs: list[FakeContainerExec]) -> None:
     """What cannot be seen is not called unused."""
