@@ -62,13 +62,15 @@ def deploy(workspace: Workspace, request: DeployRequest, targets: Sequence[str] 
     return progress
 
 
-def refresh(workspace: Workspace) -> None:
+def refresh(workspace: Workspace, targets: Sequence[str] = ()) -> None:
     """Compare the state with the engine: what is gone there is made again by the next update.
+
+    Only the resources whose URN fits one of *targets* are looked at, if any are given.
 
     Raises:
         RunbookError: it was stopped; says by what, and who has the traffic.
     """
-    _run(workspace.refresh, workspace.stack)
+    _run(lambda on_event: workspace.refresh(on_event, targets), workspace.stack)
 
 
 def ensure_live(

@@ -12,6 +12,7 @@ from infra.history import History
 from infra.lock_holder import Holder
 from infra.manifest import Manifest, Secrets
 from infra.observed import Observed, observe_stack
+from infra.stack_name import prefix_of
 from infra.suites import Depth
 from runbook.console import say
 from runbook.deployment import deploy, refresh
@@ -33,11 +34,27 @@ from runbook.workspace import Workspace, open_workspace
 
 _UPDATE_S, _REFRESH_S, _CONTAINER_S = 10, 5, 2
 _MOVING = ("candidate", "trial", "live", "ledger")
+_SHARED = (
+    "network",
+    *("redis-data", "redis-conf", "redis-conf-seed", "redis"),
+    *("proxy-routes", "proxy-routes-seed", "proxy"),
+)
 
 
 def targets_of(release: str) -> tuple[str, ...]:
     """The resources that an update for *release* may touch, as `pulumi up --target` takes them."""
     return (f"**{release}**", "**::gate-*", "**::promoted-*", *(f"**::{name}" for name in _MOVING))
+
+
+def _missing(workspace: Workspace) -> list[str]:
+    """What every release needs and the state does not have, as `pulumi up --target` takes it.
+
+    Somebody removed it, an `up` took note and was refused before it made it again.
+    """
+    resources = workspace.deployment().get("resources") or []
+    known = {resource["urn"].rpartition("::")[2] for resource in resources}
+    prefix = prefix_of(workspace.stack)
+    return [f"**::{prefix}-{part}" for part in _SHARED if f"{prefix}-{part}" not in known]
 
 
 def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> str:
@@ -73,9 +90,10 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     say(_what_is_made(history, observed, manifest, _REFRESH_S if is_behind else 0))
     update = _update(request, manifest, Depth.NONE if request.force else Depth.SHORT)
     recover(workspace, holder.took_over)
+    targets = targets_of(release)
     if is_behind:
-        refresh(workspace)
-    deploy(workspace, update, targets_of(release))
+        refresh(workspace, targets[:1])
+    deploy(workspace, update, (*targets, *_missing(workspace)))
     return release
 
 
@@ -136,10 +154,11 @@ def follow(request: Restore, release: str, before: Observed, report: Report | No
             raise RunbookError(f"nothing is known of what release {release} consists of", "")
         out = taken_out(before.live, release) if before.live else None
         recover(workspace, holder.took_over, taken_out=out)
+        targets = targets_of(release)
         if _counts_on_lost(workspace, release, observe_stack(request.stack)):
-            refresh(workspace)
+            refresh(workspace, targets[:1])
         update = _update(request, manifest, Depth.NONE, [report] if report else [])
-        deploy(workspace, update, targets_of(release))
+        deploy(workspace, update, (*targets, *_missing(workspace)))
     except Exception as error:  # whatever it is: the rollback is done
         message = error.message if isinstance(error, Refused) else str(error)
         say(f"warning: the traffic has moved, and the state could not follow: {message}")

@@ -66,20 +66,15 @@ class Workspace:
         Raises:
             OperationFailed: the engine refused or failed; its events said why.
         """
-        only = [part for target in targets for part in ("--target", target)]
-        if only:
-            # One at a time: Pulumi writes what is not meant, and what that needs, in any order, and refuses a
-            # state in which something comes before what it needs (v3.257, `generateSteps`: "untargeted").
-            only += ["--parallel", "1"]
-        self._operate(["up", "--yes", "--skip-preview", *only], on_event, request.as_env())
+        self._operate(["up", "--yes", "--skip-preview", *_only(targets)], on_event, request.as_env())
 
     def preview(self, on_event: OnEvent) -> None:
         """Run `pulumi preview`; raises as `up` does."""
         self._operate(["preview"], on_event)
 
-    def refresh(self, on_event: OnEvent) -> None:
-        """Take into the state what the engine has; raises as `up` does."""
-        self._operate(["refresh", "--yes", "--skip-preview"], on_event)
+    def refresh(self, on_event: OnEvent, targets: Sequence[str] = ()) -> None:
+        """Take into the state what the engine has, of all or of *targets*; raises as `up` does."""
+        self._operate(["refresh", "--yes", "--skip-preview", *_only(targets)], on_event)
 
     def destroy(self, on_event: OnEvent) -> None:
         """Delete all that the state knows; raises as `up` does."""
@@ -216,6 +211,14 @@ class Workspace:
             text=True,
             check=False,
         )
+
+
+def _only(targets: Sequence[str]) -> list[str]:
+    """The options of an operation on the resources whose URN fits one of *targets* alone; none for all."""
+    only = [part for target in targets for part in ("--target", target)]
+    # One at a time: Pulumi writes what is not meant, and what that needs, in any order, and refuses a state
+    # in which something comes before what it needs (v3.257, `generateSteps`: "untargeted").
+    return [*only, "--parallel", "1"] if only else []
 
 
 def open_workspace(stack: str) -> Workspace:

@@ -25,8 +25,9 @@ KEY = "the key"
 class FakeWorkspace:
     """`events` are what each operation tells, `failure` what it ends in; `calls` says what was asked for.
 
-    `orders` are those that updates were given, `targets` what each might touch. `config` holds the
-    configuration by key, `state` the deployment, `found_outputs` the stack's outputs.
+    `requests` are those that updates were given, `targets` what each might touch, `refreshed` what each
+    refresh looked at. `config` holds the configuration by key, `state` the deployment, `found_outputs` the
+    stack's outputs.
     """
 
     stack: str = "dev"
@@ -40,6 +41,7 @@ class FakeWorkspace:
     calls: list[str] = field(default_factory=list)
     requests: list[DeployRequest] = field(default_factory=list)
     targets: list[tuple[str, ...]] = field(default_factory=list)
+    refreshed: list[tuple[str, ...]] = field(default_factory=list)
 
     def exists(self) -> bool:
         return self.is_made
@@ -56,7 +58,8 @@ class FakeWorkspace:
     def preview(self, on_event: OnEvent) -> None:
         self._operate("preview", on_event)
 
-    def refresh(self, on_event: OnEvent) -> None:
+    def refresh(self, on_event: OnEvent, targets: Sequence[str] = ()) -> None:
+        self.refreshed.append(tuple(targets))
         self._operate("refresh", on_event)
 
     def destroy(self, on_event: OnEvent) -> None:

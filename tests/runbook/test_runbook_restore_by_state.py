@@ -25,6 +25,13 @@ from runbook.webhook_signer import Signer
 
 HOLDER = Holder.here(Kind.PROCESS, "rollback")
 SLOW = Restore("dev", None, "rollback", "slow")
+SHARED = [
+    {"urn": f"urn:pulumi:dev::runbook::docker:index/container:Container::runbook-dev-{part}"}
+    for part in (
+        *("network", "redis-data", "redis-conf", "redis-conf-seed", "redis"),
+        *("proxy-routes", "proxy-routes-seed", "proxy"),
+    )
+]
 STACK_ID = "urn:pulumi:dev::runbook::pulumi-python:dynamic:Resource::stack-id"
 
 
@@ -32,6 +39,7 @@ STACK_ID = "urn:pulumi:dev::runbook::pulumi-python:dynamic:Resource::stack-id"
 def workspace(monkeypatch: pytest.MonkeyPatch) -> FakeWorkspace:
     """The state of stack dev, in which r-1, r-2 and r-3 went live, one after the other."""
     found = stack_with()
+    found.state = {"resources": SHARED}
     found.found_outputs = deployed("r-1", "r-2", "r-3")
     found.events = [outputs(found.found_outputs)]
     monkeypatch.setattr("runbook.restore_by_state.open_workspace", lambda _stack: found)
@@ -102,9 +110,21 @@ def container_of(name: str, id_: str) -> dict[str, str]:
 
 def test_what_was_removed_by_hand_is_made_again(only_live: FakeStack, workspace: FakeWorkspace) -> None:
     """All of a release's containers: the state has them still, and would make none."""
-    workspace.state = {"resources": [container_of("runbook-dev-web-1-r-2", "gone")]}
+    workspace.state = {"resources": [*SHARED, container_of("runbook-dev-web-1-r-2", "gone")]}
     assert restore() == "r-2"
     assert workspace.calls == ["refresh", "up"]
+    assert workspace.refreshed == [("**r-2**",)]
+    assert workspace.targets == [targets_of("r-2")]
+
+
+def test_what_the_state_has_lost_of_the_rest_is_made_again(
+    only_live: FakeStack, workspace: FakeWorkspace
+) -> None:
+    """A release needs it. Somebody removed it, and an `up` that took note was refused then."""
+    workspace.state = {"resources": [each for each in SHARED if not each["urn"].endswith(("seed", "-redis"))]}
+    assert restore() == "r-2"
+    lost = ("redis-conf-seed", "redis", "proxy-routes-seed")
+    assert workspace.targets == [(*targets_of("r-2"), *(f"**::runbook-dev-{part}" for part in lost))]
 
 
 def test_the_seconds_are_said_beforehand(
