@@ -39,11 +39,32 @@ def test_each_release_has_its_state_and_the_reason_for_it() -> None:
     records = [record("r-1"), record("r-2"), record("r-3"), record("r-2", "rollback", "slow")]
     refused = REFUSED.model_copy(update={"at": "2026-11-24T12:12:50+00:00"})
     assert listed(outputs_of(*records, kept=("r-1",)), refused) == [
-        ("r-2", "live", "slow"),
+        ("r-2", "live", "rollback: slow, instead of r-3"),
         ("r-9", "refused", "lost: fail"),
         ("r-3", "rolled back", "at 2026-11-24 12:13 by root@a-machine-with-a-long-name: slow, to r-2"),
         ("r-2", "", ""),
         ("r-1", "kept", ""),
+    ]
+
+
+def test_the_reason_of_a_rollback_stays_when_the_release_that_was_taken_out_comes_back() -> None:
+    """In the row of the one that it brought back, also once that one is taken out itself."""
+    records = [
+        record("r-1"),
+        record("r-2"),
+        record("r-1", "rollback", "trying it"),
+        record("r-2", "rollback"),
+    ]
+    assert listed(outputs_of(*records)) == [
+        ("r-2", "live", "rollback, instead of r-1"),
+        (
+            "r-1",
+            "rolled back",
+            "at 2026-11-24 12:13 by root@a-machine-with-a-long-name, to r-2; "
+            "before: rollback: trying it, instead of r-2",
+        ),
+        ("r-2", "", ""),
+        ("r-1", "", ""),
     ]
 
 
