@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker
+from docker.errors import NotFound
 
 from infra.containers import ContainerExec
 from infra.errors import Refused
@@ -64,9 +65,10 @@ def live_service(
     """The live release's service in *stack*; where neither proxy nor route tell which that is, another's.
 
     Raises:
-        RunbookError: no worker of it runs, or none answers.
+        RunbookError: Redis does not run, or no worker, or none answers.
     """
     engine = engine or docker.from_env()
+    _refuse_without_redis(stack, engine)
     workers = _workers(stack, engine)
     services = {name: Service(open_container(worker), tuple(workers)) for name, worker in workers.items()}
     if not services:
@@ -88,6 +90,20 @@ def live_service(
             _remedy(stack, live, engine),
         )
     return services[live]
+
+
+def _refuse_without_redis(stack: str, engine: docker.DockerClient) -> None:
+    """No service answers without it. One that is gone altogether the service tells of."""
+    try:
+        redis = engine.containers.get(f"{prefix_of(stack)}-redis")
+    except NotFound:
+        return
+    if redis.status != "running":
+        verb = "unpause" if redis.status == "paused" else "start"
+        raise RunbookError(
+            f"Redis of stack {stack} does not run: {redis.name} is {redis.status}",
+            f"`docker {verb} {redis.name}`, then run the same command again",
+        )
 
 
 def _remedy(stack: str, live: str | None, engine: docker.DockerClient) -> str:

@@ -110,6 +110,17 @@ def test_a_stopped_worker_of_the_live_release_is_named(stack: Stack, others: tup
     assert refusal.value.hint == f"`docker start {name}`"
 
 
+@pytest.mark.parametrize(("status", "verb"), [("exited", "start"), ("paused", "unpause")])
+def test_a_redis_that_does_not_run_is_named(stack: Stack, status: str, verb: str) -> None:
+    """With what to type; the service, which has no answer without it, is not asked."""
+    name = stack.add("worker", "r-1")
+    stack.engine.containers.add("runbook-dev-redis").status = status
+    with pytest.raises(RunbookError, match=f"runbook-dev-redis is {status}") as refusal:
+        stack.service("acme/runbook/dev")
+    assert refusal.value.hint == f"`docker {verb} runbook-dev-redis`, then run the same command again"
+    assert stack.live[name].ran == []
+
+
 def test_a_worker_of_the_live_release_that_is_gone_needs_its_commit(stack: Stack) -> None:
     """`up` deploys what is checked out, which may be another release."""
     for release in ("r-1", "r-2"):
