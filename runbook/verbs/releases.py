@@ -39,8 +39,8 @@ def releases(
         rows = [row for row in rows if release in (None, row.record.release)][:1]
         if not rows:
             raise RunbookError(f"release {release!r} of stack {stack} is not known", "`bin/runbook releases`")
-    if open_page:
-        webbrowser.open(page_of(rows[0].record).as_uri())
+    if open_page and not webbrowser.open((page := page_of(rows[0].record)).as_uri()):
+        say(f"this machine has no browser that could be opened; the page is {page}")
     if as_json:
         print_json([row.as_data() for row in rows])
         return
