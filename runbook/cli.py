@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Never
+from typing import Annotated, Never
 
 import requests
 import typer
@@ -28,14 +28,22 @@ def run_command_line(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     app = typer.Typer(
         name="runbook",
-        help="The deployment runbook of a WhatsApp AI assistant, executable.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
     # With a callback a single verb is typed by its name, too.
-    app.callback()(lambda: None if "--help" in words else use_context())
+    @app.callback(help="The deployment runbook of a WhatsApp AI assistant, executable.")
+    def prepare(stack: Annotated[str, typer.Option("--stack", hidden=True)] = "") -> None:
+        if stack:  # many type it there
+            raise typer.BadParameter(
+                f"--stack comes after the verb, as in `bin/runbook outputs --stack {stack}`"
+            )
+        if "--help" not in words:
+            use_context()
+
     for name in words[:1] if words and words[0] in VERBS else VERBS:
         verb = load_verb(name)
         if isinstance(verb, typer.Typer):

@@ -35,15 +35,19 @@ def hold_for_deployment(stack: str, what: str) -> Iterator[Holder]:
     """Hold the deploy lock of *stack* for the block and keep its alerts silent. *what*: for others to read.
 
     Raises:
-        Refused: somebody else deploys, or the service was down when the silence ended.
+        Refused: somebody else deploys, we were told to stop, or the service was down when the silence ended.
     """
     layout = layout_of(stack)
     alertmanager = Alertmanager(layout.alertmanager_url) if layout.alertmanager_url else None
     silence = silenced(
         alertmanager, bare_name(stack), read_targets().silence.for_s, lambda: why_stack_silent(stack)
     )
-    with hold(stack, what) as holder, silence:
-        yield holder
+    try:
+        with hold(stack, what) as holder, silence:
+            yield holder
+    except KeyboardInterrupt as error:  # the traffic may have moved already
+        hint = f"{situation(stack)}; run the same command again: it goes on from what is there"
+        raise RunbookError("interrupted", hint) from error
 
 
 def deploy(workspace: Workspace, request: DeployRequest, targets: Sequence[str] = ()) -> Progress:

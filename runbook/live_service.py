@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import docker
+from docker.errors import NotFound
 
 from infra.containers import ContainerExec
 from infra.errors import Refused
-from infra.observed import stack_containers
+from infra.observed import RELEASE_LABEL, ROLE_LABEL, stack_containers
 from infra.proxy_control import ProxyControl
 from infra.stack_name import prefix_of
 from runbook.console import say
@@ -64,14 +65,15 @@ def live_service(
     """The live release's service in *stack*; where neither proxy nor route tell which that is, another's.
 
     Raises:
-        RunbookError: no worker of it runs, or none answers.
+        RunbookError: Redis does not run, or no worker, or none answers.
     """
     engine = engine or docker.from_env()
+    _refuse_without_redis(stack, engine)
     workers = _workers(stack, engine)
     services = {name: Service(open_container(worker), tuple(workers)) for name, worker in workers.items()}
     if not services:
         raise RunbookError(
-            f"no worker of stack {stack} runs", f"`bin/runbook up --stack {stack}` starts them"
+            f"no worker of stack {stack} runs", _remedy(stack, live_in_route(stack, engine), engine)
         )
     if len(services) == 1:
         return next(iter(services.values()))
@@ -85,9 +87,37 @@ def live_service(
         raise RunbookError(
             f"no worker of the live release ({live}) of stack {stack} runs, "
             f"only those of {', '.join(services)}",
-            f"`bin/runbook up --stack {stack}` puts that right",
+            _remedy(stack, live, engine),
         )
     return services[live]
+
+
+def _refuse_without_redis(stack: str, engine: docker.DockerClient) -> None:
+    """No service answers without it. One that is gone altogether the service tells of."""
+    try:
+        redis = engine.containers.get(f"{prefix_of(stack)}-redis")
+    except NotFound:
+        return
+    if redis.status != "running":
+        verb = "unpause" if redis.status == "paused" else "start"
+        raise RunbookError(
+            f"Redis of stack {stack} does not run: {redis.name} is {redis.status}",
+            f"`docker {verb} {redis.name}`, then run the same command again",
+        )
+
+
+def _remedy(stack: str, live: str | None, engine: docker.DockerClient) -> str:
+    """How a worker of the release that is *live* runs again."""
+    if live is None:
+        return f"`bin/runbook up --stack {stack}` makes them"
+    workers = {RELEASE_LABEL: live, ROLE_LABEL: "worker"}.items()
+    there = [each.name for each in stack_containers(stack, engine) if workers <= each.labels.items()]
+    if there:
+        return f"`docker start {' '.join(sorted(map(str, there)))}`"
+    return (
+        f"`bin/runbook up --stack {stack}` makes them again: it deploys what is checked out, so first check "
+        "out the commit that `bin/runbook releases` shows as live"
+    )
 
 
 def live_in_route(stack: str, engine: docker.DockerClient | None = None) -> str | None:
@@ -103,9 +133,9 @@ def _workers(stack: str, engine: docker.DockerClient) -> dict[str, str]:
     """By release, the name of one of its workers that runs."""
     found = stack_containers(stack, engine, stopped=False)
     return {
-        container.labels.get("runbook.release", ""): str(container.name)
+        container.labels.get(RELEASE_LABEL, ""): str(container.name)
         for container in sorted(found, key=lambda container: str(container.name))
-        if container.labels.get("runbook.role") == "worker"
+        if container.labels.get(ROLE_LABEL) == "worker"
     }
 
 

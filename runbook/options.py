@@ -11,7 +11,7 @@ import typer
 from runbook.console import speak_of_stack
 
 DEFAULT_STACK = "dev"
-_VARIABLE = "RUNBOOK_STACK"
+STACK_VARIABLE = "RUNBOOK_STACK"
 _STACK = re.compile(r"(\w[\w.-]*/){0,2}\w[\w.-]{0,99}", re.ASCII)
 
 
@@ -21,13 +21,13 @@ def _stack_name(given: str) -> str:
         raise typer.BadParameter(
             f"{given!r} is no stack: letters, digits, hyphens, underscores and dots make one"
         )
-    if given != DEFAULT_STACK or _VARIABLE in os.environ:
+    if given != DEFAULT_STACK or STACK_VARIABLE in os.environ:
         speak_of_stack(given)
     return given
 
 
 Stack = Annotated[
     str,
-    typer.Option("--stack", envvar=_VARIABLE, callback=_stack_name, help="The stack to work on."),
+    typer.Option("--stack", envvar=STACK_VARIABLE, callback=_stack_name, help="The stack to work on."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -94,6 +94,8 @@ class Progress:
     def _begin(self, op: OpType, urn: str) -> None:
         if op not in self._words or _is_component(urn):
             return
+        if op == OpType.DELETE and _type(urn) == "docker:index/remoteImage:RemoteImage":
+            return  # only the state forgets it: the engine keeps each image (`keep_locally`)
         if self._planned:
             self._tell(urn, f"{self._words[op]} {_name(urn)}")
         else:
@@ -137,8 +139,11 @@ def _leaves_running(step: StepEventMetadata) -> bool:
 
 
 def _is_component(urn: str) -> bool:
-    kind = urn.split("::")[2].rpartition("$")[2]
-    return kind.startswith(("runbook:infra:", "pulumi:pulumi:Stack", "pulumi:providers:"))
+    return _type(urn).startswith(("runbook:infra:", "pulumi:pulumi:Stack", "pulumi:providers:"))
+
+
+def _type(urn: str) -> str:
+    return urn.split("::")[2].rpartition("$")[2]
 
 
 def _name(urn: str) -> str:

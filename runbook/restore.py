@@ -113,7 +113,9 @@ def shift_to_kept(request: Restore, history: History, observed: Observed, target
     out = taken_out(live, target)
     say(f"taking {out} out of the traffic: it goes to {target}")
     if target == live.release:
-        say(f"the update to {out} was not finished: {target} is live, and stays; a second rollback goes back")
+        before = next((id_ for id_ in history.good if id_ not in (target, out)), None)
+        back = f"; a second rollback goes back to {before}" if before else ""
+        say(f"the update to {out} was not finished: {target} is live, and stays{back}")
     proxy = ProxyControl(f"{prefix_of(request.stack)}-proxy", engine)
     to = Backend(target, tuple(observed.names(target, "web")))
     if request.force:

@@ -30,6 +30,7 @@ from runbook.restore import (
 )
 from runbook.restore_checks import check_passable, check_secrets
 from runbook.secret_values import known_secrets
+from runbook.verbs.releases import refused_in
 from runbook.workspace import Workspace, open_workspace
 
 _UPDATE_S, _REFRESH_S, _CONTAINER_S = 10, 5, 2
@@ -70,6 +71,8 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     except Refused as error:
         raise _without_state(error, request, observed) from error
     history = History.of(outputs, observed)
+    if request.release and request.release not in history.releases:
+        _refuse_refused(request.release, history, workspace)
     release = choose(history, request.release)
     if kept_target(history, observed, release, force=request.force) == release:
         report = shift_to_kept(request, history, observed, release)
@@ -113,6 +116,17 @@ def _without_state(error: Refused, request: Restore, observed: Observed) -> Refu
         what = f"release {release} has lost containers, {lost} are left, and none can be made again"
         hint = f"`bin/runbook rollback {release} --force` moves the traffic to what is left"
     return RunbookError(f"{what}: {error.message}", "; ".join(filter(None, (hint, error.hint))))
+
+
+def _refuse_refused(release: str, history: History, workspace: Workspace) -> None:
+    """`releases` lists it, so that it is not known would be no answer."""
+    records = (*history.records, *refused_in(workspace.deployment()))
+    if any(record.release == release and record.refusal for record in records):
+        raise RunbookError(
+            f"release {release} was refused and never kept the traffic: it cannot be brought back",
+            "`bin/runbook releases` shows those that can; "
+            "`bin/runbook up`, with its commit checked out, tries it again",
+        )
 
 
 def _what_is_made(history: History, observed: Observed, manifest: Manifest, more_s: int) -> str:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from infra.cache_folder import cache_folder
@@ -31,7 +31,8 @@ def ensure_cli(report: Report) -> Path:
         return found
     wanted = pinned_version()
     folder = _folder(wanted)
-    with held(cache_folder() / "locks" / "pulumi-cli"):
+    waiting = partial(report, "waiting for another process, which gets the Pulumi CLI")
+    with held(cache_folder() / "locks" / "pulumi-cli", waiting):
         return in_cache(folder) or _obtain(wanted, folder, report)
 
 

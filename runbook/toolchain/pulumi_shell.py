@@ -16,6 +16,7 @@ from infra.deploy_lock import TOKEN
 from infra.errors import Refused
 from infra.stack_name import bare_name
 from runbook.deploy_lock import hold
+from runbook.options import DEFAULT_STACK, STACK_VARIABLE
 from runbook.toolchain.docker_engine import ensure_engine, use_context
 from runbook.toolchain.environment import is_dev, pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
@@ -46,10 +47,17 @@ def named_stack(arguments: Sequence[str]) -> str | None:
             return argument.removeprefix("--stack=")
         if argument.startswith("-s"):
             return argument.removeprefix("-s").removeprefix("=")
-    plain = [argument for argument in _from_verb(arguments) if not argument.startswith("-")]
-    if plain[:1] == ["stack"] and plain[1:2] in (["init"], ["select"], ["rm"]):
-        return next(iter(plain[2:]), None)
-    return None
+    return next(iter(_plain(arguments)[2:]), None) if _manages_stacks(arguments) else None
+
+
+def _manages_stacks(arguments: Sequence[str]) -> bool:
+    """Whether the command names its stack as its argument, or is about all of them."""
+    noun, action = (*_plain(arguments), "", "")[:2]
+    return noun == "stack" and action in ("init", "ls", "rm", "select")
+
+
+def _plain(arguments: Sequence[str]) -> list[str]:
+    return [argument for argument in _from_verb(arguments) if not argument.startswith("-")]
 
 
 def verb(arguments: Sequence[str]) -> str:
@@ -83,7 +91,9 @@ def run_cli(arguments: Sequence[str]) -> int:
     env = {**os.environ, **pulumi_environment(None)}
     stack = None
     if verb(arguments) not in _NEED_NO_STACK:
-        stack = named_stack(arguments) or _selected_stack(cli, env)
+        stack = named_stack(arguments) or env.get("PULUMI_STACK") or _selected_stack(cli, env)
+        if stack is None and not _manages_stacks(arguments):  # as for every verb of `bin/runbook`
+            stack = env["PULUMI_STACK"] = os.environ.get(STACK_VARIABLE) or DEFAULT_STACK
         if stack and is_dev(stack):  # for any other, the CLI asks for the passphrase where it needs one
             env |= pulumi_environment(stack, env)
     if stack is None or verb(arguments) not in _CHANGES:

@@ -11,7 +11,8 @@ from runbook.workspace import open_workspace
 def outputs(stack: Stack = DEFAULT_STACK, as_json: Json = False) -> None:
     """Show where the stack is and what the proxy serves.
 
-    url, candidate_url, release, releases; in dev stacks sandbox_url.
+    url, candidate_url, release, kept, migrations; where the stack has stand-ins sandbox_url; --json has
+    releases, too.
     """
     workspace = open_workspace(stack)
     found = workspace.outputs()

@@ -39,8 +39,8 @@ def releases(
         rows = [row for row in rows if release in (None, row.record.release)][:1]
         if not rows:
             raise RunbookError(f"release {release!r} of stack {stack} is not known", "`bin/runbook releases`")
-    if open_page:
-        webbrowser.open(page_of(rows[0].record).as_uri())
+    if open_page and not webbrowser.open((page := page_of(rows[0].record)).as_uri()):
+        say(f"this machine has no browser that could be opened; the page is {page}")
     if as_json:
         print_json([row.as_data() for row in rows])
         return
@@ -56,7 +56,10 @@ def releases(
 
 @dataclass(frozen=True)
 class Row:
-    """A record, what the release is now (`live`, `kept`, `refused`, `rolled back` or nothing), and why."""
+    """A record, what the release is now (`live`, `kept`, `refused`, `rolled back` or nothing), and why.
+
+    What was said when it came stays in `reason`, whatever becomes of the release after.
+    """
 
     record: ReleaseRecord
     state: str
@@ -120,7 +123,7 @@ def list_releases(history: History, refused: Sequence[ReleaseRecord]) -> list[Ro
     seen: set[str] = set()
     rows = []
     for _, record in reversed(timed):
-        state, reason = "", record.reason
+        state, reason = "", why_it_came(record)
         if record.refusal:
             state, reason = "refused", first_reason(record.refusal)
         elif record.release not in seen:
@@ -139,8 +142,15 @@ def _state_of(release: str, history: History, reason: str) -> tuple[str, str]:
     if release == history.live:
         return "live", reason
     if (taken_out := history.rolled_back.get(release)) is not None:
-        return "rolled back", f"{taken_out}, to {taken_out.to}"
+        return "rolled back", f"{taken_out}, to {taken_out.to}" + (f"; before: {reason}" if reason else "")
     return ("kept", reason) if release in history.running else ("", reason)
+
+
+def why_it_came(record: ReleaseRecord) -> str:
+    """The record's own reason; where another release was taken out for it, that too."""
+    if not record.takes_out:
+        return record.reason
+    return f"{record.verb}{f': {record.reason}' if record.reason else ''}, instead of {record.takes_out}"
 
 
 def first_reason(refusal: list[str]) -> str:

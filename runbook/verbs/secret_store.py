@@ -78,10 +78,11 @@ def value_of(workspace: Workspace, name: str) -> str:
     """The value in force.
 
     Raises:
-        RunbookError: it is not set.
+        RunbookError: it is not set, or is no secret at all.
     """
     current = workspace.secrets()["current"]
     if name not in current:
+        refuse_unsettable(name)
         raise RunbookError(f"secret {name} is not set", f"`bin/runbook secrets set {name}`")
     return current[name]
 

@@ -64,11 +64,17 @@ async def _run(settings: Settings, asked: Namespace) -> Any:
     except StoreFull as error:
         return Failure(f"Redis takes no writes: {error}", "its memory or its disk is full: give it more")
     except StoreAway as error:
-        return Failure(f"Redis is away: {error}", "see whether it runs, then run the same command again")
+        return _without_redis(error)
     except StoreError as error:
         return Failure(f"Redis refused: {error}", "the message is Redis's own")
     except DatabaseFailed as error:
+        if isinstance(error.__cause__, StoreAway):
+            return _without_redis(error.__cause__)
         return Failure(f"the database failed: {error}", "run the same command again: it goes on from there")
+
+
+def _without_redis(error: StoreAway) -> Failure:
+    return Failure(str(error), "`docker ps -a` shows whether it runs; then run the same command again")
 
 
 def _print(outcome: Any, *, as_json: bool) -> None:

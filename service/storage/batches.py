@@ -114,7 +114,7 @@ class Batches:
         """Hand out the replies: nobody's call stays without an end."""
         self._flying.discard(flight)
         if flight.cancelled():
-            replies: list[Any] = [StoreAway("the connection was closed")] * len(batch)
+            replies: list[Any] = [StoreAway("the connection to Redis was closed")] * len(batch)
         elif (error := flight.exception()) is not None:  # it is the callers' who know what to do
             replies = [error] * len(batch)
         else:
@@ -130,7 +130,7 @@ class Batches:
         """End all calls with `StoreAway`."""
         waiting, self._waiting = list(self._waiting), deque()
         for call in waiting:
-            _hand_out(call, StoreAway("the connection was closed"))
+            _hand_out(call, StoreAway("the connection to Redis was closed"))
         flying = list(self._flying)
         for flight in flying:
             flight.cancel()

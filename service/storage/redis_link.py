@@ -21,6 +21,13 @@ _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPC
 """A peer that vanished is noticed within a minute, also where nothing is sent."""
 
 
+def _in_words(error: Exception) -> str:
+    """What most often keeps us from Redis; of anything else the kind, since its text may quote the URL."""
+    if isinstance(error, socket.gaierror):
+        return "no host has the name that the URL gives"
+    return "nothing listens there" if isinstance(error, ConnectionRefusedError) else type(error).__name__
+
+
 @dataclass(slots=True)
 class _Round:
     """Commands sent together, whose replies come one by one."""
@@ -135,7 +142,7 @@ class Address:
             tls = told.ssl_context.get() if isinstance(told, SSLConnection) else None
             transport, link = await loop.create_connection(Link, host or told.host, port, ssl=tls)
         except (OSError, ValueError, RedisError) as error:  # TLS's are among these, and its wrong options'
-            raise StoreAway(f"Redis cannot be reached: {type(error).__name__}") from error
+            raise StoreAway(f"Redis cannot be reached: {_in_words(error)}") from error
         try:
             _keep_alive(transport.get_extra_info("socket"))
             await self._log_in(link)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 import pytest
+import stamina
 from declared_stack import SECRETS, STACK, declare
 from fake_docker_api import fake_docker
 
@@ -57,3 +58,14 @@ def test_a_secret_that_is_no_text_is_named() -> None:
 def test_a_stack_without_any_secret_is_given_them_by_up() -> None:
     """Which sees whether the stack is new."""
     assert f"secrets: there are none; `bin/runbook up --stack {STACK}` generates them" in said_of(None)
+
+
+def test_a_retry_is_not_told_to_the_operator() -> None:
+    """A state that is just being written is read again: nothing that a warning should be about."""
+    stamina.instrumentation.set_on_retry_hooks(None)
+    try:
+        with fake_docker() as engine:
+            declare(engine.host)
+        assert stamina.instrumentation.get_on_retry_hooks() == ()
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)

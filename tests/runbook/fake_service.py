@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from docker.errors import NotFound
 
 from runbook.cli import main, run_command_line
 from runbook.live_service import Service
@@ -90,7 +91,8 @@ class WorkerEngine:
         return [self.worker]
 
     def get(self, name: str) -> Worker:
-        assert name == self.worker.name
+        if name != self.worker.name:
+            raise NotFound(f"no such container: {name}")
         return self.worker
 
 

@@ -96,6 +96,12 @@ def test_a_wrong_command_line_is_usage(words: list[str], capsys: pytest.CaptureF
     assert "Error: " in said.err
 
 
+def test_a_stack_before_the_verb_is_told_where_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Many type it there."""
+    assert exit_code(partial(run_command_line, ["--stack", "prod", "outputs"])) == 2
+    assert "--stack comes after the verb, as in `bin/runbook outputs --stack prod`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "lines"),
     [

@@ -95,6 +95,41 @@ def test_no_worker_of_the_live_release_is_an_error(stack: Stack) -> None:
     assert "r-3" in refusal.value.message
 
 
+@pytest.mark.parametrize("others", [(), ("r-1", "r-3")], ids=len)
+def test_a_stopped_worker_of_the_live_release_is_named(stack: Stack, others: tuple[str, ...]) -> None:
+    """`up` would deploy what is checked out: starting it is all that is needed."""
+    for release in others:
+        stack.add("worker", release, live="r-2")
+    proxy = stack.engine.containers.add("runbook-dev-proxy")
+    proxy.files["/routes/live.cfg"] = live_config(backend("r-2"))
+    name = stack.add("worker", "r-2")
+    stack.engine.containers.get(name).status = "exited"
+    stack.add("web", "r-2")
+    with pytest.raises(RunbookError, match="no worker of") as refusal:
+        stack.service()
+    assert refusal.value.hint == f"`docker start {name}`"
+
+
+@pytest.mark.parametrize(("status", "verb"), [("exited", "start"), ("paused", "unpause")])
+def test_a_redis_that_does_not_run_is_named(stack: Stack, status: str, verb: str) -> None:
+    """With what to type; the service, which has no answer without it, is not asked."""
+    name = stack.add("worker", "r-1")
+    stack.engine.containers.add("runbook-dev-redis").status = status
+    with pytest.raises(RunbookError, match=f"runbook-dev-redis is {status}") as refusal:
+        stack.service("acme/runbook/dev")
+    assert refusal.value.hint == f"`docker {verb} runbook-dev-redis`, then run the same command again"
+    assert stack.live[name].ran == []
+
+
+def test_a_worker_of_the_live_release_that_is_gone_needs_its_commit(stack: Stack) -> None:
+    """`up` deploys what is checked out, which may be another release."""
+    for release in ("r-1", "r-2"):
+        stack.add("worker", release, live="r-3")
+    with pytest.raises(RunbookError, match="r-3") as refusal:
+        stack.service()
+    assert "check out the commit that `bin/runbook releases` shows as live" in refusal.value.hint
+
+
 @pytest.mark.parametrize("status", ["paused", "exited"])
 def test_where_the_proxy_does_not_answer_its_route_says_who_is_live(
     stack: Stack, status: str, capsys: pytest.CaptureFixture[str]

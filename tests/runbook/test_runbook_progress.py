@@ -62,6 +62,18 @@ def test_what_only_holds_others_is_not_shown(kind: str, capsys: pytest.CaptureFi
     assert shown(capsys, pre("create", "it", kind), done("create", "it", kind)) == []
 
 
+@pytest.mark.parametrize("planned", [False, True])
+def test_an_image_that_only_the_state_forgets_is_not_shown(
+    planned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine keeps it: `rollback` may need it."""
+    image = "docker:index/remoteImage:RemoteImage"
+    made = [pre("create", "image-r-2", image), done("create", "image-r-2", image)]
+    gone = [pre("delete", "image-r-1", image), done("delete", "image-r-1", image)]
+    (line,) = shown(capsys, *made, *gone, planned=planned)
+    assert "image-r-2" in line
+
+
 def test_names_and_number_of_changes_are_kept() -> None:
     """For whoever asks afterwards whether there was anything to do."""
     steps = [

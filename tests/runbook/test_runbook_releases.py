@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_stack import moves_of
+from fake_workspace import FakeWorkspace
 from records import SIZING, check, deployed, history_of, in_order, outputs_of, record, route
 from rich.console import Console
 
@@ -14,7 +16,7 @@ from infra.live_route import LiveRoute
 from infra.release_record import ReleaseRecord
 from runbook.console import show_row
 from runbook.tables import table
-from runbook.verbs.releases import HEAD, cells, details, figure, list_releases, refused_in
+from runbook.verbs.releases import HEAD, cells, details, figure, list_releases, refused_in, releases
 
 LINES = ["gate: load refused release r-9 (fail):", "  lost: fail"]
 REFUSED = record("r-9", refusal=LINES)
@@ -39,11 +41,32 @@ def test_each_release_has_its_state_and_the_reason_for_it() -> None:
     records = [record("r-1"), record("r-2"), record("r-3"), record("r-2", "rollback", "slow")]
     refused = REFUSED.model_copy(update={"at": "2026-11-24T12:12:50+00:00"})
     assert listed(outputs_of(*records, kept=("r-1",)), refused) == [
-        ("r-2", "live", "slow"),
+        ("r-2", "live", "rollback: slow, instead of r-3"),
         ("r-9", "refused", "lost: fail"),
         ("r-3", "rolled back", "at 2026-11-24 12:13 by root@a-machine-with-a-long-name: slow, to r-2"),
         ("r-2", "", ""),
         ("r-1", "kept", ""),
+    ]
+
+
+def test_the_reason_of_a_rollback_stays_when_the_release_that_was_taken_out_comes_back() -> None:
+    """In the row of the one that it brought back, also once that one is taken out itself."""
+    records = [
+        record("r-1"),
+        record("r-2"),
+        record("r-1", "rollback", "trying it"),
+        record("r-2", "rollback"),
+    ]
+    assert listed(outputs_of(*records)) == [
+        ("r-2", "live", "rollback, instead of r-1"),
+        (
+            "r-1",
+            "rolled back",
+            "at 2026-11-24 12:13 by root@a-machine-with-a-long-name, to r-2; "
+            "before: rollback: trying it, instead of r-2",
+        ),
+        ("r-2", "", ""),
+        ("r-1", "", ""),
     ]
 
 
@@ -119,6 +142,25 @@ def test_one_release_is_shown_with_all_that_its_gate_found() -> None:
     assert "    error rate: pass: 0.0012, limit 0.01, samples 1100" in lines
     assert lines[-1].startswith("  the page of r-8bf56b7 is not on this machine")
     assert "it is where the release was tried, by root@a-machine-with-a-long-name" in lines[-1]
+
+
+@pytest.mark.parametrize("has_browser", [True, False])
+def test_without_a_browser_the_page_is_named(
+    has_browser: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a server `--open` would do nothing, in silence."""
+    workspace = FakeWorkspace(found_outputs=outputs_of(record("r-1", stack="dev")))
+    monkeypatch.setattr("runbook.verbs.releases.open_workspace", lambda _stack: workspace)
+    monkeypatch.setattr("infra.release_record.BUILD", tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or has_browser)
+    page = tmp_path / "reports/dev/r-1/index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    releases("r-1", open_page=True)
+    assert opened == [page.as_uri()]
+    said = capsys.readouterr().err.replace("\n", "")
+    assert (f"no browser that could be opened; the page is {page}" in said) is not has_browser
 
 
 def test_refusals_are_read_from_the_state() -> None:

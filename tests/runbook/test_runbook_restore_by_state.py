@@ -102,6 +102,21 @@ def test_one_that_lost_a_container_is_made_whole_first(
     ) in capsys.readouterr().err.splitlines()
 
 
+@pytest.mark.parametrize("by", ["its gate", "its own traffic"])
+def test_a_refused_release_is_told_as_such(only_live: FakeStack, workspace: FakeWorkspace, by: str) -> None:
+    """`releases` lists it: that it is not known would be no answer."""
+    refused = record("r-9", refusal=["gate: load refused release r-9 (fail):"])
+    if by == "its gate":
+        trial = STACK_ID.replace("stack-id", "trial")
+        workspace.state = {"resources": [{"urn": trial, "outputs": {"refused": [refused.as_data()]}}]}
+    else:
+        workspace.found_outputs = outputs_of(record("r-2"), record("r-3"), refused)
+    with pytest.raises(RunbookError, match=r"^release r-9 was refused and never kept the traffic") as refusal:
+        restore(Restore("dev", "r-9", "rollback", "slow"))
+    assert "`bin/runbook releases`" in refusal.value.hint
+    assert workspace.calls == []
+
+
 def container_of(name: str, id_: str) -> dict[str, str]:
     """A container as the state has it."""
     kind = "docker:index/container:Container"

@@ -365,12 +365,23 @@ def test_a_canary_whose_share_has_ended_is_what_is_taken_out(
     assert exit_code("rollback", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out) == {"release": "r-3"}
-    assert "the update to r-4 was not finished: r-3 is live, and stays" in said.err
+    told = "the update to r-4 was not finished: r-3 is live, and stays; a second rollback goes back to r-2\n"
+    assert told in said.err
     assert (stack.live.release, stack.live.canary) == ("r-3", None)
     assert history().rolled_back.keys() == {"r-4"}
     assert exit_code("rollback") == 0
     assert stack.live.release == "r-2"
     assert history().rolled_back.keys() == {"r-3", "r-4"}
+
+
+def test_no_way_back_is_offered_from_the_first_release(
+    stack: FakeStack, workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The update to the second was not finished: a second rollback would have nothing to go back to."""
+    stack.add_release("r-4")
+    stack.serve("r-3", *moves_of("r-3"), canary="r-4", canary_until_s=int(time.time()) - 1)
+    assert exit_code("rollback") == 0
+    assert "the update to r-4 was not finished: r-3 is live, and stays\n" in capsys.readouterr().err
 
 
 def cannot_start(stack: FakeStack, name: str) -> None:

@@ -145,6 +145,14 @@ def test_a_secret_that_is_not_set_is_an_error() -> None:
     assert "secrets set SENTRY_DSN" in refusal.value.hint
 
 
+@pytest.mark.parametrize("name", ["NOPE", "sentry_dsn", "PORT"])
+def test_what_is_no_secret_at_all_is_told_as_such(name: str) -> None:
+    """With the names that are: `secrets set` would refuse it."""
+    with pytest.raises(RunbookError, match=f"'{name}' is no secret") as refusal:
+        value_of(stack_with(), name)
+    assert "SENTRY_DSN, " in refusal.value.hint
+
+
 def test_the_list_has_names_only(capsys: pytest.CaptureFixture[str]) -> None:
     """All that can be set, and whether they are; never a value, in text or in JSON."""
     found = listed(stack_with(WAHA_API_KEY=VALUE))

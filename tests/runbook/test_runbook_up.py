@@ -209,3 +209,17 @@ def test_alerts_are_silent_only_for_whoever_has_the_lock(monkeypatch: pytest.Mon
     with pytest.raises(Refused, match="incident 42"), hold_for_deployment("dev", "up"):
         pytest.fail("it is frozen")
     assert began == ["dev"]
+
+
+def test_who_has_the_traffic_is_told_at_ctrl_c(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a refusal; the lock and the silence are ended by then."""
+    stack.deploy("r-1")
+    monkeypatch.setattr("runbook.deployment.why_stack_silent", lambda _stack: None)
+    with pytest.raises((KeyboardInterrupt, RunbookError)) as refusal, hold_for_deployment("dev", "up"):
+        raise KeyboardInterrupt
+    assert isinstance(refusal.value, RunbookError)
+    assert refusal.value.message == "interrupted"
+    assert refusal.value.hint == (
+        "release r-1 has the traffic; run the same command again: it goes on from what is there"
+    )
+    assert DeployLock("dev").read() is None

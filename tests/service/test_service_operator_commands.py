@@ -191,8 +191,16 @@ def test_without_redis_it_is_an_error_in_words(words: str, capsys: Any) -> None:
     """No traceback, and no password of the URL."""
     failure = answer(words, capsys, code=1)
     assert failure.keys() == {"error", "hint"}
-    assert "Redis" in failure["error"]
+    assert failure["error"] == "Redis cannot be reached: nothing listens there"
+    assert "`docker ps -a`" in failure["hint"]
     assert "hunter2" not in json.dumps(failure)
+
+
+def test_a_redis_whose_container_is_gone_is_words_too(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Its name went with it: whoever reads this knows no `gaierror`."""
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@redis.invalid:6379/0")
+    failure = answer("queue", capsys, code=1)
+    assert failure["error"] == "Redis cannot be reached: no host has the name that the URL gives"
 
 
 @pytest.mark.parametrize(

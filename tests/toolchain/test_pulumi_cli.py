@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.file_lock import held
 from runbook.errors import RunbookError
 from runbook.toolchain import go_build
 from runbook.toolchain.go_build import as_version, find_go, needed_go, pinned_version
@@ -110,8 +111,27 @@ def test_a_bare_machine_builds_the_cli_once(bare_machine: Path, tmp_path: Path) 
     assert found == {bare_machine / "pulumi"}
     assert (tmp_path / "count").read_text() == "build\n"
     assert "echo v3.257.0" in (bare_machine / "pulumi").read_text()
-    assert said[0].startswith("downloading the Pulumi CLI 3.257.0")
-    assert said[-1].startswith("building the Pulumi CLI 3.257.0 from source")
+    assert any(line.startswith("downloading the Pulumi CLI 3.257.0") for line in said)
+    assert any(line.startswith("building the Pulumi CLI 3.257.0 from source") for line in said)
+
+
+def test_whoever_waits_for_the_build_of_another_process_is_told(bare_machine: Path) -> None:
+    """It takes minutes: silence would look like a command that hangs."""
+    said: list[str] = []
+    is_told = threading.Event()
+
+    def report(line: str) -> None:
+        said.append(line)
+        is_told.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with held(bare_machine.parent.parent / "locks" / "pulumi-cli"):
+            found = pool.submit(ensure_cli, report)
+            assert is_told.wait(10)
+            bare_machine.mkdir(parents=True)
+            (bare_machine / "pulumi").touch(0o755)
+        assert found.result(10) == bare_machine / "pulumi"
+    assert said == ["waiting for another process, which gets the Pulumi CLI"]
 
 
 def test_a_failed_build_leaves_no_cli(bare_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

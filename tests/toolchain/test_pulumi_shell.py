@@ -78,6 +78,84 @@ def test_what_changes_a_stack_holds_its_lock(named: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("arguments", "selected", "runbook_stack", "meant"),
+    [
+        ("config", None, None, "dev"),
+        ("stack", None, "", "dev"),
+        ("config set --path a b", None, "dev-2", "dev-2"),
+        ("stack output", "prod", "dev-2", None),
+        ("config --stack prod", None, "dev-2", None),
+        ("stack ls", None, "dev-2", None),
+        ("stack rm", None, "dev-2", None),
+        ("version", None, "dev-2", None),
+    ],
+)
+def test_the_stack_that_is_meant_where_none_is_named(
+    arguments: str,
+    selected: str | None,
+    runbook_stack: str | None,
+    meant: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RUNBOOK_STACK, else dev, as for every verb; one that the operator selected stays selected."""
+    given: list[str | None] = []
+
+    def run(_cli: Path, _words: list[str], env: dict[str, str]) -> NoReturn:
+        given.append(env.get("PULUMI_STACK"))
+        raise SystemExit
+
+    shell = "runbook.toolchain.pulumi_shell"
+    monkeypatch.setattr(f"{shell}.ensure_cli", lambda _report: Path("/no/such/cli"))
+    monkeypatch.setattr(f"{shell}._selected_stack", lambda _cli, _env: selected)
+    monkeypatch.setattr(f"{shell}.pulumi_environment", lambda *_: {})
+    monkeypatch.setattr("os.execve", run)
+    monkeypatch.delenv("PULUMI_STACK", raising=False)
+    monkeypatch.delenv("RUNBOOK_STACK", raising=False)
+    if runbook_stack is not None:
+        monkeypatch.setenv("RUNBOOK_STACK", runbook_stack)
+    with pytest.raises(SystemExit):
+        run_cli(arguments.split())
+    assert given == [meant]
+
+
+def test_a_stack_in_pulumi_s_own_variable_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the backend has none of that name: another is not what the operator meant."""
+    shell = "runbook.toolchain.pulumi_shell"
+    monkeypatch.setattr(f"{shell}.ensure_cli", lambda _report: Path("/no/such/cli"))
+    monkeypatch.setattr(f"{shell}._selected_stack", lambda _cli, _env: None)
+    monkeypatch.setattr(f"{shell}.pulumi_environment", lambda *_: {})
+    given: dict[str, str] = {}
+
+    def run(_cli: Path, _words: list[str], env: dict[str, str]) -> NoReturn:
+        given.update(env)
+        raise SystemExit
+
+    monkeypatch.setattr("os.execve", run)
+    monkeypatch.setenv("PULUMI_STACK", "prd")
+    with pytest.raises(SystemExit):
+        run_cli(["config"])
+    assert given["PULUMI_STACK"] == "prd"
+
+
+def test_the_stack_that_is_meant_is_the_one_whose_lock_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the command line names none."""
+
+    def refuse(stack: str, what: str) -> NoReturn:
+        raise Refused(f"{stack}: {what}: frozen")
+
+    shell = "runbook.toolchain.pulumi_shell"
+    monkeypatch.setattr(f"{shell}.ensure_engine", lambda _report: None)
+    monkeypatch.setattr(f"{shell}.ensure_cli", lambda _report: Path("/no/such/cli"))
+    monkeypatch.setattr(f"{shell}._selected_stack", lambda _cli, _env: None)
+    monkeypatch.setattr(f"{shell}.hold", refuse)
+    monkeypatch.setattr("os.execve", lambda *_: pytest.fail("it would have run without the lock"))
+    monkeypatch.delenv("PULUMI_STACK", raising=False)
+    monkeypatch.setenv("RUNBOOK_STACK", "dev-x")
+    with pytest.raises(Refused, match=r"^dev-x: bin/pulumi up: frozen"):
+        run_cli(["up"])
+
+
+@pytest.mark.parametrize(
     ("error", "said"),
     [
         ("KeyboardInterrupt()", "error: interrupted\n"),
