@@ -98,10 +98,17 @@ class Answering:
             await self._reply(attempt, attempt.message)
 
     async def _reply(self, attempt: Attempt, message: Message) -> None:
-        """Reserve, write, mark, send, settle."""
+        """Reserve, write, mark, send, settle; nothing of it for a session that does not work."""
         desk = self.desks[attempt.entry.lane.name]
         try:
+            desk.messenger.require(message)  # first of all: no credit is held, and no model asked in vain
             is_admitted = await desk.billing.admits(message)
+            if is_admitted:
+                desk.messenger.require(message, is_next=True)
+        except SendDeferred as error:
+            self._count_first(attempt.entry, SendOutcome.UNAVAILABLE)
+            await self._postpone(attempt, str(error))
+            return
         except DatabaseFailed:
             self._count_first(attempt.entry, SendOutcome.UNANSWERED)
             await self._postpone(attempt, "the database could not be asked for a credit")

@@ -88,6 +88,13 @@ class _Answered(NamedTuple):
         return bool(_NO_SUCH_QUOTE.search(self.error))
 
 
+class _Stopped(NamedTuple):
+    """A session that did not work: until when only the message `tried_by` is sent for it."""
+
+    until_s: float
+    tried_by: str = ""
+
+
 def waha_session(url: str, api_key: str, *, connect_timeout_s: float) -> aiohttp.ClientSession:
     """Connections to the WAHA at *url*. Within a running loop only; whoever calls this closes it."""
     return aiohttp.ClientSession(
@@ -101,13 +108,17 @@ def waha_session(url: str, api_key: str, *, connect_timeout_s: float) -> aiohttp
 
 
 class Waha:
-    """See `Messenger`. *is_polite*: whether to show what was seen and that a reply is being written."""
+    """See `Messenger`. *is_polite*: whether to show what was seen and that a reply is being written.
+
+    *write_timeout_s*: how long the writing of a reply may take, before it is sent.
+    """
 
     def __init__(
         self,
         http: aiohttp.ClientSession,
         *,
         timeout_s: float,
+        write_timeout_s: float,
         is_polite: bool,
         metrics: OutboundMetrics,
         alarms: Alarms,
@@ -115,13 +126,19 @@ class Waha:
     ) -> None:
         self._http = http
         self._timeout_s = timeout_s
+        self._write_timeout_s = write_timeout_s
         self._is_polite = is_polite
         self._metrics = metrics
         self._alarms = alarms
         self._clock = clock
         self._polite_again_at = 0.0
-        self._stopped_until: dict[str, float] = {}
-        """Sessions that WAHA said do not work, and when it may be asked for them again."""
+        self._stopped: dict[str, _Stopped] = {}
+        """Sessions that WAHA said do not work."""
+
+    def require(self, message: Message, *, is_next: bool = False) -> None:
+        """See `Messenger.require`."""
+        claim_s = self._write_timeout_s + self._timeout_s if is_next else 0
+        self._require_session(message.session, message.payload_id, claim_s)
 
     async def begin(self, message: Message) -> None:
         """See `Messenger.begin`."""
@@ -135,24 +152,28 @@ class Waha:
     async def send_text(self, reply: Reply) -> None:
         """See `Messenger.send_text`."""
         content = {"session": reply.session, "chatId": reply.chat_id, "text": reply.text}
-        self._require_session(reply.session)
+        self._require_session(reply.session, reply.reply_to, self._timeout_s)
         answered = await self._send({**content, "reply_to": reply.reply_to})
         if answered.may_be_of_the_quote:
             answered = await self._send(content)
         if answered.is_of_a_stopped_session:
-            self._stopped_until[reply.session] = self._clock() + STOPPED_REST_S
+            self._stopped[reply.session] = _Stopped(self._clock() + STOPPED_REST_S)
         else:
-            self._stopped_until.pop(reply.session, None)
+            self._stopped.pop(reply.session, None)
         _judge(answered.status)
 
-    def _require_session(self, session: str) -> None:
-        """Refuse what would be sent for a session that did not work a moment ago; after that, let one try."""
-        until = self._stopped_until.get(session)
-        if until is None:
+    def _require_session(self, session: str, payload_id: str, claim_s: float) -> None:
+        """Refuse what would be sent for a session that did not work a moment ago; after that, let one try.
+
+        For *claim_s* that one is the message *payload_id*.
+        """
+        stopped = self._stopped.get(session)
+        if stopped is None:
             return
-        if self._clock() < until:
+        if self._clock() < stopped.until_s and stopped.tried_by != payload_id:
             raise SendDeferred("WAHA refused: the session does not work")
-        self._stopped_until[session] = self._clock() + self._timeout_s
+        if claim_s:
+            self._stopped[session] = _Stopped(self._clock() + claim_s, payload_id)
 
     async def _send(self, content: dict[str, Any]) -> _Answered:
         try:
@@ -169,7 +190,7 @@ class Waha:
         """One of the manners, unless one of them got no answer a moment ago, or the session does not work."""
         if not self._is_polite or self._clock() < self._polite_again_at:
             return
-        if message.session in self._stopped_until:
+        if message.session in self._stopped:
             return
         content = {"session": message.session, "chatId": message.chat_id, **(more or {})}
         try:

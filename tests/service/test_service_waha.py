@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
+from msgspec import structs
 from peer_kit import Answer, Peer, answering, first, hang_up, nonsense, running_peer, silence, trickle
 from prometheus_client import CollectorRegistry
 from service_kit import SESSION_STOPPED, RecordedAlarms, event
@@ -35,6 +36,7 @@ class Rig:
         self.waha = Waha(
             http,
             timeout_s=timeout_s,
+            write_timeout_s=20,
             is_polite=is_polite,
             metrics=OutboundMetrics(registry),
             alarms=self.alarms,
@@ -192,9 +194,29 @@ class TestStoppedSession:
         """The others do not wait in slots of their own for what that one hears."""
         async with rig_before(STOPPED) as (rig, peer):
             for _ in range(3):
-                await asyncio.gather(*(rig.waha.send_text(REPLY) for _ in range(5)), return_exceptions=True)
+                replies = [replace(REPLY, reply_to=f"false_1@c.us_{number}") for number in range(5)]
+                await asyncio.gather(*map(rig.waha.send_text, replies), return_exceptions=True)
                 rig.now_s += STOPPED_REST_S
         assert len(peer.requests) == 5 + 1 + 1
+
+    async def test_a_reply_to_it_need_not_be_written(self) -> None:
+        """WAHA is not asked; then one message is written and sent, and the others wait for what it hears."""
+        other = structs.replace(message(), payload_id="false_2@c.us_B")
+        async with rig_before(first(STOPPED, answering(201))) as (rig, peer):
+            rig.waha.require(message())
+            with pytest.raises(NotSent):
+                await rig.waha.send_text(REPLY)
+            for is_next in (False, True):
+                with pytest.raises(SendDeferred):
+                    rig.waha.require(message(), is_next=is_next)
+            rig.now_s += STOPPED_REST_S
+            rig.waha.require(message())
+            rig.waha.require(other, is_next=True)
+            with pytest.raises(SendDeferred):
+                rig.waha.require(message())
+            assert len(peer.requests) == 1
+            await rig.waha.send_text(replace(REPLY, reply_to=other.payload_id))
+            rig.waha.require(message(), is_next=True)
 
     async def test_refusal_that_is_never_told_whole_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its status says already that nothing was sent."""
