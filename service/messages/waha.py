@@ -58,8 +58,12 @@ _NOT_NOW = frozenset({422, 429})
 _MAY_BE_THE_QUOTE = frozenset({400, 404, 422})
 """Refusals that may concern the message quoted: without the quote the text may go out."""
 
-_NO_SUCH_QUOTE = re.compile(r"could not get the quoted message|quoted (message|msg) .{0,200}not found", re.I)
-"""What engines say, before they send, where they do not find the message that is to be quoted."""
+_NO_SUCH_QUOTE = re.compile(
+    r"could not get the quoted message|quoted (message|msg) .{0,200}not found"
+    r"|invalid quotedmsg|quotedmsg can not reply",
+    re.I,
+)
+"""What engines say, before they send, where they do not find the message that is to be quoted, or cannot."""
 
 _SESSION_STOPPED = re.compile(r"session status", re.I)
 """What WAHA's 422 says where the session does not work."""
@@ -81,11 +85,12 @@ class _Answered(NamedTuple):
     def is_of_a_stopped_session(self) -> bool:
         return self.status == HTTPStatus.UNPROCESSABLE_ENTITY and bool(_SESSION_STOPPED.search(self.error))
 
-    @property
-    def may_be_of_the_quote(self) -> bool:
+    def may_be_of_the_quote(self, reply_to: str) -> bool:
         if self.status in _MAY_BE_THE_QUOTE:
             return not self.is_of_a_stopped_session
-        return bool(_NO_SUCH_QUOTE.search(self.error))
+        # WPP names the message without a word of a quote; of another one it says nothing about the sending.
+        is_lost = f"Message {reply_to} not found" in self.error
+        return is_lost or bool(_NO_SUCH_QUOTE.search(self.error))
 
 
 class _Stopped(NamedTuple):
@@ -154,7 +159,7 @@ class Waha:
         content = {"session": reply.session, "chatId": reply.chat_id, "text": reply.text}
         self._require_session(reply.session, reply.reply_to, self._timeout_s)
         answered = await self._send({**content, "reply_to": reply.reply_to})
-        if answered.may_be_of_the_quote:
+        if answered.may_be_of_the_quote(reply.reply_to):
             answered = await self._send(content)
         if answered.is_of_a_stopped_session:
             self._stopped[reply.session] = _Stopped(self._clock() + STOPPED_REST_S)

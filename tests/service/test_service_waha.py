@@ -133,6 +133,9 @@ def failed(message: object, text: str = REPLY.text) -> bytes:
 QUOTE_REFUSED: dict[str, Answer] = {
     "WEBJS": answering(500, failed("Evaluation failed: Error: Could not get the quoted message.\n  at X")),
     "WPP": answering(500, failed("Quoted msg false_1@c.us_A not found")),
+    "WPP by its id": answering(500, failed("Message false_1@c.us_A not found")),
+    "WPP, invalid": answering(500, failed("Error: Invalid quotedMsg")),
+    "WPP, no reply": answering(500, failed("QuotedMsg can not reply")),
     "400": answering(400),
     "404": answering(404),
     "422": answering(422, b'{"error": "Unprocessable Entity", "message": "no such message"}'),
@@ -235,12 +238,13 @@ class TestStoppedSession:
     [
         failed("Protocol error: Target closed"),
         failed("Target closed", text="Could not get the quoted message."),
+        failed("Message false_1@c.us_B not found"),
         failed(None),
         failed("x" * 100_000 + "Could not get the quoted message."),
         b"Could not get the quoted message.",
         b"[]",
     ],
-    ids=["another error", "in our text", "none", "too long", "no JSON", "no object"],
+    ids=["another error", "in our text", "another message", "none", "too long", "no JSON", "no object"],
 )
 async def test_only_the_engines_own_word_says_that_the_quote_is_lost(body: bytes) -> None:
     """Whatever else stands in the answer of a 500, the text may have been sent."""
