@@ -14,6 +14,7 @@ from service.accounts.database import Database
 from service.accounts.measured_database import DatabaseMetrics
 from service.by_inngest.custody import Hands
 from service.lanes import LIVE, LaneName, gate_lane
+from service.messages.inbox import RetryPolicy
 from service.settings import WebSettings
 from service.storage.measured_store import StoreMetrics
 from service.storage.store import Store
@@ -53,7 +54,7 @@ async def open_web(settings: WebSettings, draining: Draining, tell: Tell) -> Asy
         headroom = Headroom(store)
         health = _health(settings, store, database, alarms, stack)
         health.degrade_while(headroom.is_short)
-        health.degrade_while(_watch_unread(store, stack))
+        health.degrade_while(_watch_unread(settings, store, stack))
         yield Web(
             webhook=_webhook(settings, store, headroom, metrics, tell, alarms, stack),
             health=health,
@@ -116,9 +117,10 @@ def _webhook(
     )
 
 
-def _watch_unread(store: Store, stack: AsyncExitStack) -> Callable[[], bool]:
+def _watch_unread(settings: WebSettings, store: Store, stack: AsyncExitStack) -> Callable[[], bool]:
     """Whether live messages wait and no worker takes any."""
-    unread = UnreadWatch(structlog.get_logger())
+    retry = RetryPolicy(settings.retry_base_s, settings.retry_cap_s)
+    unread = UnreadWatch(structlog.get_logger(), longest_rest_s=settings.lease_s + retry.longest_s)
     watching = asyncio.create_task(unread.watch_forever(store))
     stack.callback(watching.cancel)
     return lambda: unread.is_stalled
