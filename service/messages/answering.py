@@ -105,8 +105,8 @@ class Answering:
             is_admitted = await desk.billing.admits(message)
             if is_admitted:
                 desk.messenger.require(message, is_next=True)
-        except SendDeferred as error:
-            self._count_first(attempt.entry, SendOutcome.UNAVAILABLE)
+        except NotSent as error:
+            self._count_not_sent(attempt.entry, error)
             await self._postpone(attempt, str(error))
             return
         except DatabaseFailed:
@@ -141,7 +141,7 @@ class Answering:
             self._count_first(attempt.entry, SendOutcome.UNANSWERED)
             await self._give_up(attempt, Outcome.UNKNOWN, str(error), reply)
         except NotSent as error:
-            self._count_first(attempt.entry, _NOT_SENT_AS.get(type(error), SendOutcome.UNANSWERED))
+            self._count_not_sent(attempt.entry, error)
             if reply.text != FALLBACK:
                 self.drafts.keep(attempt.entry.id, reply.text)
             await self._postpone(attempt, str(error), is_marked=True)
@@ -152,6 +152,9 @@ class Answering:
     def _count_first(self, entry: Entry, outcome: SendOutcome) -> None:
         if entry.lane.name is LaneName.LIVE:
             self.first_sends.count(entry.id, outcome)
+
+    def _count_not_sent(self, entry: Entry, error: NotSent) -> None:
+        self._count_first(entry, _NOT_SENT_AS.get(type(error), SendOutcome.UNANSWERED))
 
     async def _postpone(self, attempt: Attempt, reason: str, *, is_marked: bool = False) -> None:
         """Leave it for a later attempt, unless this was the last."""

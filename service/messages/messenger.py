@@ -34,7 +34,7 @@ class Messenger(Protocol):
         *is_next*: the reply is written and sent now. Where a session may have come back, one such may try.
 
         Raises:
-            SendDeferred: the message's session did not work a moment ago.
+            NotSent: the message's session did not work (`SendDeferred`), or got no answer, a moment ago.
         """
 
     async def begin(self, message: Message) -> None:

@@ -44,6 +44,10 @@ STOPPED_REST_S = 2.0
 """For so long after WAHA said that a session does not work it is not asked for that session again: saying so
 takes it up to 5 s, and the messages of one session must not fill the slots of all."""
 
+MAX_SILENCES = 3
+"""So many sends of one session without an answer, one after another, and it counts as one that does not work:
+each holds a slot for the whole timeout."""
+
 KEEP_IDLE_S = 2.0
 """Shorter than Node's 5 s: a connection that WAHA closes while we send on it leaves the outcome unknown."""
 
@@ -94,10 +98,14 @@ class _Answered(NamedTuple):
 
 
 class _Stopped(NamedTuple):
-    """A session that did not work: until when only the message `tried_by` is sent for it."""
+    """A session that did not work: until when only the message `tried_by` is sent for it.
+
+    `refusal`: what the others hear; where WAHA was silent nobody knows whether the session is to blame.
+    """
 
     until_s: float
     tried_by: str = ""
+    refusal: type[NotSent] = SendDeferred
 
 
 def waha_session(url: str, api_key: str, *, connect_timeout_s: float) -> aiohttp.ClientSession:
@@ -138,7 +146,9 @@ class Waha:
         self._clock = clock
         self._polite_again_at = 0.0
         self._stopped: dict[str, _Stopped] = {}
-        """Sessions that WAHA said do not work."""
+        """Sessions that WAHA said do not work, or for which it does not answer."""
+        self._silences: dict[str, int] = {}
+        """By session, how many sends in a row got no answer in time."""
 
     def require(self, message: Message, *, is_next: bool = False) -> None:
         """See `Messenger.require`."""
@@ -158,14 +168,26 @@ class Waha:
         """See `Messenger.send_text`."""
         content = {"session": reply.session, "chatId": reply.chat_id, "text": reply.text}
         self._require_session(reply.session, reply.reply_to, self._timeout_s)
-        answered = await self._send({**content, "reply_to": reply.reply_to})
-        if answered.may_be_of_the_quote(reply.reply_to):
-            answered = await self._send(content)
+        try:
+            answered = await self._send({**content, "reply_to": reply.reply_to})
+            if answered.may_be_of_the_quote(reply.reply_to):
+                answered = await self._send(content)
+        except OutcomeUnknown as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._note_silence(reply.session)
+            raise
+        self._silences.pop(reply.session, None)
         if answered.is_of_a_stopped_session:
             self._stopped[reply.session] = _Stopped(self._clock() + STOPPED_REST_S)
         else:
             self._stopped.pop(reply.session, None)
         _judge(answered.status)
+
+    def _note_silence(self, session: str) -> None:
+        """A send had no answer in time. That one's outcome stays unknown; the next ones are not begun."""
+        self._silences[session] = self._silences.get(session, 0) + 1
+        if self._silences[session] >= MAX_SILENCES:
+            self._stopped[session] = _Stopped(self._clock() + STOPPED_REST_S, refusal=NotSent)
 
     def _require_session(self, session: str, payload_id: str, claim_s: float) -> None:
         """Refuse what would be sent for a session that did not work a moment ago; after that, let one try.
@@ -176,9 +198,9 @@ class Waha:
         if stopped is None:
             return
         if self._clock() < stopped.until_s and stopped.tried_by != payload_id:
-            raise SendDeferred("WAHA refused: the session does not work")
+            raise stopped.refusal("not sent: a moment ago the session did not work")
         if claim_s:
-            self._stopped[session] = _Stopped(self._clock() + claim_s, payload_id)
+            self._stopped[session] = stopped._replace(until_s=self._clock() + claim_s, tried_by=payload_id)
 
     async def _send(self, content: dict[str, Any]) -> _Answered:
         try:

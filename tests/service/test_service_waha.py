@@ -20,7 +20,7 @@ from service.event import Message, parse_event
 from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.outbound import OutboundMetrics
 from service.messages.replies import Reply
-from service.messages.waha import MANNERS_REST_S, STOPPED_REST_S, Waha, waha_session
+from service.messages.waha import MANNERS_REST_S, MAX_SILENCES, STOPPED_REST_S, Waha, waha_session
 from service.telemetry.alarms import Alarm
 
 REPLY = Reply("default", "1@c.us", "a very private text", "false_1@c.us_A")
@@ -288,6 +288,51 @@ async def test_silence_leaves_the_outcome_unknown(answer: Answer) -> None:
         with pytest.raises(OutcomeUnknown):
             await rig.waha.send_text(REPLY)
     assert len(peer.requests) == 1
+
+
+class TestSilentSession:
+    """A session for which WAHA accepts what is sent and never answers."""
+
+    async def test_no_more_are_sent_for_a_while(self) -> None:
+        """Each would hold a slot for the whole timeout; those are surely not sent. Then one tries."""
+        async with rig_before(silence, timeout_s=SHORT_S) as (rig, peer):
+            for _ in range(MAX_SILENCES):
+                rig.waha.require(message(), is_next=True)
+                with pytest.raises(OutcomeUnknown):
+                    await rig.waha.send_text(REPLY)
+            with pytest.raises(NotSent) as refused:
+                rig.waha.require(message())
+            assert type(refused.value) is NotSent, "WAHA did not say that the session is stopped"
+            with pytest.raises(NotSent):
+                await rig.waha.send_text(REPLY)
+            rig.now_s += STOPPED_REST_S
+            replies = [replace(REPLY, reply_to=f"false_1@c.us_{number}") for number in range(5)]
+            ends = await asyncio.gather(*map(rig.waha.send_text, replies), return_exceptions=True)
+            assert sorted(type(end).__name__ for end in ends) == [*["NotSent"] * 4, "OutcomeUnknown"]
+        assert len(peer.requests) == MAX_SILENCES + 1
+
+    async def test_an_answer_ends_the_row(self) -> None:
+        """Of a session that works, single sends may get none."""
+        answers = iter([*[silence] * (MAX_SILENCES - 1), answering(201)] * 2)
+
+        async def answer(request: object, writer: asyncio.StreamWriter) -> None:
+            await next(answers)(request, writer)  # type: ignore[arg-type]
+
+        async with rig_before(answer, timeout_s=SHORT_S) as (rig, _):
+            for _ in range(2):
+                for _ in range(MAX_SILENCES - 1):
+                    with pytest.raises(OutcomeUnknown):
+                        await rig.waha.send_text(REPLY)
+                await rig.waha.send_text(REPLY)
+            rig.waha.require(message())
+
+    async def test_a_connection_that_breaks_holds_no_slot(self) -> None:
+        """Its outcome is known to be unknown at once."""
+        async with rig_before(hang_up) as (rig, peer):
+            for _ in range(MAX_SILENCES + 1):
+                with pytest.raises(OutcomeUnknown):
+                    await rig.waha.send_text(REPLY)
+        assert len(peer.requests) == MAX_SILENCES + 1
 
 
 async def test_answer_that_never_ends_was_given() -> None:
