@@ -80,9 +80,10 @@ def why_untaken(
 ) -> str | None:
     """For how long live messages wait that no worker takes; None if one does, or nobody can tell.
 
-    The service notices a stall by itself: the queue, which takes a second to answer, is asked only then.
+    The service calls itself degraded during a stall. The queue, which takes a second to answer, is not asked
+    where it calls itself healthy; whatever else it says may hide a stall.
     """
-    if not _has_noticed_something(url):
+    if _is_healthy(url):
         return None
     try:
         first = _waiting(ask(stack))
@@ -97,14 +98,12 @@ def why_untaken(
     return f"messages have waited for {second[1]:.0f} s, and no worker takes any"
 
 
-def _has_noticed_something(url: str) -> bool:
-    """Whether the service calls itself degraded, though nothing that it needs is down."""
+def _is_healthy(url: str) -> bool:
+    """Whether the service calls itself healthy; one that says nothing does not."""
     try:
         with httpx.Client(timeout=_ANSWER_S, trust_env=False) as client:
-            report = client.get(f"{url}/api/health").json()
-        states = [each["status"] for each in report["services"].values()]
-        return report["status"] == "degraded" and "down" not in states
-    except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
+            return bool(client.get(f"{url}/api/health").json()["status"] == "healthy")
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return False
 
 

@@ -97,6 +97,7 @@ class _Payload(msgspec.Struct, rename="camel"):
     from_: object = msgspec.field(default=None, name="from")
     from_me: object = None
     participant: object = None
+    source: object = None
     timestamp: object = None
     body: str | None = None
     has_media: object = None
@@ -198,12 +199,14 @@ def _message(event: _MessageEvent) -> Message:
     chat = _chat_id(payload.from_) or chat
     sender = _chat_id(payload.participant) or participant or chat
     text = payload.body or ""
+    # WAHA tells so only of what was sent through its API, perhaps by us.
+    from_api = payload.source == "api"
     return Message(
         session=session,
         payload_id=payload.id,
         bare_id=bare_id,
         chat_id=chat,
-        from_me=payload.from_me is True or sent_by_id == "true" or _is_ours(sender, event.me),
+        from_me=payload.from_me is True or sent_by_id == "true" or from_api or _is_ours(sender, event.me),
         text=text,
         tenant=_tenant(event.metadata) or session,
         quoted_id=_quoted_id(payload.reply_to),

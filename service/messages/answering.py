@@ -98,10 +98,17 @@ class Answering:
             await self._reply(attempt, attempt.message)
 
     async def _reply(self, attempt: Attempt, message: Message) -> None:
-        """Reserve, write, mark, send, settle."""
+        """Reserve, write, mark, send, settle; nothing of it for a session that does not work."""
         desk = self.desks[attempt.entry.lane.name]
         try:
+            desk.messenger.require(message)  # first of all: no credit is held, and no model asked in vain
             is_admitted = await desk.billing.admits(message)
+            if is_admitted:
+                desk.messenger.require(message, is_next=True)
+        except NotSent as error:
+            self._count_not_sent(attempt.entry, error)
+            await self._postpone(attempt, str(error))
+            return
         except DatabaseFailed:
             self._count_first(attempt.entry, SendOutcome.UNANSWERED)
             await self._postpone(attempt, "the database could not be asked for a credit")
@@ -134,7 +141,7 @@ class Answering:
             self._count_first(attempt.entry, SendOutcome.UNANSWERED)
             await self._give_up(attempt, Outcome.UNKNOWN, str(error), reply)
         except NotSent as error:
-            self._count_first(attempt.entry, _NOT_SENT_AS.get(type(error), SendOutcome.UNANSWERED))
+            self._count_not_sent(attempt.entry, error)
             if reply.text != FALLBACK:
                 self.drafts.keep(attempt.entry.id, reply.text)
             await self._postpone(attempt, str(error), is_marked=True)
@@ -145,6 +152,9 @@ class Answering:
     def _count_first(self, entry: Entry, outcome: SendOutcome) -> None:
         if entry.lane.name is LaneName.LIVE:
             self.first_sends.count(entry.id, outcome)
+
+    def _count_not_sent(self, entry: Entry, error: NotSent) -> None:
+        self._count_first(entry, _NOT_SENT_AS.get(type(error), SendOutcome.UNANSWERED))
 
     async def _postpone(self, attempt: Attempt, reason: str, *, is_marked: bool = False) -> None:
         """Leave it for a later attempt, unless this was the last."""

@@ -93,6 +93,11 @@ class RetryPolicy:
     base_s: float
     cap_s: float
 
+    @property
+    def longest_s(self) -> float:
+        """No pause is longer."""
+        return self.cap_s * (1 + JITTER)
+
     def pause_ms(self, attempts: int, entry_id: str) -> int:
         """How long this entry rests after its *attempts*-th attempt; not if it only waited for its turn.
 

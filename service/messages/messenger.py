@@ -28,6 +28,15 @@ class OutcomeUnknown(Exception):
 class Messenger(Protocol):
     """Sends replies, and shows meanwhile that somebody is there."""
 
+    def require(self, message: Message, *, is_next: bool = False) -> None:
+        """Refuse *message* where its reply would be refused without WAHA being asked: it need not be written.
+
+        *is_next*: the reply is written and sent now. Where a session may have come back, one such may try.
+
+        Raises:
+            NotSent: the message's session did not work (`SendDeferred`), or got no answer, a moment ago.
+        """
+
     async def begin(self, message: Message) -> None:
         """Show that *message* was read and a reply to it is being written. Best effort: never raises."""
 
@@ -43,7 +52,10 @@ class Messenger(Protocol):
 
 
 class _Unseen:
-    """A messenger without manners: nobody sees whether a message is read."""
+    """A messenger without manners: nobody sees whether a message is read, and no session can stop."""
+
+    def require(self, message: Message, *, is_next: bool = False) -> None:
+        """See `Messenger.require`."""
 
     async def begin(self, message: Message) -> None:
         """See `Messenger.begin`."""

@@ -44,6 +44,10 @@ STOPPED_REST_S = 2.0
 """For so long after WAHA said that a session does not work it is not asked for that session again: saying so
 takes it up to 5 s, and the messages of one session must not fill the slots of all."""
 
+MAX_SILENCES = 3
+"""So many sends of one session without an answer, one after another, and it counts as one that does not work:
+each holds a slot for the whole timeout."""
+
 KEEP_IDLE_S = 2.0
 """Shorter than Node's 5 s: a connection that WAHA closes while we send on it leaves the outcome unknown."""
 
@@ -58,8 +62,12 @@ _NOT_NOW = frozenset({422, 429})
 _MAY_BE_THE_QUOTE = frozenset({400, 404, 422})
 """Refusals that may concern the message quoted: without the quote the text may go out."""
 
-_NO_SUCH_QUOTE = re.compile(r"could not get the quoted message|quoted (message|msg) .{0,200}not found", re.I)
-"""What engines say, before they send, where they do not find the message that is to be quoted."""
+_NO_SUCH_QUOTE = re.compile(
+    r"could not get the quoted message|quoted (message|msg) .{0,200}not found"
+    r"|invalid quotedmsg|quotedmsg can not reply",
+    re.I,
+)
+"""What engines say, before they send, where they do not find the message that is to be quoted, or cannot."""
 
 _SESSION_STOPPED = re.compile(r"session status", re.I)
 """What WAHA's 422 says where the session does not work."""
@@ -81,11 +89,23 @@ class _Answered(NamedTuple):
     def is_of_a_stopped_session(self) -> bool:
         return self.status == HTTPStatus.UNPROCESSABLE_ENTITY and bool(_SESSION_STOPPED.search(self.error))
 
-    @property
-    def may_be_of_the_quote(self) -> bool:
+    def may_be_of_the_quote(self, reply_to: str) -> bool:
         if self.status in _MAY_BE_THE_QUOTE:
             return not self.is_of_a_stopped_session
-        return bool(_NO_SUCH_QUOTE.search(self.error))
+        # WPP names the message without a word of a quote; of another one it says nothing about the sending.
+        is_lost = f"Message {reply_to} not found" in self.error
+        return is_lost or bool(_NO_SUCH_QUOTE.search(self.error))
+
+
+class _Stopped(NamedTuple):
+    """A session that did not work: until when only the message `tried_by` is sent for it.
+
+    `refusal`: what the others hear; where WAHA was silent nobody knows whether the session is to blame.
+    """
+
+    until_s: float
+    tried_by: str = ""
+    refusal: type[NotSent] = SendDeferred
 
 
 def waha_session(url: str, api_key: str, *, connect_timeout_s: float) -> aiohttp.ClientSession:
@@ -101,13 +121,17 @@ def waha_session(url: str, api_key: str, *, connect_timeout_s: float) -> aiohttp
 
 
 class Waha:
-    """See `Messenger`. *is_polite*: whether to show what was seen and that a reply is being written."""
+    """See `Messenger`. *is_polite*: whether to show what was seen and that a reply is being written.
+
+    *write_timeout_s*: how long the writing of a reply may take, before it is sent.
+    """
 
     def __init__(
         self,
         http: aiohttp.ClientSession,
         *,
         timeout_s: float,
+        write_timeout_s: float,
         is_polite: bool,
         metrics: OutboundMetrics,
         alarms: Alarms,
@@ -115,13 +139,21 @@ class Waha:
     ) -> None:
         self._http = http
         self._timeout_s = timeout_s
+        self._write_timeout_s = write_timeout_s
         self._is_polite = is_polite
         self._metrics = metrics
         self._alarms = alarms
         self._clock = clock
         self._polite_again_at = 0.0
-        self._stopped_until: dict[str, float] = {}
-        """Sessions that WAHA said do not work, and when it may be asked for them again."""
+        self._stopped: dict[str, _Stopped] = {}
+        """Sessions that WAHA said do not work, or for which it does not answer."""
+        self._silences: dict[str, int] = {}
+        """By session, how many sends in a row got no answer in time."""
+
+    def require(self, message: Message, *, is_next: bool = False) -> None:
+        """See `Messenger.require`."""
+        claim_s = self._write_timeout_s + self._timeout_s if is_next else 0
+        self._require_session(message.session, message.payload_id, claim_s)
 
     async def begin(self, message: Message) -> None:
         """See `Messenger.begin`."""
@@ -135,24 +167,40 @@ class Waha:
     async def send_text(self, reply: Reply) -> None:
         """See `Messenger.send_text`."""
         content = {"session": reply.session, "chatId": reply.chat_id, "text": reply.text}
-        self._require_session(reply.session)
-        answered = await self._send({**content, "reply_to": reply.reply_to})
-        if answered.may_be_of_the_quote:
-            answered = await self._send(content)
+        self._require_session(reply.session, reply.reply_to, self._timeout_s)
+        try:
+            answered = await self._send({**content, "reply_to": reply.reply_to})
+            if answered.may_be_of_the_quote(reply.reply_to):
+                answered = await self._send(content)
+        except OutcomeUnknown as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._note_silence(reply.session)
+            raise
+        self._silences.pop(reply.session, None)
         if answered.is_of_a_stopped_session:
-            self._stopped_until[reply.session] = self._clock() + STOPPED_REST_S
+            self._stopped[reply.session] = _Stopped(self._clock() + STOPPED_REST_S)
         else:
-            self._stopped_until.pop(reply.session, None)
+            self._stopped.pop(reply.session, None)
         _judge(answered.status)
 
-    def _require_session(self, session: str) -> None:
-        """Refuse what would be sent for a session that did not work a moment ago; after that, let one try."""
-        until = self._stopped_until.get(session)
-        if until is None:
+    def _note_silence(self, session: str) -> None:
+        """A send had no answer in time. That one's outcome stays unknown; the next ones are not begun."""
+        self._silences[session] = self._silences.get(session, 0) + 1
+        if self._silences[session] >= MAX_SILENCES:
+            self._stopped[session] = _Stopped(self._clock() + STOPPED_REST_S, refusal=NotSent)
+
+    def _require_session(self, session: str, payload_id: str, claim_s: float) -> None:
+        """Refuse what would be sent for a session that did not work a moment ago; after that, let one try.
+
+        For *claim_s* that one is the message *payload_id*.
+        """
+        stopped = self._stopped.get(session)
+        if stopped is None:
             return
-        if self._clock() < until:
-            raise SendDeferred("WAHA refused: the session does not work")
-        self._stopped_until[session] = self._clock() + self._timeout_s
+        if self._clock() < stopped.until_s and stopped.tried_by != payload_id:
+            raise stopped.refusal("not sent: a moment ago the session did not work")
+        if claim_s:
+            self._stopped[session] = stopped._replace(until_s=self._clock() + claim_s, tried_by=payload_id)
 
     async def _send(self, content: dict[str, Any]) -> _Answered:
         try:
@@ -169,7 +217,7 @@ class Waha:
         """One of the manners, unless one of them got no answer a moment ago, or the session does not work."""
         if not self._is_polite or self._clock() < self._polite_again_at:
             return
-        if message.session in self._stopped_until:
+        if message.session in self._stopped:
             return
         content = {"session": message.session, "chatId": message.chat_id, **(more or {})}
         try:

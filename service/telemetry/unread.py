@@ -1,4 +1,7 @@
-"""Live messages that no worker takes: no worker runs, or none that believes its release to be live."""
+"""Live messages that no worker takes: no worker runs, or none that believes its release to be live.
+
+Some may be unread, others read by a worker that died, and nobody tries these again.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,12 @@ POLL_INTERVAL_S = 5.0
 class UnreadWatch:
     """Sees whether the group moves on while messages wait; tells once of a stall, and of its end."""
 
-    def __init__(self, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, log: Log, *, longest_rest_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """*longest_rest_s*: a worker that lives may let all that it has read rest for so long."""
         self._log = log
+        self._longest_rest_s = longest_rest_s
         self._clock = clock
         self._seen: Progress | None = None
         self._unmoved_since = 0.0
@@ -41,7 +48,10 @@ class UnreadWatch:
             self._unmoved_since = now  # nobody has waited until now
         elif before.last_delivered_id != progress.last_delivered_id:
             self._unmoved_since = now
-        is_stalled = waits and now - self._unmoved_since >= STALLED_AFTER_S
+        is_unread = waits and now - self._unmoved_since >= STALLED_AFTER_S
+        # Not how long an entry has waited: of a long backlog some do, and yet workers do what they can.
+        is_left = progress.silent_ms >= max(STALLED_AFTER_S, self._longest_rest_s) * 1000
+        is_stalled = is_unread or is_left
         if is_stalled and not self.is_stalled:
             self._log.error("Live messages wait and no worker takes any")
         if self.is_stalled and not is_stalled:

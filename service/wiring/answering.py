@@ -147,6 +147,7 @@ def _waha(settings: AnsweringSettings, parts: Parts, stack: AsyncExitStack) -> M
     return Waha(
         http,
         timeout_s=timeout_s,
+        write_timeout_s=settings.ai_timeout_s,
         is_polite=settings.waha_typing,
         metrics=parts.metrics.outbound,
         alarms=parts.alarms,

@@ -203,18 +203,21 @@ def test_what_moves_or_cannot_be_asked_is_none(frontend: Frontend, shown: list[A
 @pytest.mark.parametrize(
     "health",
     [
-        {"status": "healthy", "services": {}},
-        {"status": "degraded", "services": {"waha": {"status": "down"}}},
+        {"status": "degraded", "services": {"sentry": {"status": "down"}}},
         {"status": "unhealthy", "services": {"redis": {"status": "down"}}},
         {"error": "not found"},
         ["?"],
     ],
 )
-def test_the_queue_is_asked_only_where_the_service_has_noticed_something(
-    frontend: Frontend, health: object
-) -> None:
-    """Asking it takes a second, and what is down holds messages up by itself."""
+def test_whatever_is_down_hides_no_stall(frontend: Frontend, health: object) -> None:
+    """Only a service that calls itself healthy says that messages are taken."""
     frontend.health = health
+    problem = why_untaken("dev", frontend.url, asks(queue("7-0", 90), queue("7-0", 93)), lambda _s: None)
+    assert problem == "messages have waited for 93 s, and no worker takes any"
+
+
+def test_the_queue_of_a_healthy_service_is_not_asked(frontend: Frontend) -> None:
+    """Asking it takes a second, and a stall would show in the service's health."""
     assert why_untaken("dev", frontend.url, asks()) is None
 
 

@@ -20,6 +20,7 @@ from service.messages.billing import Billing
 from service.messages.desk import Desk
 from service.messages.first_sends import FirstSends
 from service.messages.inbox import Entry, Record, TakeState
+from service.messages.messenger import SendDeferred
 from service.messages.notices import TenantNames
 from service.messages.replies import Reply
 from service.messages.report import Report
@@ -82,6 +83,12 @@ class FakeMessenger:
 
     journal: Journal
     failure: Exception | None = None
+    stopped: list[bool] = field(default_factory=list)
+    """Whether the session does not work, each time that is asked; then it does."""
+
+    def require(self, _message: Message, *, is_next: bool = False) -> None:
+        if self.stopped and self.stopped.pop(0):
+            raise SendDeferred("the session does not work")
 
     async def begin(self, _message: Message) -> None:
         self.journal.append("begin")

@@ -105,6 +105,25 @@ async def test_second_attempt_sends_what_the_first_wrote() -> None:
     assert rig.journal.count("write") == 3
 
 
+@pytest.mark.parametrize(("stopped", "asked"), [([True], []), ([False, True], ["reserve"])])
+async def test_nothing_is_written_for_a_stopped_session(stopped: list[bool], asked: list[str]) -> None:
+    """No credit is held and no model asked; if it stops while the credit is asked for, the message waits."""
+    rig = Rig()
+    rig.messenger.stopped = stopped
+    assert await rig.handle() == asked
+    assert rig.counted("messages_total", outcome="retry") == 1
+    assert rig.metrics.registry.get_sample_value("first_sends_total", {"outcome": "unavailable"}) == 1
+    await rig.handle()
+    assert rig.journal == asked + WRITTEN + SENT
+
+
+async def test_message_of_a_stopped_session_is_a_dead_letter_at_last() -> None:
+    """As one that WAHA itself refused."""
+    rig = Rig(attempt=MAX_ATTEMPTS)
+    rig.messenger.stopped = [True]
+    assert await rig.handle() == DEAD
+
+
 class TestFirstSends:
     """What the watch over a release looks at."""
 

@@ -191,6 +191,19 @@ def test_our_own_lines_are_known_by_their_sender(participant: str | None, payloa
     assert found.unwanted is Unwanted.FROM_ME
 
 
+@pytest.mark.parametrize("me", [None, {"id": "15550000000@c.us", "pushName": "Assistant"}])
+@pytest.mark.parametrize(("source", "unwanted"), [("api", Unwanted.FROM_ME), ("app", None), (["api"], None)])
+def test_what_came_through_wahas_api_is_ours(me: object, source: object, unwanted: Unwanted | None) -> None:
+    """Also where nobody can tell that the hidden id is our account's."""
+    whole = message_event("we said", chat_id=CHAT)
+    payload_id = f"false_9@g.us_AAA_{OWN_LID}"
+    whole["me"] = me
+    whole["payload"] |= {"id": payload_id, "from": "9@g.us", "participant": OWN_LID, "source": source}
+    found = parse_event(encode(whole))
+    assert found
+    assert found.unwanted is unwanted
+
+
 def test_others_in_a_group_are_answered() -> None:
     """Also one whose hidden id has our number's digits."""
     payload = {"id": "false_9@g.us_AAA", "from": "9@g.us", "participant": "15550000000@lid"}

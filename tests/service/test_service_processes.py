@@ -136,6 +136,12 @@ class TestLanes:
         wait_until(lambda: len(replies()) == 2, "the reply is recorded")
         assert (replies()[1]["text"], stub.sent, len(stub.asked)) == ("the model's answer", [], 1)
 
+    def test_gate_is_not_held_to_the_limit_of_the_live_lane(self, processes: Processes) -> None:
+        """A gate sends all its load from one address, whatever an operator allows one."""
+        web = processes.web(RELEASE="r-1", RATE_LIMIT_PER_MINUTE="2")
+        assert [post_to(web, event()).status_code for _ in range(3)] == [202, 202, 429]
+        assert [post_to(web, event(), **{LANE_HEADER: "r-1"}).status_code for _ in range(9)] == [202] * 9
+
     def test_live_messages_wait_until_the_release_is_live(
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:

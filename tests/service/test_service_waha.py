@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
+from msgspec import structs
 from peer_kit import Answer, Peer, answering, first, hang_up, nonsense, running_peer, silence, trickle
 from prometheus_client import CollectorRegistry
 from service_kit import SESSION_STOPPED, RecordedAlarms, event
@@ -19,7 +20,7 @@ from service.event import Message, parse_event
 from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.outbound import OutboundMetrics
 from service.messages.replies import Reply
-from service.messages.waha import MANNERS_REST_S, STOPPED_REST_S, Waha, waha_session
+from service.messages.waha import MANNERS_REST_S, MAX_SILENCES, STOPPED_REST_S, Waha, waha_session
 from service.telemetry.alarms import Alarm
 
 REPLY = Reply("default", "1@c.us", "a very private text", "false_1@c.us_A")
@@ -35,6 +36,7 @@ class Rig:
         self.waha = Waha(
             http,
             timeout_s=timeout_s,
+            write_timeout_s=20,
             is_polite=is_polite,
             metrics=OutboundMetrics(registry),
             alarms=self.alarms,
@@ -131,6 +133,9 @@ def failed(message: object, text: str = REPLY.text) -> bytes:
 QUOTE_REFUSED: dict[str, Answer] = {
     "WEBJS": answering(500, failed("Evaluation failed: Error: Could not get the quoted message.\n  at X")),
     "WPP": answering(500, failed("Quoted msg false_1@c.us_A not found")),
+    "WPP by its id": answering(500, failed("Message false_1@c.us_A not found")),
+    "WPP, invalid": answering(500, failed("Error: Invalid quotedMsg")),
+    "WPP, no reply": answering(500, failed("QuotedMsg can not reply")),
     "400": answering(400),
     "404": answering(404),
     "422": answering(422, b'{"error": "Unprocessable Entity", "message": "no such message"}'),
@@ -192,9 +197,29 @@ class TestStoppedSession:
         """The others do not wait in slots of their own for what that one hears."""
         async with rig_before(STOPPED) as (rig, peer):
             for _ in range(3):
-                await asyncio.gather(*(rig.waha.send_text(REPLY) for _ in range(5)), return_exceptions=True)
+                replies = [replace(REPLY, reply_to=f"false_1@c.us_{number}") for number in range(5)]
+                await asyncio.gather(*map(rig.waha.send_text, replies), return_exceptions=True)
                 rig.now_s += STOPPED_REST_S
         assert len(peer.requests) == 5 + 1 + 1
+
+    async def test_a_reply_to_it_need_not_be_written(self) -> None:
+        """WAHA is not asked; then one message is written and sent, and the others wait for what it hears."""
+        other = structs.replace(message(), payload_id="false_2@c.us_B")
+        async with rig_before(first(STOPPED, answering(201))) as (rig, peer):
+            rig.waha.require(message())
+            with pytest.raises(NotSent):
+                await rig.waha.send_text(REPLY)
+            for is_next in (False, True):
+                with pytest.raises(SendDeferred):
+                    rig.waha.require(message(), is_next=is_next)
+            rig.now_s += STOPPED_REST_S
+            rig.waha.require(message())
+            rig.waha.require(other, is_next=True)
+            with pytest.raises(SendDeferred):
+                rig.waha.require(message())
+            assert len(peer.requests) == 1
+            await rig.waha.send_text(replace(REPLY, reply_to=other.payload_id))
+            rig.waha.require(message(), is_next=True)
 
     async def test_refusal_that_is_never_told_whole_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its status says already that nothing was sent."""
@@ -213,12 +238,13 @@ class TestStoppedSession:
     [
         failed("Protocol error: Target closed"),
         failed("Target closed", text="Could not get the quoted message."),
+        failed("Message false_1@c.us_B not found"),
         failed(None),
         failed("x" * 100_000 + "Could not get the quoted message."),
         b"Could not get the quoted message.",
         b"[]",
     ],
-    ids=["another error", "in our text", "none", "too long", "no JSON", "no object"],
+    ids=["another error", "in our text", "another message", "none", "too long", "no JSON", "no object"],
 )
 async def test_only_the_engines_own_word_says_that_the_quote_is_lost(body: bytes) -> None:
     """Whatever else stands in the answer of a 500, the text may have been sent."""
@@ -262,6 +288,51 @@ async def test_silence_leaves_the_outcome_unknown(answer: Answer) -> None:
         with pytest.raises(OutcomeUnknown):
             await rig.waha.send_text(REPLY)
     assert len(peer.requests) == 1
+
+
+class TestSilentSession:
+    """A session for which WAHA accepts what is sent and never answers."""
+
+    async def test_no_more_are_sent_for_a_while(self) -> None:
+        """Each would hold a slot for the whole timeout; those are surely not sent. Then one tries."""
+        async with rig_before(silence, timeout_s=SHORT_S) as (rig, peer):
+            for _ in range(MAX_SILENCES):
+                rig.waha.require(message(), is_next=True)
+                with pytest.raises(OutcomeUnknown):
+                    await rig.waha.send_text(REPLY)
+            with pytest.raises(NotSent) as refused:
+                rig.waha.require(message())
+            assert type(refused.value) is NotSent, "WAHA did not say that the session is stopped"
+            with pytest.raises(NotSent):
+                await rig.waha.send_text(REPLY)
+            rig.now_s += STOPPED_REST_S
+            replies = [replace(REPLY, reply_to=f"false_1@c.us_{number}") for number in range(5)]
+            ends = await asyncio.gather(*map(rig.waha.send_text, replies), return_exceptions=True)
+            assert sorted(type(end).__name__ for end in ends) == [*["NotSent"] * 4, "OutcomeUnknown"]
+        assert len(peer.requests) == MAX_SILENCES + 1
+
+    async def test_an_answer_ends_the_row(self) -> None:
+        """Of a session that works, single sends may get none."""
+        answers = iter([*[silence] * (MAX_SILENCES - 1), answering(201)] * 2)
+
+        async def answer(request: object, writer: asyncio.StreamWriter) -> None:
+            await next(answers)(request, writer)  # type: ignore[arg-type]
+
+        async with rig_before(answer, timeout_s=SHORT_S) as (rig, _):
+            for _ in range(2):
+                for _ in range(MAX_SILENCES - 1):
+                    with pytest.raises(OutcomeUnknown):
+                        await rig.waha.send_text(REPLY)
+                await rig.waha.send_text(REPLY)
+            rig.waha.require(message())
+
+    async def test_a_connection_that_breaks_holds_no_slot(self) -> None:
+        """Its outcome is known to be unknown at once."""
+        async with rig_before(hang_up) as (rig, peer):
+            for _ in range(MAX_SILENCES + 1):
+                with pytest.raises(OutcomeUnknown):
+                    await rig.waha.send_text(REPLY)
+        assert len(peer.requests) == MAX_SILENCES + 1
 
 
 async def test_answer_that_never_ends_was_given() -> None:
