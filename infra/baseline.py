@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from contracts.webhook_secret import NAME
+from infra.containers import ContainerExec
+from infra.errors import Refused
 from infra.haproxy_config import Backend, route_config
 from infra.proxy_control import ProxyControl
 
@@ -20,3 +23,16 @@ def baseline(proxy: ProxyControl, live: Backend | None, url: str) -> Iterator[st
         yield url
     finally:
         proxy.remove_route("baseline")
+
+
+def baseline_secret(live: Backend) -> str | None:
+    """The webhook secret that the *live* release takes, as its containers have it; None if they are gone.
+
+    After `secrets set`, or a rotation, it does not know the candidate's.
+    """
+    for container in live.servers:
+        try:
+            return ContainerExec(container).read_file(f"/run/secrets/{NAME}")
+        except Refused:
+            continue
+    return None

@@ -10,6 +10,7 @@ import ast
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 NETWORK = frozenset(
@@ -32,6 +33,9 @@ NETWORK = frozenset(
 _SECTIONS = ("global", "install", ":env:")
 """Of pip's settings: a later one's wins."""
 
+_LOUD = "-vvvvvv"
+"""More than any `quiet` of a pip.conf takes away, or pip would list nothing and call it a success."""
+
 
 def pip_environment(python: Path | str, caller: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for `python -m pip install`; *caller* is the present one, by default this process's.
@@ -40,8 +44,8 @@ def pip_environment(python: Path | str, caller: Mapping[str, str] | None = None)
     """
     caller = os.environ if caller is None else caller
     done = subprocess.run(
-        [python, "-m", "pip", "config", "list"],
-        env=dict(caller),
+        [python, "-m", "pip", "config", "list", _LOUD],
+        env={name: value for name, value in caller.items() if name not in {"PIP_QUIET", "PIP_VERBOSE"}},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -50,9 +54,14 @@ def pip_environment(python: Path | str, caller: Mapping[str, str] | None = None)
     )
     if done.returncode != 0:
         return dict(caller)
-    kept = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in _network(done.stdout).items()}
-    others = {name: value for name, value in caller.items() if not name.startswith("PIP_")}
-    return {**others, **kept, "PIP_CONFIG_FILE": os.devnull}  # pip's own word for: no configuration files
+    listed = {_variable(name): value for name, value in _network(done.stdout).items()}
+    variables = {_variable(name) for name in NETWORK}
+    kept = {name: value for name, value in caller.items() if name in variables or not name.startswith("PIP_")}
+    return {**listed, **kept, "PIP_CONFIG_FILE": os.devnull}  # pip's own word for: no configuration files
+
+
+def _variable(name: str) -> str:
+    return f"PIP_{name.upper().replace('-', '_')}"
 
 
 def _network(listed: str) -> dict[str, str]:
@@ -62,5 +71,6 @@ def _network(listed: str) -> dict[str, str]:
         place, _, value = line.partition("=")
         section, _, name = place.rpartition(".")
         if section in found and name in NETWORK:
-            found[section][name] = str(ast.literal_eval(value))
+            with suppress(SyntaxError, ValueError):  # one that pip writes because of `_LOUD`
+                found[section][name] = str(ast.literal_eval(value))
     return {name: value for section in _SECTIONS for name, value in found[section].items()}

@@ -1,7 +1,7 @@
 """The candidate beside the live release: refused when it is certainly slower by too much, at middle or tail.
 
 A live release that is failing is nothing to compare with, and must be replaceable: the comparison is left out
-then, and says so, without stopping the candidate.
+then, and says so, without stopping the candidate. One that refuses the candidate's signature is not failing.
 """
 
 from __future__ import annotations
@@ -10,23 +10,28 @@ from collections.abc import Sequence
 
 from contracts.targets import Compare, Load
 from contracts.verdict import Check, Verdict
+from contracts.webhook_secret import BASELINE_NAME
 from loadtests.book import Book, Timed
 from loadtests.checks import proves_nothing
 from loadtests.evidence import Evidence, Live
 from loadtests.reply_checks import CLOCK_TOLERANCE_S
+from loadtests.senders import UNAUTHORIZED
 from loadtests.slowdown import Slowdown, blocks_in, slowdown
 
 QUANTILES = (0.1, 0.5, 0.95)
 """Tail and middle; and the tenth that tells of the release itself where the machine does much else."""
 WEBHOOK, REPLY = "webhook against live", "reply against live"
+_OTHER_SECRET = f"the live release takes another secret: give it in {BASELINE_NAME}"
 
 
 def beside_live(evidence: Evidence, live: Live, load: Load, compare: Compare) -> list[Check]:
     """The times to the answers, and to the replies where they were read, each beside the live release's."""
-    refused = live.book.failed_total
-    if refused > load.error_rate * live.book.settled:
-        why = f"{refused} of {live.book.settled} webhooks to it failed"
-        names = [WEBHOOK, REPLY] if evidence.replies_asked else [WEBHOOK]
+    names = [WEBHOOK, REPLY] if evidence.replies_asked else [WEBHOOK]
+    failed, bearable = live.book.failed_total, load.error_rate * live.book.settled
+    if not live.is_secret_known and live.book.failures[UNAUTHORIZED] > bearable:
+        return [_check(name, Verdict.NO_EVIDENCE, None, compare, 0, _OTHER_SECRET) for name in names]
+    if failed > bearable:
+        why = f"{failed} of {live.book.settled} webhooks to it failed"
         return [_left_out(name, why, compare) for name in names]
     answers = [_answers(book) for book in (evidence.book, live.book)]
     checks = [_compared(WEBHOOK, answers[0], answers[1], load, compare)]

@@ -104,7 +104,10 @@ class Campaign:
 
     def _live(self) -> Live | None:
         book = self.books.get(Stream.BASELINE)
-        return None if book is None else Live(book, self._problem(Stream.BASELINE))
+        if book is None:
+            return None
+        is_secret_known = self._options.baseline_secret is not None
+        return Live(book, self._problem(Stream.BASELINE), is_secret_known)
 
     def _settle(self, stream: Stream, index: int, outcome: Outcome) -> None:
         book = self.books[stream]

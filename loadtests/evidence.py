@@ -26,10 +26,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Live:
-    """What the live release did with its share of the webhooks; `replies_problem` as in `Evidence`."""
+    """What the live release did with its share of the webhooks; `replies_problem` as in `Evidence`.
+
+    `is_secret_known`: they were signed with its own secret, not with what the candidate takes.
+    """
 
     book: Book
     replies_problem: str | None
+    is_secret_known: bool = False
 
 
 @dataclass(frozen=True)

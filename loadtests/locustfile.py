@@ -37,7 +37,14 @@ from loadtests.book import NEVER, Outcome
 from loadtests.campaign import Generator
 from loadtests.crew import Crew, await_workers
 from loadtests.gate import Gate
-from loadtests.options import Options, UsageError, read_options, read_secret, scenarios_listed
+from loadtests.options import (
+    Options,
+    UsageError,
+    read_baseline_secret,
+    read_options,
+    read_secret,
+    scenarios_listed,
+)
 from loadtests.order import Order, Stream
 from loadtests.scenarios import STEADY
 from loadtests.senders import HEALTH_PATH, senders_of
@@ -70,7 +77,7 @@ def start(environment: Environment, runner: Runner, **_: Any) -> None:
             print("\n".join(scenarios_listed(environment.parsed_options)))
             sys.exit(0)
         if isinstance(runner, WorkerRunner):
-            _work(environment, runner, read_secret(os.environ))
+            _work(environment, runner, read_secret(os.environ), read_baseline_secret(os.environ))
         else:
             _lead(environment, runner, read_options(environment.parsed_options, os.environ))
     except (SecretError, UsageError) as error:
@@ -84,10 +91,11 @@ def _refuse(error: Exception) -> NoReturn:
     sys.exit(USAGE_EXIT_CODE)
 
 
-def _work(environment: Environment, runner: WorkerRunner, secret: str) -> None:
+def _work(environment: Environment, runner: WorkerRunner, secret: str, baseline_secret: str | None) -> None:
     """Be one of several processes that send; the verdict is the master's."""
     environment.process_exit_code = 0
-    Worker(runner, partial(senders_of, secret=secret), partial(_into_statistics, environment))
+    senders = partial(senders_of, secret=secret, baseline_secret=baseline_secret)
+    Worker(runner, senders, partial(_into_statistics, environment))
 
 
 def _lead(environment: Environment, runner: Runner, options: Options) -> None:
@@ -111,7 +119,7 @@ def _lead(environment: Environment, runner: Runner, options: Options) -> None:
 def _generator(environment: Environment, runner: Runner, options: Options) -> tuple[Generator, str | None]:
     """What sends: this process, or the workers of this master; and why it cannot, if too few of them came."""
     if not isinstance(runner, MasterRunner):
-        senders = partial(senders_of, secret=options.secret)
+        senders = partial(senders_of, secret=options.secret, baseline_secret=options.baseline_secret)
         return ThisProcess(senders, partial(_into_statistics, environment)), None
     parsed: Any = environment.parsed_options
     expected, within_s = parsed.expect_workers, parsed.expect_workers_max_wait

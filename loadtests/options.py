@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from pydantic import ValidationError
 
 from contracts.targets import Compare, Load, Targets, TargetsError, read_targets
-from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
+from contracts.webhook_secret import BASELINE_NAME, NAME, SecretError, read_webhook_secret
 from loadtests.address import Address, AddressError
 from loadtests.arrivals import PlanError
 from loadtests.order import plans_of
@@ -33,6 +33,7 @@ class Options:
 
     Attributes:
         host: the candidate's address; `baseline` the live release's, where the two are to be compared.
+        baseline_secret: the live release's own; None where its webhooks are signed with the candidate's.
         scenarios: what to run, one after the other.
         settle_s: how long a second reply to the same message is waited for.
         reports: where the report is written to; `series` where the figures over time are.
@@ -43,6 +44,7 @@ class Options:
     host: Address
     baseline: Address | None
     secret: str = field(repr=False)
+    baseline_secret: str | None = field(repr=False)
     scenarios: Sequence[Scenario]
     compare: Compare
     settle_s: float
@@ -66,6 +68,7 @@ def read_options(parsed: argparse.Namespace, env: Mapping[str, str]) -> Options:
         problems.collect("--replies-url: ", Address.parse, parsed.replies_url) if parsed.replies_url else None
     )
     secret = problems.collect("", read_secret, env)
+    baseline_secret = problems.collect("", read_baseline_secret, env)
     targets = problems.collect("", read_targets, Path(parsed.targets))
     scenarios = problems.collect("", _chosen, targets, parsed) if targets else None
     if problems or not (host and secret and targets and scenarios):
@@ -74,6 +77,7 @@ def read_options(parsed: argparse.Namespace, env: Mapping[str, str]) -> Options:
         host=host,
         baseline=baseline,
         secret=secret,
+        baseline_secret=baseline_secret,
         scenarios=scenarios,
         compare=targets.compare,
         settle_s=targets.smoke.settle_s,
@@ -96,6 +100,11 @@ def read_secret(env: Mapping[str, str]) -> str:
     if secret is None:
         raise UsageError(f"{NAME}: is missing; set it, or {NAME}_FILE, to the target's secret")
     return secret
+
+
+def read_baseline_secret(env: Mapping[str, str]) -> str | None:
+    """The live release's secret, where it is given; raises as `read_webhook_secret` does."""
+    return read_webhook_secret(env, BASELINE_NAME)
 
 
 def scenarios_listed(parsed: argparse.Namespace) -> list[str]:

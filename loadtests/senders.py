@@ -12,6 +12,8 @@ from loadtests.order import Order, Stream
 from loadtests.webhooks import Wire, WrongAnswerError
 
 HEALTH_PATH = "/api/health"
+UNAUTHORIZED = "status 401"
+"""Why a webhook failed whose signature was not believed."""
 
 Send = Callable[[int, float], None]
 """Sends the arrival of this index, whose answer must come within so many seconds; raises a `WebhookError`."""
@@ -70,8 +72,12 @@ class HealthSender:
             raise WrongAnswerError(f"status {status}")
 
 
-def senders_of(order: Order, secret: str) -> dict[Stream, Send]:
-    """A sender for each stream of *order*, each with connections of its own."""
+def senders_of(order: Order, secret: str, baseline_secret: str | None) -> dict[Stream, Send]:
+    """A sender for each stream of *order*, each with connections of its own.
+
+    *baseline_secret* signs what goes to the live release; None: the candidate's *secret* does.
+    """
+    secrets = {Stream.CANDIDATE: secret, Stream.BASELINE: baseline_secret or secret}
     messages, senders = order.messages(), dict[Stream, Send]()
     for stream, plan in order.plans().items():
         address = order.baseline if stream is Stream.BASELINE and order.baseline else order.host
@@ -79,6 +85,6 @@ def senders_of(order: Order, secret: str) -> dict[Stream, Send]:
         senders[stream] = (
             HealthSender(wire)
             if stream is Stream.HEALTH
-            else WebhookSender(wire, secret, plan, messages[stream])
+            else WebhookSender(wire, secrets[stream], plan, messages[stream])
         )
     return senders

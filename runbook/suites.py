@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contracts.verdict import Report, Verdict
-from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
+from contracts.webhook_secret import BASELINE_NAME, NAME, SecretError, read_webhook_secret
 from infra.haproxy_config import backend_in
 from infra.suite_environment import suite_environment
 from infra.suites import Suite, suite_command
@@ -59,14 +59,14 @@ def candidate_url(workspace: Workspace) -> str:
     return url
 
 
-def given_secret(env: Mapping[str, str]) -> str | None:
-    """The secret that the environment names; None where it names none.
+def given_secret(env: Mapping[str, str], name: str = NAME) -> str | None:
+    """The secret that the environment gives as *name*; None where it gives none.
 
     Raises:
         RunbookError: it names a file that cannot be read or is empty.
     """
     try:
-        return read_webhook_secret(env)
+        return read_webhook_secret(env, name)
     except SecretError as error:
         raise RunbookError(str(error), "name a file that holds the secret") from error
 
@@ -96,9 +96,12 @@ def run(suite: Suite, url: str, secret: str, *more: str, as_json: bool) -> None:
         RunbookError: it did not pass, or ended without a report.
     """
     encoding = sys.stderr.encoding or "utf-8"
+    env = {NAME: secret}
+    if baseline_secret := given_secret(os.environ, BASELINE_NAME):
+        env[BASELINE_NAME] = baseline_secret
     with (
         tempfile.TemporaryDirectory() as folder,
-        suite_environment({NAME: secret}, encoding=encoding) as environment,
+        suite_environment(env, encoding=encoding) as environment,
     ):
         file = Path(folder) / "report.json"
         code = run_child(

@@ -103,7 +103,7 @@ def baseline(options: Options) -> Iterator[Target | None]:
         yield None
         return
     with open_client(options.baseline_url) as client:
-        yield Target(client, options.secret, options.targets.load.answer_timeout_s)
+        yield Target(client, options.baseline_secret, options.targets.load.answer_timeout_s)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from contracts.targets import TARGETS_FILE, Targets, TargetsError, read_targets
-from contracts.webhook_secret import NAME, SecretError, read_webhook_secret
+from contracts.webhook_secret import BASELINE_NAME, NAME, SecretError, read_webhook_secret
 
 
 class OptionsError(Exception):
@@ -27,7 +27,7 @@ class Options:
     really sent (the sandbox's `/waha/sent`); without it the replies are read from the release's gate lane.
     `logs_command` prints the release's recent log lines. `faults_url` is where
     faults are set (the sandbox's `/faults`), for requests from `fault_hosts` only if there are any. `reports`
-    are files to write. `secret` signs the webhooks.
+    are files to write. `secret` signs the webhooks, `baseline_secret` those to the live release.
     """
 
     base_url: str
@@ -40,6 +40,7 @@ class Options:
     reports: tuple[Path, ...]
     targets: Targets
     secret: str = field(repr=False)
+    baseline_secret: str = field(repr=False)
 
     @classmethod
     def read(cls, option: Callable[[str], Any], env: Mapping[str, str]) -> Options:
@@ -49,6 +50,9 @@ class Options:
             OptionsError: something is missing, malformed or unreadable.
         """
         faults_url = _optional_url("--faults-url", option)
+        secret = _secret(env, NAME)
+        if secret is None:
+            raise OptionsError(f"no secret to sign webhooks with: set {NAME}, or {NAME}_FILE to its file")
         return cls(
             base_url=_url("--base-url", option("--base-url")),
             baseline_url=_optional_url("--baseline", option),
@@ -59,7 +63,8 @@ class Options:
             fault_hosts=_fault_hosts(option("--fault-hosts"), faults_url),
             reports=tuple(Path(value) for value in option("--report") or ()),
             targets=_targets(option("--targets")),
-            secret=_secret(env),
+            secret=secret,
+            baseline_secret=_secret(env, BASELINE_NAME) or secret,
         )
 
     def forget_earlier_reports(self) -> None:
@@ -139,11 +144,8 @@ def _targets(value: str | None) -> Targets:
         raise OptionsError(str(error)) from error
 
 
-def _secret(env: Mapping[str, str]) -> str:
+def _secret(env: Mapping[str, str], name: str) -> str | None:
     try:
-        secret = read_webhook_secret(env)
+        return read_webhook_secret(env, name)
     except SecretError as error:
         raise OptionsError(str(error)) from error
-    if secret is None:
-        raise OptionsError(f"no secret to sign webhooks with: set {NAME}, or {NAME}_FILE to its file")
-    return secret

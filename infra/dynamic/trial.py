@@ -17,8 +17,9 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from contracts.targets import read_targets
 from contracts.verdict import Report, Verdict
+from contracts.webhook_secret import BASELINE_NAME, NAME
 from infra import release_report
-from infra.baseline import baseline
+from infra.baseline import baseline, baseline_secret
 from infra.container_watch import ContainerWatch
 from infra.errors import Refused
 from infra.haproxy_config import Backend, backend_in
@@ -143,9 +144,12 @@ def _run_suites(
     found: list[Found] = []
     roles = dict.fromkeys(subject.web, "web") | dict.fromkeys(subject.workers, "worker")
     beside = baseline(ProxyControl(subject.proxy), live, subject.baseline_url)
+    env = {NAME: subject.webhook_secret}
+    if live is not None and (secret := baseline_secret(live)):
+        env[BASELINE_NAME] = secret
     with ContainerWatch(roles) as watch, beside as baseline_url:
         for suite in depth.suites:
-            found.append(_run(suite, subject, depth, baseline_url, reports))
+            found.append(_run(suite, subject, depth, baseline_url, reports, env))
             if found[-1].refusal:
                 break
     containers = watch.report(read_targets().containers)
@@ -172,13 +176,19 @@ def verdict_of(figures: list[Report], refusal: list[str]) -> Verdict:
     return Verdict.worst([Verdict.NO_EVIDENCE, *(report.verdict for report in figures)])
 
 
-def _run(suite: Suite, subject: Subject, depth: Depth, baseline_url: str | None, reports: Path) -> Found:
+def _run(
+    suite: Suite,
+    subject: Subject,
+    depth: Depth,
+    baseline_url: str | None,
+    reports: Path,
+    env: dict[str, str],
+) -> Found:
     pulumi.log.info(f"gate: {suite} on {subject.release} at {subject.candidate_url}")
     report = reports / f"{suite}.json"
     options = _smoke_options(subject, depth, reports) if suite == "smoke" else _load_options(reports)
     against = ["--baseline", baseline_url] if baseline_url else []
     command = suite_command(suite, subject.candidate_url, report, *options, *against)
-    env = {"WAHA_WEBHOOK_SECRET": subject.webhook_secret}
     within_s, stop_requested = read_targets().gate.within_s, ProxyControl(subject.proxy).stop_requested
     _ensure_tested(subject)
     found = run_suite(suite, subject.release, command, report, env, within_s, stop_requested)

@@ -20,7 +20,10 @@ LARGE_BYTES = 85
 """Of Redis's memory for each message known, while its hash is small and when it is not; measured."""
 
 COMPACT_LENGTH = 470
-"""Messages in a hash, on average, with which hardly one has more than the 512 that Redis keeps compact."""
+"""Messages in a hash, on average, with which hardly one has more than the 512 that Redis keeps compact.
+
+A stack's Redis keeps 1024 so, and bears more than is said where it has that much room.
+"""
 
 SLOT_BYTES = 64
 """Of Redis's memory for each key, beside what MEMORY USAGE tells."""

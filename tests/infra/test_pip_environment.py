@@ -72,6 +72,34 @@ def test_variables_come_before_files(tmp_path: Path) -> None:
     assert not found.keys() & THEIRS.keys()
 
 
+@pytest.mark.parametrize(
+    ("noise", "variables"),
+    [
+        ({}, {"PIP_QUIET": "9"}),
+        ({"quiet": "true"}, {"PIP_QUIET": "1"}),
+        ({"quiet": "3"}, {}),
+        ({"verbose": "3"}, {"PIP_VERBOSE": "3"}),
+    ],
+)
+def test_a_quiet_pip_tells_its_settings_too(
+    tmp_path: Path, noise: dict[str, str], variables: dict[str, str]
+) -> None:
+    """And one that is to say more than usual."""
+    env = configured(tmp_path, **{"global": {**NETWORK, **noise}}) | variables
+    found = settings_in(pip_environment(sys.executable, env))
+    assert found.items() >= NETWORK.items()
+    assert not found.keys() & {"quiet", "verbose"}
+
+
+def test_variables_of_the_network_are_kept_whatever_pip_lists(tmp_path: Path) -> None:
+    """Should it list none."""
+    env = configured(tmp_path, **{"global": {}}) | {"PIP_PROXY": "http://other.example:1"}
+    silent = tmp_path / "python"
+    silent.write_text("#!/bin/sh\n")
+    silent.chmod(0o755)
+    assert pip_environment(silent, env)["PIP_PROXY"] == "http://other.example:1"
+
+
 def test_settings_that_cannot_be_read_are_pips_to_refuse(tmp_path: Path) -> None:
     """Its own words name the file."""
     env = configured(tmp_path, **{"global": {}})

@@ -27,6 +27,15 @@ FILL = (
 )
 LAST = "the last transaction"
 
+NULS = f"head -c 100 /dev/zero >> {AOF}"
+
+
+def appended(*parts: str) -> str:
+    """The shell's command that writes a command of these parts behind the file's end."""
+    text = "".join(f"${len(part)}\\r\\n{part}\\r\\n" for part in parts)
+    return f"printf '*{len(parts)}\\r\\n{text}' >> {AOF}"
+
+
 Run = Callable[[str], tuple[int, str]]
 Start = Callable[[], Container]
 
@@ -129,6 +138,17 @@ MENDED = {
         8,
         40,
     ),
+    "NULs behind a command cut after its first byte": (f"printf '*' >> {AOF}; {NULS}", 8, 101),
+    "NULs behind an unfinished transaction with a text that begins as its end does": (
+        f"{appended('MULTI')}; {appended('SET', 'k9', 'EXECUTIVE room?')}; printf '*3' >> {AOF}; {NULS}",
+        8,
+        160,
+    ),
+    "NULs behind an unfinished command with a text that begins as a command does": (
+        f"{appended('SET', 'k9', '*2 pizzas')}; truncate -s -1 {AOF}; {NULS}",
+        8,
+        135,
+    ),
 }
 
 
@@ -178,9 +198,13 @@ REFUSED = {
         f"head -c 100 /dev/zero >> {AOF}",
         "appendonly.aof.1.incr.aof is damaged at byte 52 of 210, and more follows than was being written",
     ),
+    "NULs before a complete command": (
+        f"{NULS}; {appended('SET', 'k9', 'v')}",
+        "appendonly.aof.1.incr.aof is damaged at byte 529 of 657, and more follows than was being written",
+    ),
     "a hole in the middle": (
         f"printf '\\0\\0\\0\\0' | dd of={AOF} bs=1 seek=52 conv=notrunc",
-        "make a backup of your AOF file, then use ./redis-check-aof --fix",
+        "appendonly.aof.1.incr.aof is damaged at byte 52 of 529, and more follows than was being written",
     ),
 }
 

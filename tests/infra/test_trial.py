@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from contracts.verdict import Check, Report, Verdict
+from contracts.webhook_secret import BASELINE_NAME, NAME
 from infra.dynamic import trial
 from infra.dynamic.trial import lines_against, run_trial, verdict_of
 from infra.errors import Refused
@@ -91,6 +93,18 @@ class Proxy:
         return self.is_to_stop
 
 
+class ProxyBesideLive(Proxy):
+    """A proxy with a live release."""
+
+    leads_to = "r-1"
+
+    def put_route(self, *_: object) -> None:
+        pass
+
+    def remove_route(self, *_: object) -> None:
+        pass
+
+
 def test_a_stop_that_was_asked_for_before_the_trial_ends_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -122,6 +136,33 @@ def test_what_was_found_of_another_release_does_not_count(
     monkeypatch.setattr(Proxy, "leads_to", "r-9" if moved == "before" else "r-1")
     with pytest.raises(Refused, match="leads to r-9, not to r-1: nothing that was found there counts"):
         run_trial(props_of_r_1(tmp_path), {})
+
+
+@pytest.mark.parametrize("kept", ["of-the-live-one", None])
+def test_the_live_release_is_asked_with_its_own_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: str | None
+) -> None:
+    """As its containers have it: it may be from before a rotation. Where they are gone, nothing is given."""
+
+    class Container:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def read_file(self, path: str) -> str:
+            assert (self.name, path) == ("web-0", f"/run/secrets/{NAME}")
+            if kept is None:
+                raise Refused("it is gone")
+            return kept
+
+    live = Backend("r-0", ("web-0",))
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(trial, "ProxyControl", ProxyBesideLive)
+    monkeypatch.setattr(ProxyBesideLive, "live_route", lambda _self: SimpleNamespace(to=live))
+    monkeypatch.setattr("infra.baseline.ContainerExec", Container)
+    monkeypatch.setattr(trial, "run_suite", lambda *of: (given.append(of[4]), PASSED)[1])
+    run_trial({**props_of_r_1(tmp_path), "webhook_secret": "of-the-candidate", "depth": "smoke"}, {})
+    expected = {NAME: "of-the-candidate"}
+    assert given == [expected if kept is None else {**expected, BASELINE_NAME: kept}]
 
 
 def props_of_r_1(folder: Path) -> dict[str, Any]:

@@ -19,13 +19,19 @@ IDLE = (ProcessUse("here", 2, 1, 20),)
 
 
 def book_of(
-    plan: Plan = PLAN, *, answer_s: float = 0.02, reply_s: float = 0.1, failed: int = 0, lost: int = 0
+    plan: Plan = PLAN,
+    *,
+    answer_s: float = 0.02,
+    reply_s: float = 0.1,
+    failed: int = 0,
+    lost: int = 0,
+    reason: str = "status 503",
 ) -> Book:
     """A book whose answers and replies took these times, and whose first so many failed, or were lost."""
     book = Book(plan, slow_s=0.5, late_s=0.1)
     for index, due_s in enumerate(plan.due_s):
         answered = index >= failed
-        book.settle(index, Outcome(0, answer_s, None if answered else "status 503"))
+        book.settle(index, Outcome(0, answer_s, None if answered else reason))
         if answered and index >= failed + lost:
             book.replied(index, at_s=due_s + reply_s, seen_s=due_s + 9)
     return book
@@ -83,6 +89,17 @@ def test_failing_live_release_can_be_replaced() -> None:
         assert {check.verdict for check in checks.values()} == {"pass"}
         assert checks["webhook"].value == value
     assert checks["webhook"].detail == "nothing to compare with: 1100 of 1100 webhooks to it failed"
+
+
+def test_live_release_that_refuses_the_signature_is_not_failing() -> None:
+    """With the candidate's secret that is the suite's fault; with its own it serves nobody."""
+    live = book_of(failed=1100, reason="status 401")
+    checks = compared(book_of(), live)
+    assert [check.verdict for check in checks.values()] == ["no evidence"] * 2
+    assert checks["webhook"].detail.endswith("another secret: give it in WAHA_WEBHOOK_SECRET_BASELINE")
+    evidence = Evidence(book_of(), Ending.COMPLETE, True, None, IDLE)
+    known = beside_live(evidence, Live(live, None, is_secret_known=True), LOAD, COMPARE)
+    assert [(check.verdict, check.value) for check in known] == [("pass", "live is failing")] * 2
 
 
 def test_live_release_that_answers_no_message_can_be_replaced() -> None:

@@ -60,6 +60,7 @@ def run_with(
         host=Address(False, "127.0.0.1", 80, ""),
         baseline=baseline,
         secret="secret",
+        baseline_secret=None,
         scenarios=[chosen],
         compare=read_targets().compare,
         settle_s=0,

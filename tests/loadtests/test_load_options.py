@@ -99,6 +99,16 @@ def test_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert options.secret == "from-a-file"
 
 
+def test_the_live_release_may_have_a_secret_of_its_own(tmp_path: Path) -> None:
+    """After a rotation it does not know the candidate's. Where it is not given, that is known."""
+    assert options_of().baseline_secret is None
+    (tmp_path / "secret").write_text("of-the-live-one\n")
+    for name, value in (("", "of-the-live-one"), ("_FILE", str(tmp_path / "secret"))):
+        options = options_of(env={**ENV, f"WAHA_WEBHOOK_SECRET_BASELINE{name}": value})
+        assert (options.secret, options.baseline_secret) == ("s3cret-value", "of-the-live-one")
+        assert "of-the-live-one" not in repr(options)
+
+
 def test_secret_is_not_shown() -> None:
     """The secret is not in the options' own representation, which may end in an error or a log."""
     assert "s3cret-value" not in repr(options_of())

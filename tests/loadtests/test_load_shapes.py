@@ -227,6 +227,25 @@ def test_candidate_is_held_against_the_live_release(tmp_path: Path) -> None:
     assert all(second["baseline_p50_ms"] < second["p50_ms"] for second in scenario["seconds"])
 
 
+class OfBefore(Takes):
+    """A release from before the secret was rotated."""
+
+    secret = "the-one-before"
+
+
+def test_live_release_of_another_secret_is_compared_with(tmp_path: Path) -> None:
+    """Given that secret it is asked with it; without it a release three times as slow does not pass."""
+    shape = ["--rate", "50", "--duration", "10"]
+    with serving(OfBefore(0.1)) as live, serving(Takes(0.3)) as slow:
+        unknown = run_gate(tmp_path, slow, "--baseline", live, *shape)
+        known = run_gate(
+            tmp_path, slow, "--baseline", live, *shape, WAHA_WEBHOOK_SECRET_BASELINE=OfBefore.secret
+        )
+    assert unknown.check("webhook against live").verdict is Verdict.NO_EVIDENCE, unknown.output
+    assert unknown.code == 3, unknown.output
+    assert known.check("webhook against live").verdict is Verdict.FAIL, known.output
+
+
 def test_dead_live_release_is_replaced(tmp_path: Path) -> None:
     """Where nothing answers at the live release's address, the candidate passes by its own figures."""
     with serving() as url:

@@ -10,6 +10,8 @@ class Flaws:
     """What is wrong with a target; nothing by default."""
 
     # signatures
+    takes_only: str = ""
+    """Another secret than the suite's."""
     accepts_any_signature: bool = False
     accepts_truncated_signatures: bool = False
     ignores_the_algorithm: bool = False

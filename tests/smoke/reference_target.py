@@ -85,7 +85,7 @@ class ReferenceTarget:
         body = await self._bounded_body(request)
         if body is None:
             return _error(413, "too large")
-        if not is_signed(body, request.headers, SECRET, self.flaws):
+        if not is_signed(body, request.headers, self.flaws.takes_only or SECRET, self.flaws):
             return _error(401, "Invalid webhook signature")
         event = self._parsed(body)
         if event is None:

@@ -23,6 +23,7 @@ class Behaviour:
     gate_status = 200
     clock_ahead_s = 0.0
     looks_at_signatures = True
+    secret = SECRET
     knows_duplicates = True
 
     async def answer(self, number: int) -> int:
@@ -95,7 +96,7 @@ class Target:
         writer.close()
 
     async def _webhook(self, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
-        expected = hmac.new(SECRET.encode(), body, hashlib.sha512).hexdigest()
+        expected = hmac.new(self.behaviour.secret.encode(), body, hashlib.sha512).hexdigest()
         if self.behaviour.looks_at_signatures and headers.get("x-webhook-hmac") != expected:
             return 401, {}
         number, self.received = self.received, self.received + 1
