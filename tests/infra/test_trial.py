@@ -154,12 +154,16 @@ def test_the_live_release_is_asked_with_its_own_secret(
                 raise Refused("it is gone")
             return kept
 
+    def run_suite(_suite: str, _release: str, _command: object, _report: Path, env: Any, *_: object) -> Found:
+        given.append(env)
+        return PASSED
+
     live = Backend("r-0", ("web-0",))
     given: list[dict[str, str]] = []
     monkeypatch.setattr(trial, "ProxyControl", ProxyBesideLive)
     monkeypatch.setattr(ProxyBesideLive, "live_route", lambda _self: SimpleNamespace(to=live))
     monkeypatch.setattr("infra.baseline.ContainerExec", Container)
-    monkeypatch.setattr(trial, "run_suite", lambda *of: (given.append(of[4]), PASSED)[1])
+    monkeypatch.setattr(trial, "run_suite", run_suite)
     run_trial({**props_of_r_1(tmp_path), "webhook_secret": "of-the-candidate", "depth": "smoke"}, {})
     expected = {NAME: "of-the-candidate"}
     assert given == [expected if kept is None else {**expected, BASELINE_NAME: kept}]
