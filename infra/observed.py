@@ -61,9 +61,14 @@ def observe_stack(stack: str, engine: docker.DockerClient | None = None) -> Obse
 
 
 def removal_by_hand(stack: str) -> str:
-    """The commands that remove what runs of *stack*, whoever made it; its volumes stay."""
+    """The commands that remove what runs of *stack*, whoever made it, and its secrets; its data stays."""
     ours = f"label={STACK_LABEL}={bare_name(stack)}"
-    return f"`docker rm -f $(docker ps -aq --filter {ours})`, `docker network rm {prefix_of(stack)}`"
+    commands = (
+        f"docker rm -f $(docker ps -aq --filter {ours})",
+        f"docker network rm {prefix_of(stack)}",
+        f"docker volume ls -q --filter {ours} | grep -- -secrets- | xargs -r docker volume rm",
+    )
+    return ", ".join(f"`{command}`" for command in commands)
 
 
 def stack_containers(stack: str, engine: docker.DockerClient, *, stopped: bool = True) -> list[Container]:
