@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from contracts.targets import Compare, Load
 from contracts.verdict import Check, Verdict
 from contracts.webhook_secret import BASELINE_NAME
-from loadtests.book import Book, Timed
+from loadtests.book import UNAUTHORIZED, Book, Timed
 from loadtests.checks import proves_nothing
 from loadtests.evidence import Evidence, Live
 from loadtests.reply_checks import CLOCK_TOLERANCE_S
-from loadtests.senders import UNAUTHORIZED
 from loadtests.slowdown import Slowdown, blocks_in, slowdown
 
 QUANTILES = (0.1, 0.5, 0.95)

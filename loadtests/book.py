@@ -12,6 +12,8 @@ from loadtests.arrivals import BAD_SIGNATURES, Plan
 NEVER = float("inf")
 BAD_SIGNATURE_ACCEPTED = "bad signature accepted"
 """The one reason to fail that is a breach, however rare."""
+UNAUTHORIZED = "status 401"
+"""Why a webhook failed whose signature was not believed."""
 _OPEN, _ANSWERED, _FAILED, _UNSENT = range(4)
 _MOST_REPLIES_COUNTED = 255
 

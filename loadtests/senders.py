@@ -12,8 +12,6 @@ from loadtests.order import Order, Stream
 from loadtests.webhooks import Wire, WrongAnswerError
 
 HEALTH_PATH = "/api/health"
-UNAUTHORIZED = "status 401"
-"""Why a webhook failed whose signature was not believed."""
 
 Send = Callable[[int, float], None]
 """Sends the arrival of this index, whose answer must come within so many seconds; raises a `WebhookError`."""

@@ -104,7 +104,7 @@ def test_every_flaw_is_tried() -> None:
     """No flaw that the reference target can have is without its proof."""
     elsewhere = {
         *("answers_twice", "answers_again_late", "hangs_on_webhooks", "has_no_gate_lane", "lacks_hsts"),
-        *("never_ready", "ready_after_probes", "finds_down_at_first"),
+        *("never_ready", "ready_after_probes", "finds_down_at_first", "takes_only"),
     }
     right = asdict(Flaws())
     tried = {
