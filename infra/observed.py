@@ -44,13 +44,11 @@ class Observed:
         return sorted(str(each.name) for each in self.containers if wanted.items() <= each.labels.items())
 
     def image(self, role: str) -> str:
-        """The image of the container with this *role*; empty where there is none."""
-        found = (
-            str(each.attrs["Config"]["Image"])
-            for each in self.containers
-            if each.labels.get(ROLE_LABEL) == role
-        )
-        return next(found, "")
+        """The image of the container with this *role*, or of what gave it its files; empty without both."""
+        given = f"-{role}-"
+        found = [each for each in self.containers if each.labels.get(ROLE_LABEL) == role]
+        found += [each for each in self.containers if given in str(each.name) and "-seed" in str(each.name)]
+        return str(found[0].attrs["Config"]["Image"]) if found else ""
 
 
 def observe_stack(stack: str, engine: docker.DockerClient | None = None) -> Observed:
@@ -62,11 +60,11 @@ def observe_stack(stack: str, engine: docker.DockerClient | None = None) -> Obse
 
 def removal_by_hand(stack: str) -> str:
     """The commands that remove what runs of *stack*, whoever made it, and its secrets; its data stays."""
-    ours = f"label={STACK_LABEL}={bare_name(stack)}"
+    ours, prefix = f"label={STACK_LABEL}={bare_name(stack)}", prefix_of(stack)
     commands = (
         f"docker rm -f $(docker ps -aq --filter {ours})",
-        f"docker network rm {prefix_of(stack)}",
-        f"docker volume ls -q --filter {ours} | grep -- -secrets- | xargs -r docker volume rm",
+        f"docker network rm {prefix}",
+        f"docker volume ls -q --filter {ours} | grep '^{prefix}-secrets-' | xargs -r docker volume rm",
     )
     return ", ".join(f"`{command}`" for command in commands)
 

@@ -16,15 +16,16 @@ written() { behind | tr '\0\n' '\n\0' | head -n 1 | tr -d '\n' | tr '\0' '\n'; }
 
 # In one line. What Redis writes between two parts of a command, CR LF, is looked for with them: a customer's text
 # may begin with EXEC, or with *2, and stands at a line's start.
-has() { written | tr '\r\n' '\1\2' | LC_ALL=C grep -q "$(printf "$1")"; }
+# Not 1 but 2, or killed: it could not be looked for, and nothing may be cut off.
+lacks() { code=0; written | tr '\r\n' '\1\2' | LC_ALL=C grep -q "$(printf "$1")" || code=$?; [ "$code" = 1 ]; }
 
 # One command that was cut short, or one transaction without its end, and then NULs alone, or nothing?
 is_unfinished() {
     [ $(($(written | wc -c) + $(behind | tr -dc '\0' | wc -c))) = $((size - good)) ] || return 1
     case $(written | head -c 15 | tr -d '\r\n') in
         '') return 0 ;;
-        '*1$5MULTI') ! has '\1\2[*]1\1\2[$]4\1\2EXEC' ;;
-        '*'*) ! has '\1\2[*][0-9][0-9]*\1\2[$]' ;;
+        '*1$5MULTI') lacks '\1\2[*]1\1\2[$]4\1\2EXEC' ;;
+        '*'*) lacks '\1\2[*][0-9][0-9]*\1\2[$]' ;;
         *) return 1 ;;
     esac
 }

@@ -111,7 +111,11 @@ def _remedy(stack: str, live: str | None, engine: docker.DockerClient) -> str:
     if live is None:
         return f"`bin/runbook up --stack {stack}` makes them"
     workers = {RELEASE_LABEL: live, ROLE_LABEL: "worker"}.items()
-    there = [each.name for each in stack_containers(stack, engine) if workers <= each.labels.items()]
+    there = [
+        each.name
+        for each in stack_containers(stack, engine)
+        if workers <= each.labels.items() and each.status not in ("running", "paused")
+    ]
     if there:
         return f"`docker start {' '.join(sorted(map(str, there)))}`"
     return (

@@ -21,6 +21,7 @@ from contracts.verdict import Check, Verdict
 from infra.binomial import SIGNIFICANCE, binomial_p_value
 from infra.proxy_control import Counters
 
+REFUSED_WEBHOOKS = "refused webhooks"
 MIN_WRONG = 3
 """Fewer messages than these may all be of one customer whom WAHA cannot reach."""
 
@@ -247,7 +248,7 @@ def refused_webhooks(observations: Sequence[Observation], limits: Limits) -> Che
     share = (usual.refused + 1) / (usual.taken + usual.refused + 2)
     is_usual = not is_due or binomial_p_value(refused, refused, share) >= SIGNIFICANCE
     said = "{} with a signature were refused, and none was taken"
-    return _in_vain("refused webhooks", said, steps, limits.watch.queue_stuck_s, is_usual=is_usual)
+    return _in_vain(REFUSED_WEBHOOKS, said, steps, limits.watch.queue_stuck_s, is_usual=is_usual)
 
 
 class _Step(NamedTuple):

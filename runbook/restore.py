@@ -177,7 +177,8 @@ def start_proxy(observed: Observed) -> None:
     if not proxies:
         raise RunbookError(
             "the stack's proxy is gone: nobody is served, and nothing was moved",
-            "`bin/runbook up` makes it again, with the release that was live; then roll back",
+            "`bin/runbook up` makes it again, and deploys what is checked out: the commit that `bin/runbook "
+            "releases` shows as live, or an earlier good one",
         )
     try:
         _start(proxies, force=False)

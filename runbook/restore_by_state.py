@@ -30,12 +30,12 @@ from runbook.restore import (
 )
 from runbook.restore_checks import check_passable, check_secrets
 from runbook.secret_values import known_secrets
-from runbook.verbs.releases import refused_in
+from runbook.stack_view import refused_in
 from runbook.workspace import Workspace, open_workspace
 
 _UPDATE_S, _REFRESH_S, _CONTAINER_S = 10, 5, 2
 _MOVING = ("candidate", "trial", "live", "ledger")
-_SHARED = (
+SHARED = (
     "network",
     *("redis-data", "redis-conf", "redis-conf-seed", "redis"),
     *("proxy-routes", "proxy-routes-seed", "proxy"),
@@ -55,7 +55,7 @@ def _missing(workspace: Workspace) -> list[str]:
     resources = workspace.deployment().get("resources") or []
     known = {resource["urn"].rpartition("::")[2] for resource in resources}
     prefix = prefix_of(workspace.stack)
-    return [f"**::{prefix}-{part}" for part in _SHARED if f"{prefix}-{part}" not in known]
+    return [f"**::{prefix}-{part}" for part in SHARED if f"{prefix}-{part}" not in known]
 
 
 def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> str:
@@ -64,12 +64,13 @@ def restore_by_state(request: Restore, observed: Observed, holder: Holder) -> st
     Raises:
         Refused: there is none, it is not whole, or it did not pass; the live release stays then.
     """
-    start_proxy(observed)
     try:
         workspace = open_workspace(request.stack)
         outputs = workspace.outputs()
     except Refused as error:
-        raise _without_state(error, request, observed) from error
+        raise _without_state(error, request, observed) from error.__cause__
+    if observed.containers:
+        start_proxy(observed)
     history = History.of(outputs, observed)
     if request.release and request.release not in history.releases:
         _refuse_refused(request.release, history, workspace)
@@ -111,7 +112,7 @@ def _without_state(error: Refused, request: Restore, observed: Observed) -> Refu
         what, hint = f"{told.message}, as far as the engine alone tells", told.hint
     else:
         lost = lost_containers(history, observed, release)
-        if not lost or not observed.names(release, "web"):
+        if not lost or not observed.live or not observed.names(release, "web"):
             return error
         what = f"release {release} has lost containers, {lost} are left, and none can be made again"
         hint = f"`bin/runbook rollback {release} --force` moves the traffic to what is left"

@@ -8,8 +8,9 @@ from typing import Any
 import requests
 from docker.errors import DockerException
 
-from infra.history import History
+from infra.history import History, read_records
 from infra.observed import observe_stack
+from infra.release_record import ReleaseRecord
 from runbook.console import say
 from runbook.workspace import Workspace
 
@@ -28,3 +29,11 @@ def read_history(workspace: Workspace, outputs: Mapping[str, Any] | None = None)
     if history.disagreement:
         say(f"warning: {history.disagreement}; the next `bin/runbook up` or `rollback` puts that right")
     return history
+
+
+def refused_in(deployment: Mapping[str, Any]) -> tuple[ReleaseRecord, ...]:
+    """The records of releases that did not pass their trial, from a stack's state, oldest first."""
+    for resource in deployment.get("resources") or []:
+        if resource["urn"].endswith("pulumi-python:dynamic:Resource::trial"):
+            return read_records((resource.get("outputs") or {}).get("refused"))
+    return ()

@@ -50,6 +50,7 @@ def observe_signer(
     engine: docker.DockerClient | None = None,
     open_container: Callable[[str], Runs] = ContainerExec,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
     *,
     at_first: bool = False,
 ) -> Signer:
@@ -64,9 +65,9 @@ def observe_signer(
         return Signer.UNKNOWN
     if before.live and not before.previous:
         return Signer.NEW
-    looks = round(WATCH_S / _POLL_INTERVAL_S) if at_first else 1
-    for _ in range(looks):
-        sleep(WATCH_S / looks)
+    deadline = clock() + WATCH_S
+    while clock() < deadline:
+        sleep(_POLL_INTERVAL_S if at_first else WATCH_S)
         after = _counts([open_container(name) for name in names])
         if after is None or after.live < before.live:  # they were started again: nothing can be compared
             return Signer.UNKNOWN

@@ -63,11 +63,14 @@ def _beside_live(dialogue: Dialogue, conversations: Conversations, live: Target)
     """The answers to the same question asked of both at once: the candidate's, and the live release's.
 
     None for one that did not take the question, or does not tell its replies: nothing is known of its model.
+    One that does not answer at all has to be replaceable.
     """
     asked = _ask(dialogue, conversations)
     try:
         of_live = _ask(Dialogue(dialogue.measured, live, dialogue.limit_s), Conversations(GateReplies(live)))
         live_answer = of_live.answer(dialogue.limit_s)
-    except (AssertionError, NoAnswerError, RepliesError):  # none of it is the candidate's doing
+    except NoAnswerError:  # none of it is the candidate's doing
+        live_answer = NOTHING
+    except (AssertionError, RepliesError):
         live_answer = None
     return asked.answer(dialogue.limit_s), live_answer

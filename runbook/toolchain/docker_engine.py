@@ -59,6 +59,12 @@ def use_context() -> None:
             f"the docker context {name!r} cannot be read: {error}",
             "`docker context ls` shows which there are; `unset DOCKER_CONTEXT`, or `docker context use` one",
         ) from error
+    if host.startswith("ssh:"):
+        raise RunbookError(
+            f"the engine of the docker context {name!r} is {host}, which cannot be asked over ssh from here",
+            "run this on that machine, or forward its socket with `ssh -L` and name it in DOCKER_HOST; for "
+            "this machine's own engine `docker context use default`",
+        )
     os.environ["DOCKER_HOST"] = host
     certificates = folder / "contexts/tls" / id_ / "docker"
     if all((certificates / f"{part}.pem").is_file() for part in ("ca", "cert", "key")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import webbrowser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from contracts.verdict import Check
-from infra.history import History, read_records
+from infra.history import History
 from infra.release_record import ReleaseRecord
 from runbook.console import print_json, say, show, show_row
 from runbook.errors import RunbookError
 from runbook.options import DEFAULT_STACK, Json, Stack
-from runbook.stack_view import read_history
+from runbook.stack_view import read_history, refused_in
 from runbook.tables import cell, table
 from runbook.workspace import open_workspace
 
@@ -100,14 +100,6 @@ def details(row: Row) -> Iterator[str]:
         yield f"  page: {page_of(record)}"
     except RunbookError as error:
         yield f"  {error.message}; {error.hint}"
-
-
-def refused_in(deployment: Mapping[str, Any]) -> tuple[ReleaseRecord, ...]:
-    """The records of releases that did not pass their trial, from a stack's state, oldest first."""
-    for resource in deployment.get("resources") or []:
-        if resource["urn"].endswith("pulumi-python:dynamic:Resource::trial"):
-            return read_records((resource.get("outputs") or {}).get("refused"))
-    return ()
 
 
 def list_releases(history: History, refused: Sequence[ReleaseRecord]) -> list[Row]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import requests
@@ -106,10 +107,7 @@ def _told_of_a_move(stack: str, before: LiveRoute | None) -> Iterator[None]:
     except RouteMoved:  # by somebody else
         raise
     except (KeyboardInterrupt, DockerException, requests.RequestException, Refused) as error:
-        try:
-            now = proxy_of(stack).settled_live_route()
-        except (DockerException, requests.RequestException, Refused):
-            now = None
+        now = _route_in_the_end(stack)
         if now is None or (before and now.moves == before.moves):
             raise
         what = f"the Docker engine: {error}"
@@ -119,6 +117,14 @@ def _told_of_a_move(stack: str, before: LiveRoute | None) -> Iterator[None]:
             f"{what}; release {now.release} has the traffic, and the state has not followed",
             f"the next `bin/runbook up` takes that in; the same again would take {now.release} out",
         ) from error
+
+
+def _route_in_the_end(stack: str) -> LiveRoute | None:
+    """Where the live traffic goes once no change is under way; None where that cannot be seen."""
+    for read in (proxy_of(stack).settled_live_route, partial(live_route, stack)):
+        with suppress(DockerException, requests.RequestException, Refused, KeyboardInterrupt):
+            return read()
+    return None
 
 
 def _as_meant(request: Restore, typed: LiveRoute | None, now: LiveRoute | None) -> LiveRoute | None:

@@ -24,8 +24,7 @@ from runbook.pruning import prune
 from runbook.recovery import recover
 from runbook.repair import repair
 from runbook.rotation_end import end_expired
-from runbook.stack_view import read_history
-from runbook.verbs.releases import refused_in
+from runbook.stack_view import read_history, refused_in
 from runbook.verbs.watch import watch_live
 from runbook.watch_note import is_watch_due
 from runbook.workspace import Workspace

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from contracts.targets import read_targets
-from contracts.verdict import Check
+from contracts.verdict import Check, Verdict
+from contracts.webhook_secret import NAME as WEBHOOK_SECRET
 from infra.errors import Refused
 from infra.observed import observe_stack
 from runbook.console import err, say
 from runbook.errors import RunbookError
-from runbook.monitor import Limits, Monitor
+from runbook.monitor import MIN_WRONG, REFUSED_WEBHOOKS, Limits, Monitor
 from runbook.monitor import watch as watch_release
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.release_probe import ReleaseProbe
@@ -71,16 +72,29 @@ def watch_live(stack: str, for_s: float) -> None:
     elif failing:
         take_out(stack, live.release, failing)
     else:
-        for check in monitor.judge():
+        checks = monitor.judge()
+        for check in checks:
             say(f"  {check}")
         if monitor.observations[-1].counters is None:
             raise RunbookError(
                 f"how {live.release} does cannot be said: the proxy of stack {stack} cannot be asked",
                 f"nobody is served then; `bin/runbook up --stack {stack}` puts that right",
             )
+        if any(map(_is_doubtful, checks)):
+            say(
+                f"warning: webhooks were refused, and none was taken: does WAHA sign with {live.release}'s "
+                f"{WEBHOOK_SECRET}? Nothing else was wrong for {for_s:g} s"
+            )
+            return
         say(f"{live.release} has done well for {for_s:g} s")
         if for_s >= targets.watch.after_up_s:
             note_watched(stack, live)
+
+
+def _is_doubtful(check: Check) -> bool:
+    """Whether webhooks were refused that may have been WAHA's, or a stranger's: too few came to tell."""
+    refused = check.name == REFUSED_WEBHOOKS and check.samples >= MIN_WRONG
+    return refused and check.verdict is Verdict.NO_EVIDENCE
 
 
 def take_out(stack: str, release: str, failing: list[Check]) -> None:

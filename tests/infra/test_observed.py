@@ -10,10 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import docker
 import pytest
+from docker.models.containers import Container
 from in_thread import answering
 from records import route
 
-from infra.observed import stack_containers
+from infra.observed import Observed, stack_containers
 from runbook.liveness import Expected, why_not_live
 
 LISTED = ("stays", "goes")
@@ -79,3 +80,19 @@ def test_the_end_of_a_deployment_does_not_meet_other_containers(engine: Engine) 
     expected = Expected("dev", "http://127.0.0.1:9", "r-1", {"stays", "mine"})
     problem = why_not_live(expected, client_of(engine), lambda _stack: route("r-1"))
     assert problem == "1 of 2 containers do not run"
+
+
+def container(name: str, image: str, **labels: str) -> Any:
+    """As the SDK has it."""
+    named = {f"runbook.{label}": value for label, value in labels.items()}
+    config = {"Image": image, "Labels": named}
+    return Container({"Name": f"/runbook-dev-{name}", "Id": name, "Config": config})
+
+
+def test_the_image_of_what_is_gone_is_that_of_what_gave_it_its_files() -> None:
+    """They are the same; of a role of which nothing is left there is none."""
+    seeds = (container("redis-conf-seed", "redis:1"), container("proxy-routes-seed", "haproxy:1"))
+    images = [Observed(None, seeds).image(role) for role in ("redis", "proxy", "sandbox")]
+    assert images == ["redis:1", "haproxy:1", ""]
+    proxy = container("proxy", "haproxy:2", role="proxy")
+    assert Observed(None, (*seeds, proxy)).image("proxy") == "haproxy:2"

@@ -96,8 +96,6 @@ class Proxy:
 class ProxyBesideLive(Proxy):
     """A proxy with a live release."""
 
-    leads_to = "r-1"
-
     def put_route(self, *_: object) -> None:
         pass
 

@@ -75,7 +75,7 @@ def test_a_stack_whose_state_is_elsewhere_stays(
     assert ("half-made" in refusal.value.message) is (state is not OURS)
     assert "take it and Pulumi.dev.yaml from git or from the checkout" in refusal.value.hint
     assert "`docker network rm runbook-dev`" in refusal.value.hint
-    assert "grep -- -secrets- | xargs -r docker volume rm`" in refusal.value.hint
+    assert "grep '^runbook-dev-secrets-' | xargs -r docker volume rm`" in refusal.value.hint
     assert workspace.calls == []
     assert not any(each.removed for each in stack.engine.containers.found)
     assert list(stack.engine.volumes.found) == ["runbook-dev-redis-data"]

@@ -15,8 +15,9 @@ from infra.history import History
 from infra.live_route import LiveRoute
 from infra.release_record import ReleaseRecord
 from runbook.console import show_row
+from runbook.stack_view import refused_in
 from runbook.tables import table
-from runbook.verbs.releases import HEAD, cells, details, figure, list_releases, refused_in, releases
+from runbook.verbs.releases import HEAD, cells, details, figure, list_releases, releases
 
 LINES = ["gate: load refused release r-9 (fail):", "  lost: fail"]
 REFUSED = record("r-9", refusal=LINES)

@@ -279,11 +279,26 @@ def test_one_that_the_state_knows_and_that_still_runs_is_not_made_again(
 
 def test_without_a_proxy_nothing_is_made(stack: FakeStack, workspace: FakeWorkspace) -> None:
     """Somebody removed it: there is no traffic to move. `up` makes it again."""
+    stack.add_release("r-3")
     stack.proxy.removed = True
     with pytest.raises(RunbookError, match="the stack's proxy is gone: nobody is served") as refusal:
         restore()
-    assert refusal.value.hint.startswith("`bin/runbook up` makes it again")
+    assert refusal.value.hint.startswith("`bin/runbook up` makes it again, and deploys what is checked out")
     assert workspace.calls == []
+
+
+def test_a_stack_that_is_nowhere_is_not_said_to_have_lost_its_proxy(
+    stack: FakeStack, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name was mistyped: `up` would make one."""
+    stack.engine.containers.found.clear()
+
+    def opened(_stack: str) -> FakeWorkspace:
+        raise RunbookError("there is no stack 'dev'", "")
+
+    monkeypatch.setattr("runbook.restore_by_state.open_workspace", opened)
+    with pytest.raises(RunbookError, match="there is no stack 'dev'"):
+        restore()
 
 
 def test_the_state_follows_the_traffic(stack: FakeStack, workspace: FakeWorkspace) -> None:

@@ -217,6 +217,30 @@ def test_interrupted_while_the_proxy_takes_the_route_it_is_waited_for(
     assert "interrupted; release r-2 has the traffic, and the state has not" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("engine_says", [Refused("it does not run"), KeyboardInterrupt()])
+def test_behind_the_move_the_route_is_read_though_the_proxy_tells_nothing(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    engine_says: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It was stopped meanwhile, or whoever waits for it has no patience: the route's file is there."""
+    runs = stack.proxy.answer
+
+    def run(command: list[str]) -> tuple[int, str]:
+        if command[0] == "flock":
+            raise engine_says
+        code, said = runs(command)
+        if "put" in command and command[-2] == "live":
+            raise KeyboardInterrupt
+        return code, said
+
+    stack.proxy.answer = run
+    assert exit_code("rollback") == 1
+    assert "interrupted; release r-2 has the traffic, and the state has not" in capsys.readouterr().err
+
+
 def test_interrupted_before_the_move_it_can_be_run_again(
     stack: FakeStack,
     workspace: FakeWorkspace,

@@ -131,6 +131,24 @@ def test_a_release_that_does_well_is_said_to(ends: End, capsys: pytest.CaptureFi
     assert "r-2 has done well for 60 s" in said
 
 
+def test_webhooks_that_were_all_refused_are_told(
+    stack: FakeStack, ends: End, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too few came to tell a stranger's from WAHA's: the release stays, unpraised, and is watched again."""
+
+    def refusing(monitor: Monitor) -> list[Check]:
+        for at_s, refused in ((0, 0), (20, 3), (60, 5)):
+            monitor.add(Observation(at_s=at_s, counters=COUNTERS, webhooks=Webhooks(0, refused)))
+        return []
+
+    ends(refusing)
+    assert exit_code("watch") == 0
+    said = capsys.readouterr().err
+    assert "none was taken: does WAHA sign with r-2's WAHA_WEBHOOK_SECRET?" in said
+    assert "has done well" not in said
+    assert is_watch_due("dev")
+
+
 def test_a_release_that_nobody_can_reach_is_not_said_to_do_well(
     stack: FakeStack, ends: End, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,8 +62,16 @@ def seen(*webs: FakeContainerExec, at_first: bool = False, waits: list[float] | 
     ]
     inside: Callable[[str], FakeContainerExec] = lambda name: webs[int(name)]  # noqa: E731
     engine = Engine([*found, *others])
-    sleep = [] if waits is None else waits
-    return observe_signer("acme/runbook/dev", "r-1", engine, inside, sleep.append, at_first=at_first)  # type: ignore[arg-type]
+    slept = list[float]() if waits is None else waits
+    return observe_signer(
+        "acme/runbook/dev",
+        "r-1",
+        engine,  # type: ignore[arg-type]
+        inside,
+        slept.append,
+        lambda: sum(slept),
+        at_first=at_first,
+    )
 
 
 def test_the_services_own_metrics_are_read() -> None:

@@ -171,17 +171,24 @@ def test_a_model_that_fails_for_both_refuses_nothing(tmp_path: Path, healthy: st
 @pytest.mark.parametrize("answer", [FALLBACK, ""], ids=["the fallback", "nothing"])
 @pytest.mark.parametrize(
     "flaws",
-    [Flaws(takes_only="the one before"), Flaws(has_no_gate_lane=True), None],
-    ids=["401", "no replies", "a dead one"],
+    [Flaws(takes_only="the one before"), Flaws(has_no_gate_lane=True)],
+    ids=["401", "no replies"],
 )
 def test_a_live_release_that_cannot_be_asked_excuses_no_model(
-    tmp_path: Path, answer: str, flaws: Flaws | None
+    tmp_path: Path, answer: str, flaws: Flaws
 ) -> None:
     """It may have one that answers: the candidate is judged alone."""
     limits = limits_file(tmp_path, None if answer else NO_REPLY)
-    with running(flaws or Flaws()) as live:
-        run = model(answer, limits, tmp_path, "--baseline", live if flaws else NOWHERE)
+    with running(flaws) as live:
+        run = model(answer, limits, tmp_path, "--baseline", live)
     assert run.not_passed == [MODEL], run.output
+
+
+@pytest.mark.parametrize("answer", [FALLBACK, ""], ids=["the fallback", "nothing"])
+def test_a_dead_live_release_can_be_replaced_while_the_model_is_away(tmp_path: Path, answer: str) -> None:
+    """It has no model that answers, whatever the reason: the outage is not to last until it is back."""
+    run = model(answer, limits_file(tmp_path, None if answer else NO_REPLY), tmp_path, "--baseline", NOWHERE)
+    assert run.not_passed == [], run.output
 
 
 def test_a_live_release_is_asked_with_its_own_secret(limits: Path, tmp_path: Path) -> None:

@@ -118,6 +118,16 @@ def test_no_other_engine_is_asked_for_a_context_that_is_not_there(
     assert not os.environ.get("DOCKER_HOST")
 
 
+def test_a_context_over_ssh_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would want a package that is not there, and this machine's own engine is not meant."""
+    monkeypatch.setenv("DOCKER_CONTEXT", "prod")
+    make_context(tmp_path / "home/.docker", "prod", "ssh://root@10.9.8.7")
+    with pytest.raises(RunbookError, match="which cannot be asked over ssh") as error:
+        use_context()
+    assert "ssh -L" in error.value.hint
+    assert not os.environ.get("DOCKER_HOST")
+
+
 @pytest.mark.parametrize("euid", [0, 1000])
 def test_a_machine_without_docker_hears_what_to_install(monkeypatch: pytest.MonkeyPatch, euid: int) -> None:
     """Where there is no apt, or we are not root, the error names the packages."""
