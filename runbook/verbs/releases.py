@@ -22,7 +22,7 @@ from runbook.tables import cell, table
 from runbook.workspace import open_workspace
 
 _FIGURES = {"error rate": "errors", "webhook p95": "webhook p95", "reply p95": "reply p95"}
-HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "by", "commit", "image", "reason")
+HEAD = ("release", "state", "since (UTC)", *_FIGURES.values(), "commit", "reason", "by")
 
 
 Release = Annotated[str | None, typer.Argument(help="Only this one, with all that its gate found.")]
@@ -159,10 +159,9 @@ def cells(row: Row) -> tuple[str, ...]:
         row.state,
         record.at[:16].replace("T", " "),
         *(figure(checks.get(name)) for name in _FIGURES),
-        record.by,
         record.commit,
-        record.image,
         cell(row.reason),
+        record.by,
     )
 
 

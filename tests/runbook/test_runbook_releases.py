@@ -214,11 +214,11 @@ def test_a_check_that_was_not_made_is_a_dash() -> None:
 
 
 def test_a_row_has_what_matters_first() -> None:
-    """Release, state, when, figures; then by whom, the commit, the image and the reason."""
+    """Release, state, when, figures; then the commit, the reason, and by whom."""
     assert shown("r-8bf56b7") == (
         *("r-8bf56b7", "live", "2026-11-24 12:10"),
         *("0.12%", "12 ms", "88 ms"),
-        *("root@a-machine-with-a-long-name", "4cb1406aaaaa+", "runbook/service:r-8bf56b7", "-"),
+        *("4cb1406aaaaa+", "-", "root@a-machine-with-a-long-name"),
     )
     assert shown("r-8bf56b7", live=False)[1] == ""
 
@@ -246,7 +246,7 @@ def test_a_release_is_one_line_on_every_terminal(width: int) -> None:
     assert text.count("\n") == 1
     assert len(text.rstrip("\n")) <= width
     assert text.startswith("r-8bf56b7  live  2026-11-24 12:10")
-    assert text.rstrip("\n").endswith("runbook/service:r-8bf56b7  -" if width == 200 else "…")
+    assert text.rstrip("\n").endswith("root@a-machine-with-a-long-name" if width == 200 else "…")
 
 
 def test_a_pipe_gets_the_whole_line(capsys: pytest.CaptureFixture[str]) -> None:
