@@ -33,7 +33,7 @@ class Part(StrEnum):
 Only = Annotated[
     list[Part] | None, typer.Option("--only", help="Measure only this; may be given several times.")
 ]
-Short = Annotated[bool, typer.Option("--short", help="Less of everything: about a minute instead of eight.")]
+Short = Annotated[bool, typer.Option("--short", help="Less of everything: about a minute instead of nine.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit 1 if a target of targets.toml is not met.")]
 
 
