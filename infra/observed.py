@@ -45,9 +45,9 @@ class Observed:
 
     def image(self, role: str) -> str:
         """The image of the container with this *role*, or of what gave it its files; empty without both."""
-        given = f"-{role}-"
+        seeds = (f"-{role}-conf-seed", f"-{role}-routes-seed")
         found = [each for each in self.containers if each.labels.get(ROLE_LABEL) == role]
-        found += [each for each in self.containers if given in str(each.name) and "-seed" in str(each.name)]
+        found += [each for each in self.containers if str(each.name).endswith(seeds)]
         return str(found[0].attrs["Config"]["Image"]) if found else ""
 
 
