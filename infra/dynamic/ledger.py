@@ -69,13 +69,18 @@ class Ledger(Resource):
 def outcome(
     record: ReleaseRecord, live: LiveRoute | None, records: Sequence[ReleaseRecord]
 ) -> ReleaseRecord | None:
-    """What an update made of its release; None where it was live before, and is among the *records*."""
+    """What an update made of its release; None where it was live before.
+
+    Then the move is among the *records*, or another verb's whose state has not followed: an `up` that took a
+    rollback's move for its own would forget what was rolled back.
+    """
     move = live.moves[-1] if live and live.moves else None
     if record.refusal:
         return record.model_copy(update={"replaced": live.release if live else None})
     if move is None:  # a route that an older version wrote
         return record
-    if move.release != record.release or move.id in {each.move for each in records}:
+    is_ours = (move.release, move.verb) == (record.release, record.verb)
+    if not is_ours or move.id in {each.move for each in records}:
         return None
     return record.model_copy(update={"replaced": move.replaced, "move": move.id})
 

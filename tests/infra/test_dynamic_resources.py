@@ -148,6 +148,16 @@ def test_the_ledger_records_the_move_that_an_update_made() -> None:
     assert outcome(ReleaseRecord(release="r-3"), LIVE, []) is None
 
 
+@pytest.mark.parametrize("verb", ["rollback", "watch", "hotfix"])
+def test_the_move_of_another_verb_stays_that_verbs(verb: str) -> None:
+    """A rollback was killed behind its move; an `up` of the release that it brought back comes next."""
+    moved = LiveRoute(LIVE.to, (LIVE.moves[0], MOVE.model_copy(update={"verb": verb})))
+    assert outcome(TRIED, moved, []) is None
+    found = outcome(TRIED.model_copy(update={"verb": verb}), moved, [])
+    assert found
+    assert found.move == "m-2"
+
+
 def test_a_release_that_did_not_keep_the_traffic_is_recorded_with_who_has_it() -> None:
     """It never had all of it: no move is its own."""
     found = outcome(ReleaseRecord(release="r-3", refusal=["traffic: it failed"]), LIVE, [])
