@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from contracts.webhook_secret import NAME
-from infra.containers import ContainerExec
-from infra.errors import Refused
+from infra.containers import read_secret
 from infra.haproxy_config import Backend, route_config
 from infra.proxy_control import ProxyControl
 
@@ -30,9 +29,4 @@ def baseline_secret(live: Backend) -> str | None:
 
     After `secrets set`, or a rotation, it does not know the candidate's.
     """
-    for container in live.servers:
-        try:
-            return ContainerExec(container).read_file(f"/run/secrets/{NAME}")
-        except Refused:
-            continue
-    return None
+    return read_secret(live.servers, NAME)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterable
 
 import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from infra.errors import Refused
+
+SECRETS_FOLDER = "/run/secrets"
+"""Where a release's containers have their secrets, each in a file of its name."""
 
 
 class ContainerGone(Refused):
@@ -60,3 +64,13 @@ class ContainerExec:
             return self._engine.containers.get(self.name)
         except NotFound as error:
             raise ContainerGone(f"there is no container {self.name}") from error
+
+
+def read_secret(containers: Iterable[str], name: str) -> str | None:
+    """A release's secret, as the first of its *containers* has it that is there; None where none has it."""
+    for container in containers:
+        try:
+            return ContainerExec(container).read_file(f"{SECRETS_FOLDER}/{name}")
+        except Refused:
+            continue
+    return None

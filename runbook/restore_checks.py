@@ -13,7 +13,7 @@ from docker.errors import DockerException
 from contracts.targets import TargetsError, read_targets
 from contracts.verdict import Report
 from contracts.webhook_secret import NAME as WEBHOOK_SECRET
-from infra.containers import ContainerExec
+from infra import containers
 from infra.errors import Refused
 from infra.haproxy_config import BASELINE_PORT, CANDIDATE_PORT, Backend, route_config
 from infra.history import History
@@ -30,7 +30,6 @@ from runbook.errors import RunbookError
 from runbook.liveness import published_url
 from runbook.webhook_signer import Signer, observe_signer
 
-_SECRETS_FOLDER = "/run/secrets"
 _PREVIOUS = f"{WEBHOOK_SECRET}_PREVIOUS"
 _PAST_IT = "`bin/runbook rollback --force` moves the traffic without this check"
 _ROOM = 1_000_000  # bytes: more than a short run of smoke writes
@@ -100,12 +99,7 @@ def _webhook_secrets(value_of: Callable[[str], str | None]) -> list[str]:
 
 def read_secret(observed: Observed, release: str, name: str) -> str | None:
     """A secret of *release* as its containers have it; None where they are gone or have no such."""
-    for container in observed.names(release, "web")[:1]:
-        try:
-            return ContainerExec(container).read_file(f"{_SECRETS_FOLDER}/{name}")
-        except Refused:
-            continue
-    return None
+    return containers.read_secret(observed.names(release, "web")[:1], name)
 
 
 def remove_baseline(proxy: ProxyControl) -> None:

@@ -9,10 +9,10 @@ import pulumi_docker as docker
 
 from infra.components.hardening import STOP_GRACE_S, hardened, seed
 from infra.components.stack_context import StackContext, as_it_was
+from infra.containers import SECRETS_FOLDER
 from infra.haproxy_config import LIVE_RELEASE_PORT, WEB_PORT
 from infra.manifest import Manifest
 
-_SECRETS = "/run/secrets"
 _USER = "65532:65532"
 
 
@@ -46,7 +46,7 @@ class Release(pulumi.ComponentResource):
             context=args.context,
             image=args.image,
             volume=self._secrets,
-            mount=_SECRETS,
+            mount=SECRETS_FOLDER,
             files=args.secrets,
             parent=self,
         )
@@ -71,7 +71,9 @@ class Release(pulumi.ComponentResource):
             command=["python3", "-m", "service", role],
             envs=self._environment(),
             networks_advanced=args.context.joined(name),
-            volumes=[{"volume_name": self._secrets.name, "container_path": _SECRETS, "read_only": True}],
+            volumes=[
+                {"volume_name": self._secrets.name, "container_path": SECRETS_FOLDER, "read_only": True}
+            ],
             healthcheck={
                 "tests": ["CMD", "python3", "-m", "service", "healthcheck", role],
                 "interval": "10s",
@@ -98,5 +100,5 @@ class Release(pulumi.ComponentResource):
             "LIVE_RELEASE_URL": f"http://proxy:{LIVE_RELEASE_PORT}/",
             "STOP_GRACE_S": str(STOP_GRACE_S - 3),
         }
-        files = {f"{name}_FILE": f"{_SECRETS}/{name}" for name in self._args.secrets}
+        files = {f"{name}_FILE": f"{SECRETS_FOLDER}/{name}" for name in self._args.secrets}
         return [f"{name}={value}" for name, value in sorted({**plain, **files}.items())]

@@ -110,9 +110,10 @@ def _told_of_a_move(stack: str, before: LiveRoute | None) -> Iterator[None]:
         now = _route_in_the_end(stack)
         if now is None or (before and now.moves == before.moves):
             raise
-        what = f"the Docker engine: {error}"
-        if isinstance(error, KeyboardInterrupt | Refused):
-            what = error.message if isinstance(error, Refused) else "interrupted"
+        if isinstance(error, KeyboardInterrupt):
+            what = "interrupted"
+        else:
+            what = error.message if isinstance(error, Refused) else f"the Docker engine: {error}"
         raise RestoreInterrupted(
             f"{what}; release {now.release} has the traffic, and the state has not followed",
             f"the next `bin/runbook up` takes that in; the same again would take {now.release} out",

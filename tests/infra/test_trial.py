@@ -160,7 +160,7 @@ def test_the_live_release_is_asked_with_its_own_secret(
     given: list[dict[str, str]] = []
     monkeypatch.setattr(trial, "ProxyControl", ProxyBesideLive)
     monkeypatch.setattr(ProxyBesideLive, "live_route", lambda _self: SimpleNamespace(to=live))
-    monkeypatch.setattr("infra.baseline.ContainerExec", Container)
+    monkeypatch.setattr("infra.containers.ContainerExec", Container)
     monkeypatch.setattr(trial, "run_suite", run_suite)
     run_trial({**props_of_r_1(tmp_path), "webhook_secret": "of-the-candidate", "depth": "smoke"}, {})
     expected = {NAME: "of-the-candidate"}
