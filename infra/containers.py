@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import docker
 from docker.errors import APIError, NotFound
@@ -32,14 +33,15 @@ class ContainerExec:
         """Run *command*; its exit code and all that it printed.
 
         Raises:
-            ContainerGone, Refused: there is no such container, or it does not run.
+            ContainerGone, Refused: there is no such container, or it does not run (to the command's end).
         """
         try:
-            code, output = self._container().exec_run(command, user=self._user)
-            assert isinstance(output, bytes)  # neither streamed nor split
+            code, output = self._exec(self._container(), command)
         except APIError as error:
             raise Refused(f"container {self.name} does not run: {error.explanation}") from error
-        return int(code or 0), output.decode(errors="replace")
+        if code is None:
+            raise Refused(f"container {self.name} ended while `{command[0]}` ran in it")
+        return code, output.decode(errors="replace")
 
     def read_file(self, path: str) -> str | None:
         """The text of a file, in a container that need not run; None where there is no such file.
@@ -59,11 +61,34 @@ class ContainerExec:
             file = archive.extractfile(archive.getmembers()[0])
             return None if file is None else file.read().decode(errors="replace")
 
+    def _exec(self, container: Container, command: list[str]) -> tuple[int | None, bytes]:
+        """The exit code, None of a command that the engine lost, and the output.
+
+        The SDK's `exec_run` has the connection upgraded, and then loses what came together with the answer's
+        head, often all of it (docker-py's issue 3332). So the engine is asked for a plain answer.
+        """
+        api = self._engine.api
+        run = api.exec_create(container.id, command, user=self._user)["Id"]
+        answer = api.post(
+            f"{api.base_url}/v{api.api_version}/exec/{run}/start", json={"Detach": False, "Tty": False}
+        )
+        if not answer.ok:
+            raise APIError("exec", answer, answer.json()["message"])
+        return api.exec_inspect(run)["ExitCode"], b"".join(_frames(answer.content))
+
     def _container(self) -> Container:
         try:
             return self._engine.containers.get(self.name)
         except NotFound as error:
             raise ContainerGone(f"there is no container {self.name}") from error
+
+
+def _frames(stream: bytes) -> Iterator[bytes]:
+    """What the command wrote, to either output: each write has a head of 8 bytes, the last 4 its length."""
+    while stream:
+        (length,) = struct.unpack(">4xI", stream[:8])
+        yield stream[8 : 8 + length]
+        stream = stream[8 + length :]
 
 
 def read_secret(containers: Iterable[str], name: str) -> str | None:

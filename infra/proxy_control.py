@@ -147,7 +147,7 @@ class ProxyControl:
 
     def wait_drained(self, timeout_s: float) -> bool:
         """Wait until no old worker has a request left; False if some still had after *timeout_s*."""
-        return self._wait(lambda workers: not workers.old, timeout_s)
+        return self._wait(lambda workers: bool(workers.current) and not workers.old, timeout_s)
 
     def _change(self, named: str, *arguments: str) -> None:
         code, output = self._proxy.run(["bash", "-c", _CHANGE_ROUTES, "bash", *arguments])

@@ -11,6 +11,8 @@ import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
+from infra.containers import ContainerExec
+from infra.errors import Refused
 from infra.observed import age_s, stack_containers
 from runbook.console import say
 from runbook.errors import RunbookError
@@ -95,11 +97,10 @@ def say_cut_ends(stack: str, engine: docker.DockerClient) -> None:
         if redis.labels.get("runbook.role") != "redis":
             continue
         try:
-            code, output = redis.exec_run(["ls", "/data/damaged"])
-        except APIError:  # it does not run just now
+            code, output = ContainerExec(str(redis.name)).run(["ls", "/data/damaged"])
+        except Refused:  # it does not run just now
             continue
-        assert isinstance(output, bytes)  # neither streamed nor split
-        if code == 0 and (names := output.decode(errors="replace").split()):
+        if code == 0 and (names := output.split()):
             say(
                 f"Redis has cut a damaged end off its append-only file, nothing that it had answered for: "
                 f"{', '.join(names)}. Look at it, then `docker exec {redis.name} rm -r /data/damaged`"

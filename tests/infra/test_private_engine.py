@@ -15,6 +15,7 @@ import pytest
 from private_engine import PrivateEngine, remove_abandoned_engines
 
 from infra.base_images import Mode, Role, ensure, resolve
+from infra.containers import ContainerExec
 
 pytestmark = pytest.mark.integration
 
@@ -90,18 +91,17 @@ def test_its_disk_can_be_full(engine: PrivateEngine, image: str) -> None:
     writer = engine.client.containers.run(
         image, ["sleep", "300"], volumes={"full": {"bind": "/data"}}, detach=True
     )
+    commands = ContainerExec(writer.name or "", engine=engine.client)
     write = ["sh", "-c", "dd if=/dev/zero of=/data/x bs=64k count=1"]
-    assert writer.exec_run(write).exit_code == 0
+    assert commands.run(write)[0] == 0
     engine.fill_disk()
     try:
-        code, output = writer.exec_run(
-            ["sh", "-c", "rm -f /data/y; dd if=/dev/zero of=/data/y bs=64k count=1"]
-        )
+        code, output = commands.run(["sh", "-c", "rm -f /data/y; dd if=/dev/zero of=/data/y bs=64k count=1"])
     finally:
         engine.empty_disk()
     assert code == 1
-    assert b"No space left on device" in output
-    assert writer.exec_run(write).exit_code == 0
+    assert "No space left on device" in output
+    assert commands.run(write)[0] == 0
     writer.remove(force=True)
 
 

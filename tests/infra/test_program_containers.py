@@ -16,6 +16,7 @@ from docker.models.containers import Container
 from fake_docker_api import fake_docker
 
 from infra.base_images import Mode, Role, ensure, resolve
+from infra.containers import ContainerExec
 from infra.docker_provider.container import Container as ContainerResource
 from infra.docker_provider.engine import Engine
 
@@ -65,9 +66,9 @@ def started(declared: dict[str, Declared], request: pytest.FixtureRequest) -> It
 
 def written(container: Container, folders: list[str]) -> str:
     """What it says of *folders* after it wrote into each, as its own user."""
-    code, output = container.exec_run(["sh", "-c", WRITES, "sh", *folders])
-    assert code == 0, output.decode()
-    return str(output.decode())
+    code, output = ContainerExec(container.name or "").run(["sh", "-c", WRITES, "sh", *folders])
+    assert code == 0, output
+    return output
 
 
 def until_restarted(container: Container, before: str) -> None:

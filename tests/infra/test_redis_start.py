@@ -9,12 +9,13 @@ from contextlib import suppress
 import docker
 import pytest
 from abandoned import OURS, remove_abandoned
-from docker.errors import APIError
 from docker.models.containers import Container
 from waiting import wait_until
 
 from infra.base_images import Mode, Role, ensure, resolve
 from infra.components.redis_store import START, configuration
+from infra.containers import ContainerExec
+from infra.errors import Refused
 
 pytestmark = pytest.mark.integration
 
@@ -80,7 +81,7 @@ def start(image: str) -> Iterator[Start]:
 
     first = start()
     until_up(first)
-    assert first.exec_run(["sh", "-c", FILL]).exit_code == 0
+    assert run_in(first, FILL)[0] == 0
     first.kill()
     yield start
     for container in started:
@@ -108,21 +109,22 @@ def until_up(container: Container) -> bool:
         container.reload()
         if container.status == "exited":
             return False
-        with suppress(APIError):  # it ends meanwhile
-            if b"PONG" in container.exec_run("redis-cli -a pw ping").output:
+        with suppress(Refused):  # it ends meanwhile
+            if "PONG" in run_in(container, "redis-cli -a pw ping")[1]:
                 return True
         time.sleep(0.1)
     raise AssertionError(container.logs().decode())
 
 
 def keys(container: Container) -> int:
-    """How many there are. A busy engine may end a command before it has handed on what that printed."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        found = container.exec_run("redis-cli dbsize", environment={"REDISCLI_AUTH": "pw"})
-        if found.output:
-            return int(found.output.split()[-1])
-    raise AssertionError(found)
+    """How many there are."""
+    _, output = run_in(container, "REDISCLI_AUTH=pw redis-cli dbsize")
+    return int(output.split()[-1])
+
+
+def run_in(container: Container, command: str) -> tuple[int, str]:
+    """The exit code of a shell's *command*, and what it printed."""
+    return ContainerExec(container.name or "").run(["sh", "-c", command])
 
 
 MENDED = {
@@ -237,7 +239,8 @@ def test_how_redis_ended_is_how_the_container_ends(start: Start) -> None:
     """So that the engine starts it again."""
     redis = start()
     assert until_up(redis)
-    redis.exec_run(["sh", "-c", "kill -KILL $(cat /proc/[0-9]*/stat | sed -n 's/ (redis-server).*//p')"])
+    with suppress(Refused):  # the container ends with it
+        run_in(redis, "kill -KILL $(cat /proc/[0-9]*/stat | sed -n 's/ (redis-server).*//p')")
     redis.wait(timeout=120)
     redis.reload()
     assert redis.attrs["State"]["ExitCode"] == 137
@@ -251,15 +254,15 @@ def test_a_full_disk_is_waited_out(image: str) -> None:
     redis = run_redis(image, small.name)
     try:
         assert until_up(redis)
-        assert redis.exec_run(["sh", "-c", FILL]).exit_code == 0
-        redis.exec_run(["dd", "if=/dev/zero", "of=/data/ballast", "bs=4k"])
-        redis.exec_run(["sh", "-c", "redis-cli -a pw set large $(head -c 100000 /dev/zero | tr '\\0' x)"])
+        assert run_in(redis, FILL)[0] == 0
+        run_in(redis, "dd if=/dev/zero of=/data/ballast bs=4k")
+        run_in(redis, "redis-cli -a pw set large $(head -c 100000 /dev/zero | tr '\\0' x)")
         wait_until(lambda: b"with the disk full: it is started again once there is room" in redis.logs())
-        assert redis.exec_run(["rm", "/data/ballast"]).exit_code == 0
+        assert run_in(redis, "rm /data/ballast")[0] == 0
         assert until_up(redis)
         assert keys(redis) == 8
-        redis.exec_run(["dd", "if=/dev/zero", "of=/data/ballast", "bs=4k"])
-        redis.exec_run(["sh", "-c", "redis-cli -a pw set large $(head -c 100000 /dev/zero | tr '\\0' x)"])
+        run_in(redis, "dd if=/dev/zero of=/data/ballast bs=4k")
+        run_in(redis, "redis-cli -a pw set large $(head -c 100000 /dev/zero | tr '\\0' x)")
         wait_until(lambda: redis.logs().count(b"once there is room") == 2)
         redis.stop(timeout=60)  # while it waits, too
         redis.reload()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docker.errors import ImageNotFound, NotFound
+from fake_exec import FakeExecApi
 from fake_volumes import VolumesEngine
 
 from infra.live_route import LEASE_END
@@ -68,10 +69,6 @@ class Thing:
 
     def stats(self, **_more: bool) -> dict[str, Any]:
         return {"memory_stats": self.memory}
-
-    def exec_run(self, command: list[str], user: str = "") -> tuple[int, bytes]:
-        code, output = self.answer(command)
-        return code, output.encode()
 
     def get_archive(self, path: str) -> tuple[list[bytes], dict[str, Any]]:
         if path not in self.files:
@@ -169,6 +166,13 @@ class FakeEngine(VolumesEngine):
     containers: Things = field(default_factory=Things)
     networks: Things = field(default_factory=Things)
     images: FakeImages = field(default_factory=FakeImages)
+
+    def __post_init__(self) -> None:
+        self.api = FakeExecApi(self._run)
+
+    def _run(self, container: str, command: list[str]) -> tuple[int, str]:
+        (found,) = (thing for thing in self.containers.found if thing.id == container)
+        return found.answer(command)
 
 
 @dataclass

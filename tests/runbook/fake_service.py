@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from docker.errors import NotFound
+from fake_exec import FakeExecApi
 
 from runbook.cli import main, run_command_line
 from runbook.live_service import Service
@@ -67,12 +68,12 @@ class Worker:
         return self.inside.name
 
     @property
+    def id(self) -> str:
+        return self.inside.name
+
+    @property
     def labels(self) -> dict[str, str]:
         return {"runbook.role": "worker", "runbook.release": self.release}
-
-    def exec_run(self, command: list[str], user: str = "") -> tuple[int, bytes]:
-        code, output = self.inside.run(command)
-        return code, output.encode()
 
 
 @dataclass
@@ -81,6 +82,9 @@ class WorkerEngine:
 
     worker: Worker
     stacks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.api = FakeExecApi(lambda _container, command: self.worker.inside.run(command))
 
     @property
     def containers(self) -> WorkerEngine:

@@ -11,6 +11,7 @@ import pytest
 from project import Project
 
 from contracts.durability import DURABLE
+from infra.containers import ContainerExec
 from infra.observed import stack_containers
 
 pytestmark = pytest.mark.stack
@@ -60,9 +61,8 @@ def test_only_the_proxy_publishes_ports_and_only_on_loopback(
 
 def test_redis_runs_with_the_settings_that_tests_and_benchmarks_have(deployed: Project) -> None:
     """Each write is synced, and the file is not written anew every few seconds."""
-    redis = docker.from_env().containers.get(f"runbook-{deployed.stack}-redis")
     asked = 'REDISCLI_AUTH="$(cat /conf/password)" redis-cli --json config get "*"'
-    output = redis.exec_run(["sh", "-c", asked]).output
+    _, output = ContainerExec(f"runbook-{deployed.stack}-redis").run(["sh", "-c", asked])
     in_bytes = {"256mb": str(256 * 2**20)}
     running = json.loads(output)
     assert {name: running[name] for name in DURABLE} == {
@@ -75,10 +75,9 @@ def test_each_process_of_a_release_tells_its_metrics(inspected: dict[str, dict[s
     told = {"web": "webhooks_total", "worker": "first_sends_total"}
     for name, attrs in inspected.items():
         if (role := attrs["Config"]["Labels"]["runbook.role"]) in told:
-            container = docker.from_env().containers.get(name)
-            found = container.exec_run(["python3", "-m", "service", "metrics"])
-            assert found.exit_code == 0, f"{name}: {found.output!r}"
-            assert told[role] in found.output.decode(), name
+            code, output = ContainerExec(name).run(["python3", "-m", "service", "metrics"])
+            assert code == 0, f"{name}: {output}"
+            assert told[role] in output, name
 
 
 @pytest.mark.gate

@@ -16,6 +16,7 @@ from sender import Sender, wait_for_replies
 from steady_client import SteadyClient
 
 from contracts.free_ports import free_ports
+from infra.containers import ContainerExec
 
 pytestmark = pytest.mark.stack
 
@@ -45,9 +46,9 @@ def until(reached: Callable[[], bool]) -> None:
 def redis(live: Project, *command: str) -> str:
     """What `redis-cli` prints."""
     run = 'REDISCLI_AUTH="$(cat /conf/password)" exec redis-cli "$@"'
-    code, output = container(live, "redis").exec_run(["sh", "-c", run, "sh", *command])
-    assert code == 0
-    return str(output.decode().strip())
+    code, output = ContainerExec(container(live, "redis").name or "").run(["sh", "-c", run, "sh", *command])
+    assert code == 0, output
+    return output.strip()
 
 
 def test_up_replaces_what_restarts_for_ever(live: Project) -> None:

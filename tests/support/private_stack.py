@@ -28,6 +28,7 @@ from waha_sender import WahaSender
 
 from contracts.free_ports import free_ports
 from infra.base_images import Mode, Role, ensure_all, resolve
+from infra.containers import ContainerExec
 from infra.images.engine import DockerImages
 from infra.observed import stack_containers
 
@@ -70,9 +71,10 @@ class PrivateStack:
     def redis(self, *command: str) -> str:
         """What `redis-cli` prints."""
         run = 'REDISCLI_AUTH="$(cat /conf/password)" exec redis-cli "$@"'
-        code, output = self.container("redis").exec_run(["sh", "-c", run, "sh", *command])
-        assert code == 0, output.decode()
-        return str(output.decode().strip())
+        redis = ContainerExec(self.container("redis").name or "", engine=self.engine.client)
+        code, output = redis.run(["sh", "-c", run, "sh", *command])
+        assert code == 0, output
+        return output.strip()
 
     @contextmanager
     def messages(self, per_s: float = 10.0) -> Iterator[WahaSender]:
