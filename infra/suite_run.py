@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contracts.verdict import Report
+from infra.errors import Refused
 from infra.suite_environment import suite_environment
 
 _POLL_INTERVAL_S = 0.5
@@ -46,6 +47,9 @@ def run_suite(
     Its environment is that of every suite, and *env*. One that has not ended *within_s* is ended, as is one
     that somebody wants to stop. *prepare* is called while a suite starts that waits for a line on its input
     (smoke's `--begin-on-input`).
+
+    Raises:
+        Refused: somebody wanted to stop.
     """
     log = report_file.with_suffix(".log")
     report_file.unlink(missing_ok=True)
@@ -65,13 +69,15 @@ def run_suite(
                 with suppress(BrokenPipeError):  # it has ended already, and gives no report
                     process.stdin.write(b"\n")
                     process.stdin.flush()
-            why_ended = _wait(process, within_s, stop_requested)
+            why_ended = _wait(process, release, within_s, stop_requested)
     if why_ended:
         return Found(None, [f"gate: {suite} on {release} {why_ended}; see {log}"])
     return judge(suite, release, process.returncode, report_file)
 
 
-def _wait(process: subprocess.Popen[bytes], within_s: float, stop_requested: Callable[[], bool]) -> str:
+def _wait(
+    process: subprocess.Popen[bytes], release: str, within_s: float, stop_requested: Callable[[], bool]
+) -> str:
     """Wait for the end of *process*; why it was ended, empty where it ended by itself."""
     deadline = time.monotonic() + within_s
     while True:
@@ -79,7 +85,7 @@ def _wait(process: subprocess.Popen[bytes], within_s: float, stop_requested: Cal
             process.wait(_POLL_INTERVAL_S)
             return ""
         if stop_requested():
-            return "was asked to stop"
+            raise Refused(f"gate: asked to stop; {release} was not judged")
         if time.monotonic() >= deadline:
             return f"did not end within {within_s:g} s ([gate] within_s of targets.toml)"
 

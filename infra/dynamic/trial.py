@@ -127,7 +127,11 @@ def run_trial(props: dict[str, Any], olds: dict[str, Any]) -> dict[str, Any]:
         "verdict": Verdict.NO_EVIDENCE,
     }
     release_report.write(reports, {**release_report.facts_of(record), **before})
-    found, refusal = _run_suites(subject, depth, live, reports)
+    try:
+        found, refusal = _run_suites(subject, depth, live, reports)
+    except Refused:  # what was found says nothing against it: the next `up` tries it anew
+        release_report.write(reports, {"outcome": "not judged"})
+        raise
     outcome = {"outcome": "refused" if refusal else "testing", "refusal": refusal}
     release_report.write(reports, {**outcome, "verdict": verdict_of(found, refusal)})
     if refusal:

@@ -10,7 +10,12 @@ from infra.release_page.evidence import Evidence
 from infra.release_page.figures import count, moment
 from infra.release_page.records import Release
 
-_OUTCOMES = {"live": "went live", "refused": "was refused", "testing": "is being tested"}
+_OUTCOMES = {
+    "live": "went live",
+    "refused": "was refused",
+    "testing": "is being tested",
+    "not judged": "was not judged",
+}
 
 
 @dataclass(frozen=True)

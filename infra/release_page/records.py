@@ -45,7 +45,7 @@ class Release(_Record):
 
     release: str
     verdict: Verdict
-    outcome: Literal["live", "refused", "testing"] | None = None
+    outcome: Literal["live", "refused", "testing", "not judged"] | None = None
     stack: str | None = None
     at: Moment | None = None
     by: str | None = None

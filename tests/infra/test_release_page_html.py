@@ -141,8 +141,9 @@ def test_a_page_is_replaced_whole(tmp_path: Path) -> None:
     passed(tmp_path)
     assert render(tmp_path) == tmp_path / "index.html"
     (tmp_path / "index.html.part").write_text("of a render that was killed")
-    written(tmp_path, {"release.json": release(outcome="testing")})
-    assert "is being tested" in page(tmp_path)
+    for outcome, said in (("testing", "is being tested"), ("not judged", "was not judged")):
+        written(tmp_path, {"release.json": release(outcome=outcome)})
+        assert said in page(tmp_path)
     assert not (tmp_path / "index.html.part").exists()
 
 

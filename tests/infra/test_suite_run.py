@@ -12,6 +12,7 @@ import pytest
 from waiting import wait_until
 
 from contracts.verdict import Check, Report, Verdict
+from infra.errors import Refused
 from infra.suite_run import judge, run_suite
 from infra.suites import Depth, suite_command
 
@@ -91,8 +92,8 @@ def test_a_suite_that_somebody_wants_to_stop_ends_in_order(tmp_path: Path) -> No
     )
     begun = tmp_path / "begun"
     command = [sys.executable, "-c", program.replace("'begun'", repr(str(begun)))]
-    found = run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
-    assert found.refusal == [f"gate: load on r-1 was asked to stop; see {tmp_path / 'load.log'}"]
+    with pytest.raises(Refused, match="gate: asked to stop; r-1 was not judged"):
+        run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
     assert "taken back" in (tmp_path / "load.log").read_text()
 
 
@@ -175,7 +176,8 @@ def test_what_a_suite_has_started_ends_with_it(tmp_path: Path) -> None:
     """Workers of a Locust that did not end in time would go on sending."""
     begun = tmp_path / "begun"
     command = [sys.executable, "-c", WITH_CHILD, str(begun)]
-    run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
+    with pytest.raises(Refused, match="asked to stop"):
+        run_suite("load", "r-1", command, tmp_path / "load.json", {}, 60, begun.exists)
     suite, child = map(int, begun.read_text().split())
     assert not is_alive(suite)
     wait_until(lambda: not is_alive(child), within_s=20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from infra.dynamic.trial import lines_against, run_trial, verdict_of
 from infra.errors import Refused
 from infra.haproxy_config import Backend, route_config
 from infra.release_record import ReleaseRecord
-from infra.suite_run import Found
+from infra.suite_run import Found, run_suite
 from infra.suites import Depth
 
 
@@ -108,15 +108,14 @@ def test_a_stop_that_was_asked_for_before_the_trial_ends_it(
 ) -> None:
     """While images were built, or between two suites: it is the same update that is to give up."""
 
-    def run_suite(suite: str, *_more: object) -> Found:
-        stop_requested = _more[-1]
-        assert isinstance(stop_requested, Callable)
-        return Found(None, [f"gate: {suite} on r-1 was asked to stop"] if stop_requested() else [])
+    def wait(suite: str, *arguments: Any) -> Found:
+        return run_suite(suite, "r-1", ["sleep", "60"], *arguments[2:])
 
     monkeypatch.setattr(trial, "ProxyControl", Proxy)
-    monkeypatch.setattr(trial, "run_suite", run_suite)
-    found = run_trial(props_of_r_1(tmp_path), {})
-    assert found["refusal"][0] == "gate: smoke on r-1 was asked to stop"
+    monkeypatch.setattr(trial, "run_suite", wait)
+    with pytest.raises(Refused, match="gate: asked to stop; r-1 was not judged"):
+        run_trial(props_of_r_1(tmp_path), {})
+    assert json.loads((tmp_path / "r-1" / "release.json").read_text())["outcome"] == "not judged"
 
 
 @pytest.mark.parametrize("moved", ["before", "meanwhile"])
