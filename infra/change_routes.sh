@@ -34,22 +34,23 @@ reload() {
     return 1
 }
 
-up() { # the servers that are up for HAProxy now
-    (ask "@!$before show servers state") 2> /dev/null | while read -r _ _ _ name _ state _; do
-        if [ "$state" = 2 ]; then echo "$name"; fi
+up() { # the servers that are up for HAProxy now, and their addresses
+    (ask "@!$before show servers state") 2> /dev/null | while read -r _ _ _ name address state _; do
+        if [ "$state" = 2 ]; then echo "$name $address"; fi
     done
 }
 
 # HAProxy waits for the address of each server when it starts, 10 s for a name that nobody has now where the
 # DNS outside does not answer: those are left to its resolver, and have no address until that has one. One that
-# is up is never left to it, however late its name is answered.
+# is up keeps its address: it may have gone just now, or its name is answered late.
 mark_unknown() {
-    sed -i 's/ init-addr none$//' new/*.cfg
+    sed -i 's/ init-addr [^ ]*$//' new/*.cfg
     up > old/up
-    sed -n 's/^  server .* ipv4@\([^:]*\):.*/\1/p' new/*.cfg | sort -u | (grep -vxFf old/up || true) |
+    sed -n 's/^  server .* ipv4@\([^:]*\):.*/\1/p' new/*.cfg | sort -u |
         xargs -r -n 1 -P 16 sh -c 'timeout 1 getent ahostsv4 "$0" > /dev/null || echo "$0"' |
         while read -r name; do
-            sed -i "/^  server .* ipv4@$name:/s/\$/ init-addr none/" new/*.cfg
+            address=$(sed -n "s/^$name //p" old/up | head -n 1)
+            sed -i "/^  server .* ipv4@$name:/s/\$/ init-addr ${address:-none}/" new/*.cfg
         done
 }
 

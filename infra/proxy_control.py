@@ -6,6 +6,7 @@ All through the Docker engine: the proxy publishes no control port.
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -29,8 +30,8 @@ MAX_RELOAD_S = float(_CHANGE_ROUTES.partition("\nMAX_RELOAD_S=")[2].partition("\
 _CHANGE_S = round(3 * MAX_RELOAD_S)
 """A change that HAProxy does not take is taken back in this time."""
 
-_UNKNOWN = " init-addr none\n"
-"""Added by `change_routes.sh` to a server whose name nobody had then."""
+_KNOWN_THEN = re.compile(r" init-addr \S+$", re.MULTILINE)
+"""Added by `change_routes.sh` to a server whose name was not answered then."""
 _INVALID, _NOT_TAKEN, _MOVED = 10, 11, 12
 """Its exit codes."""
 
@@ -115,7 +116,7 @@ class ProxyControl:
                 config = container.read_file(f"{ROUTES}/{name}.cfg")
             except ContainerGone:
                 continue
-            return config and config.replace(_UNKNOWN, "\n")
+            return config and _KNOWN_THEN.sub("", config)
         return None
 
     def live_route(self) -> LiveRoute | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -301,10 +302,27 @@ def test_a_server_that_is_up_is_never_left_to_the_resolver(proxy: Container) -> 
             assert shell.run(["rm", "/usr/local/bin/getent"])[0] == 0
         _, files = shell.run(["sh", "-c", "cat /routes/live.cfg; echo ---; cat /routes/candidate.cfg"])
         live, _, candidate = files.partition("---")
-        assert "init-addr none" not in live
+        assert re.search(r"init-addr \d+\.\d+\.\d+\.\d+$", live, re.MULTILINE)
         assert "init-addr none" in candidate
+        assert control.route("live") == live_config(OLD)
         client.wait_for("old live", client.answers["old live"] + 50)
     assert client.failures == []
+    control.remove_route("candidate")
+
+
+def test_a_server_that_has_just_gone_holds_up_no_move(proxy: Container) -> None:
+    """As of a release that crashes again and again: HAProxy does not know yet that it is down."""
+    engine, control = docker.from_env(), ProxyControl(proxy.name or "")
+    network, new = engine.networks.get(PREFIX), engine.containers.get(name_of("new"))
+    control.put_route("live", live_config(NEW))
+    with SteadyClient(port_of(proxy), ask) as client:
+        client.wait_for("new live", 20)
+        network.disconnect(new)
+        try:
+            control.put_routes({"live": live_config(OLD), "candidate": route_config("candidate", NEW)})
+            client.wait_for("old live", 20)
+        finally:
+            network.connect(new, aliases=["new"])
     control.remove_route("candidate")
 
 
