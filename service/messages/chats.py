@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from service.lanes import Lane
 from service.messages.inbox import Entry
@@ -14,11 +14,14 @@ Handle = Callable[[Entry], Awaitable[None]]
 """Works on one entry; it deals with its own errors."""
 
 READ_AHEAD = 4
-"""Messages held for each one worked on: one busy chat's queue must not keep the others from being read."""
+"""Messages of one chat that are held at most."""
 
 
 class Chats:
-    """At most *concurrency* messages are worked on at once, and `READ_AHEAD` times as many held."""
+    """At most *concurrency* messages are worked on at once, and `READ_AHEAD` times as many held.
+
+    So there is room for other chats' messages as long as anything is free that could work on them.
+    """
 
     def __init__(self, handle: Handle, *, concurrency: int) -> None:
         self._handle = handle
@@ -45,16 +48,27 @@ class Chats:
         return max(0, self._capacity - len(self))
 
     def hand_over(self, entry: Entry) -> None:
-        """Have *entry* worked on after all earlier ones of its chat. One already held is not taken twice."""
+        """Have *entry* worked on after all earlier ones of its chat. One already held is not taken twice.
+
+        Of a chat that has `READ_AHEAD` here it is left in the inbox, where it comes up again.
+        """
         if (entry.lane, entry.id) in self._in_hand:
             return
-        self._in_hand.add((entry.lane, entry.id))
         chat = (entry.lane, entry.chat)
-        if chat in self._waiting:
-            self._waiting[chat].append(entry)
-            return
-        self._waiting[chat] = deque([entry])
-        task = asyncio.create_task(self._work(chat))
+        waiting = self._waiting.get(chat)
+        if waiting is None:
+            self._waiting[chat] = deque([entry])
+            self._start(entry, self._work(chat))
+        elif len(waiting) < READ_AHEAD:
+            waiting.append(entry)
+            self._in_hand.add((entry.lane, entry.id))
+        elif entry.is_fresh:
+            # The inbox notes that it waits for its turn, so that having been read counts as no attempt.
+            self._start(entry, self._work_on(entry))
+
+    def _start(self, entry: Entry, work: Coroutine[None, None, None]) -> None:
+        self._in_hand.add((entry.lane, entry.id))
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -62,13 +76,16 @@ class Chats:
         waiting = self._waiting[chat]
         try:
             while waiting:
-                entry = waiting.popleft()
-                async with self._slots:
-                    await self._handle(entry)
-                self._in_hand.discard((entry.lane, entry.id))
-                self._freed.set()
+                await self._work_on(waiting[0])
+                waiting.popleft()
         finally:
             del self._waiting[chat]
+
+    async def _work_on(self, entry: Entry) -> None:
+        async with self._slots:
+            await self._handle(entry)
+        self._in_hand.discard((entry.lane, entry.id))
+        self._freed.set()
 
     async def end(self, timeout_s: float) -> int:
         """Let what is held be finished within *timeout_s*, cancel the rest; how many that was."""

@@ -88,6 +88,35 @@ async def test_room_is_made_by_finishing() -> None:
     await chats.end(1)
 
 
+async def test_a_busy_chat_leaves_room_for_the_others() -> None:
+    """As long as one more could be worked on: what is left comes up again in the inbox."""
+    work = Work()
+    chats = Chats(work, concurrency=2)
+    for number in range(50):
+        again = Entry(LIVE, f"{number}-0", {b"chat": b"a"}, is_fresh=False)
+        chats.hand_over(again)
+    assert await chats.room(0.01) == READ_AHEAD
+    chats.hand_over(entry("b", 60))
+    await settle()
+    assert work.begun == ["a0", "b6"]
+    work.gate.set()
+    await chats.end(1)
+    assert sorted(work.ended) == ["a0", "a1", "a2", "a3", "b6"]
+
+
+async def test_what_was_just_read_and_is_left_is_noted_as_waiting() -> None:
+    """The handler asks the inbox, which says that it is not its turn: having been read is no attempt."""
+    work = Work()
+    chats = Chats(work, concurrency=10)
+    for number in range(READ_AHEAD + 1):
+        chats.hand_over(entry("a", number))
+    await settle()
+    assert work.begun == ["a0", f"a{READ_AHEAD}"]
+    work.gate.set()
+    await chats.end(1)
+    assert len(work.ended) == READ_AHEAD + 1
+
+
 async def test_held_entry_is_not_taken_twice() -> None:
     """An entry that is read and found due at once is worked on once."""
     work = Work()

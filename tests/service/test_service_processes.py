@@ -221,6 +221,24 @@ class TestFailures:
         assert (set(before), len(before) <= 8) == ({"shop-a"}, True)
         wait_until(lambda: store.xlen(LIVE.stream) == 40, "shop a's messages stay")
 
+    def test_a_busy_chat_holds_up_no_other(self, processes: Processes, stub: Stub, store: Any) -> None:
+        """Whoever writes 40 messages at once is answered in their order; who writes after that, meanwhile."""
+        stub.behave = lambda path, _: 0.2 if path == "/v1/chat/completions" else 200
+        web = processes.web()
+        numbers = [str(number) for number in range(40)]
+        for number in numbers:
+            assert (
+                post_to(web, event(number, chat_id="busy@c.us", message_id=f"x{number}")).status_code == 202
+            )
+        send(web, "another customer's")
+        processes.worker(stub, AI_API_URL=stub.url, CONCURRENCY="2")
+        wait_until(lambda: idle(store), "all are done", timeout_s=120)
+        chats = [sent["chatId"] for sent in stub.sent]
+        assert chats.index(CHAT) < 20
+        busy = [sent["reply_to"].rpartition("x")[2] for sent in stub.sent if sent["chatId"] != CHAT]
+        assert busy == numbers
+        assert (store.xlen(LIVE.dead), store.xlen(LIVE.unknown)) == (0, 0)
+
     def test_waha_that_comes_back_gets_what_waited(
         self, processes: Processes, stub: Stub, store: Any
     ) -> None:
