@@ -62,6 +62,17 @@ class ContainerWatch:
         self._thread.join()
         self._look_if_possible()  # what happened since the last look counts too
 
+    def gone(self) -> list[str]:
+        """The names of those that the engine does not have."""
+        return [watched.name for watched in self.found if not self._is_there(watched.name)]
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self._engine.containers.get(name)
+        except NotFound:
+            return False
+        return True
+
     def report(self, limits: Containers) -> Report:
         """What was seen so far."""
         checks = [restarts_check(self.found, limits), memory_check(self.found, limits)]

@@ -16,6 +16,9 @@ from infra.errors import Refused
 SECRETS_FOLDER = "/run/secrets"
 """Where a release's containers have their secrets, each in a file of its name."""
 
+_SILENT_S = 120
+"""No command of ours is silent for so long: then the engine, or the way to it, is gone."""
+
 
 class ContainerGone(Refused):
     """The container does not exist (any more)."""
@@ -70,7 +73,9 @@ class ContainerExec:
         api = self._engine.api
         run = api.exec_create(container.id, command, user=self._user)["Id"]
         answer = api.post(
-            f"{api.base_url}/v{api.api_version}/exec/{run}/start", json={"Detach": False, "Tty": False}
+            f"{api.base_url}/v{api.api_version}/exec/{run}/start",
+            json={"Detach": False, "Tty": False},
+            timeout=_SILENT_S,
         )
         if not answer.ok:
             raise APIError("exec", answer, answer.json()["message"])

@@ -25,7 +25,8 @@ class DeployRequest(BaseModel):
     `verb` as typed, `reason` in the operator's words. `bring_back` is the manifest of an earlier release to
     deploy instead of the sources. `in_steps`: whether traffic moves step by step. `force`: also a release
     that was rolled back. `gate`: what was found of it before, where it has the traffic already.
-    `replace_infrastructure`: also where that ends proxy or Redis for some seconds.
+    `replace_infrastructure`: also where that ends proxy or Redis for some seconds. `is_rehearsal`: a preview
+    that refuses what the update would.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class DeployRequest(BaseModel):
     force: bool = False
     gate: list[Report] = Field(default_factory=list)
     replace_infrastructure: bool = False
+    is_rehearsal: bool = False
 
     @classmethod
     def of(cls, env: Mapping[str, str] = os.environ) -> DeployRequest:

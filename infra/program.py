@@ -136,7 +136,7 @@ def _decisions(config: StackConfig, plan: Plan, request: DeployRequest, observed
         return [Decision("", observed.image(role), as_it_was=True) for role in ("redis", "proxy")]
     network = _network_arguments(config)
     password = config.secrets[REDIS_PASSWORD]
-    _refuse_another_password(config, password)
+    _refuse_another_password(config, password, request)
     shared = [
         shared_redis(config.prefix, plan.build.redis.name, password, network),
         shared_proxy(config.prefix, plan.build.haproxy.name, config.layout, network),
@@ -144,7 +144,7 @@ def _decisions(config: StackConfig, plan: Plan, request: DeployRequest, observed
     return decide(shared, request)
 
 
-def _refuse_another_password(config: StackConfig, password: str) -> None:
+def _refuse_another_password(config: StackConfig, password: str, request: DeployRequest) -> None:
     """The releases that run have the one of Redis: with another, they would lose it until a gate passes."""
     if kept_password(config.prefix) in (None, password):
         return
@@ -154,7 +154,7 @@ def _refuse_another_password(config: StackConfig, password: str) -> None:
         f"nothing was changed; take {file} from whoever deployed last, or from git: a stack keeps the "
         "password that it began with",
     )
-    if not pulumi.runtime.is_dry_run():
+    if request.is_rehearsal or not pulumi.runtime.is_dry_run():
         raise refusal
     pulumi.log.warn(str(refusal))
 

@@ -83,7 +83,7 @@ def decide(
             problems += _replaced(each, running, request) if running else []
             ports += _taken_ports(each, running, engine)
         decisions.append(decision)
-    if (problems or ports) and not pulumi.runtime.is_dry_run():
+    if (problems or ports) and (request.is_rehearsal or not pulumi.runtime.is_dry_run()):
         raise Refused("\n".join([*problems, *ports]), _HOW if problems else "")
     for problem in [*problems, *ports, *([_HOW] if problems else [])]:
         pulumi.log.warn(for_this_stack(problem))

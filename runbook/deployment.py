@@ -66,6 +66,20 @@ def deploy(workspace: Workspace, request: DeployRequest, targets: Sequence[str] 
     return progress
 
 
+def rehearse(workspace: Workspace, request: DeployRequest) -> None:
+    """See that the program accepts the update: before anything is taken away for it.
+
+    Raises:
+        RunbookError: it does not; says why.
+    """
+    request = request.model_copy(update={"is_rehearsal": True})
+
+    def operation(on_event: OnEvent) -> None:
+        workspace.preview(lambda event: on_event(event) if event.diagnostic_event else None, request)
+
+    _run(operation, workspace.stack)
+
+
 def refresh(workspace: Workspace, targets: Sequence[str] = ()) -> None:
     """Compare the state with the engine: what is gone there is made again by the next update.
 
@@ -95,17 +109,23 @@ def ensure_live(
             refresh(workspace)
         before, progress = progress, deploy(workspace, request)
         progress.changed = [*before.changed, *progress.changed]
-        if problem := problem_of(_expected(workspace, progress)):
+        needed, whole = (_expected(workspace, progress, kept=kept) for kept in (False, True))
+        if problem := problem_of(needed):
             hint = "see `docker ps -a` and `docker logs NAME`"
             if len(History.in_state(progress.outputs).good) > 1:
                 hint += f", or go back: `bin/runbook rollback --stack {workspace.stack}`"
             raise RunbookError(f"the live release is not as it should be: {problem}", hint)
+        if whole != needed and (problem := problem_of(whole)):
+            say(f"warning: {problem}: those of a release that is kept for a rollback")
     return progress
 
 
-def _expected(workspace: Workspace, progress: Progress) -> Expected:
+def _expected(workspace: Workspace, progress: Progress, *, kept: bool = True) -> Expected:
+    """All that is to run; without those *kept* only what the live release needs."""
     outputs = progress.outputs
-    return Expected(workspace.stack, outputs["url"], outputs["release"], frozenset(progress.must_run))
+    live = outputs["release"]
+    wanted = {each for each, release in progress.must_run.items() if kept or release in ("", live)}
+    return Expected(workspace.stack, outputs["url"], live, wanted)
 
 
 def evidence_lines(progress: Progress) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from infra.errors import split_hint
+from infra.observed import RELEASE_LABEL
 from runbook.console import err, say
 
 _DONE = {
@@ -51,8 +52,8 @@ class Progress:
         """The names of the resources that changed, or would."""
         self.outputs: dict[str, Any] = {}
         """The stack's outputs; secret ones masked."""
-        self.must_run: set[str] = set()
-        """The ids of the containers that should be running now."""
+        self.must_run: dict[str, str] = {}
+        """By id, the release of each container that should be running now; empty for what all share."""
         self._status = Status("", console=err) if err.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -109,7 +110,7 @@ class Progress:
         if step.type == "pulumi:pulumi:Stack" and step.new:
             self.outputs = dict(step.new.outputs or {})
         if _leaves_running(step) and step.new:
-            self.must_run.add(step.new.id)
+            self.must_run[step.new.id] = _release(step.new.inputs or {})
         self._show_running()
 
     def _tell(self, urn: str, line: str) -> None:
@@ -129,6 +130,11 @@ class Progress:
         if self._status:
             running = ", ".join(_name(urn) for urn in list(self._since)[-3:])
             self._status.update(escape(running))
+
+
+def _release(inputs: Mapping[str, Any]) -> str:
+    labels = inputs.get("labels") or []
+    return next((str(each.get("value")) for each in labels if each.get("label") == RELEASE_LABEL), "")
 
 
 def _leaves_running(step: StepEventMetadata) -> bool:

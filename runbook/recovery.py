@@ -209,12 +209,15 @@ def _remove_orphans(
         and each.id not in known
         and (taken_out is None or each.labels.get(RELEASE_LABEL) != taken_out)
     ]
-    spared = [each for each in unknown if served is not None and _serves(each, served)]
+    moves = observed.live.moves if observed.live else ()
+    had_traffic = {served, *(move.release for move in moves), *(move.replaced for move in moves)} - {None}
+    spared = [each for each in unknown if served is not None and _serves(each, had_traffic)]
     if served:
         names = ", ".join(str(each.name) for each in spared) or "nothing of this state"
         say(
             f"warning: {served} has the traffic and the state knows none of it, as an old one would not; "
-            f"left alone: {names}; restore a newer state, or remove what `up` finds in its way"
+            f"left alone: {names}; restore a newer state, or remove what `up` finds in its way: nobody is "
+            "served meanwhile"
         )
     for container in unknown:
         if container not in spared:
@@ -232,10 +235,10 @@ def ids_in(deployment: Mapping[str, Any]) -> set[str]:
     return {resource["id"] for resource in deployment.get("resources") or [] if resource.get("id")}
 
 
-def _serves(container: Container, live: str) -> bool:
-    """Whether customers are served by *container*: of the release *live*, or what all releases share."""
+def _serves(container: Container, releases: Collection[str | None]) -> bool:
+    """Whether *container* serves, or can again: of one of *releases*, or what all releases share."""
     shared = container.labels.get(ROLE_LABEL) in ("proxy", "redis") and container.status == "running"
-    return shared or container.labels.get(RELEASE_LABEL) == live
+    return shared or container.labels.get(RELEASE_LABEL) in releases
 
 
 def _release_unknown_to(known: Collection[str | None], observed: Observed) -> str | None:

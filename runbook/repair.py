@@ -47,8 +47,11 @@ def repair(
     workspace: Workspace,
     engine: docker.DockerClient | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    rehearse: Callable[[], None] = lambda: None,
 ) -> bool:
     """See that what the state has of the stack stays up. What does not is shown, and removed from both.
+
+    *rehearse* is called before that, and raises where the update that is to make it anew would be refused.
 
     Other containers of the stack are left as they are: another checkout's may have been stopped on purpose.
     The next update makes it anew, on the same volumes, as it does with what is gone: an update that counted
@@ -66,7 +69,10 @@ def repair(
     if gone := gone_containers(deployment, stack_containers(workspace.stack, engine)):
         say(f"gone from the engine: {', '.join(gone)}: comparing the state with it")
     for failure in removed:
-        say(f"{failure}\n  removing it: this update makes another")
+        say(f"{failure}\n  this update makes another")
+    if removed:
+        rehearse()
+    for failure in removed:
         try:
             failure.container.remove(force=True)
         except NotFound:

@@ -68,9 +68,9 @@ class Workspace:
         """
         self._operate(["up", "--yes", "--skip-preview", *_only(targets)], on_event, request.as_env())
 
-    def preview(self, on_event: OnEvent) -> None:
+    def preview(self, on_event: OnEvent, request: DeployRequest | None = None) -> None:
         """Run `pulumi preview`; raises as `up` does."""
-        self._operate(["preview"], on_event)
+        self._operate(["preview"], on_event, (request or DeployRequest()).as_env())
 
     def refresh(self, on_event: OnEvent, targets: Sequence[str] = ()) -> None:
         """Take into the state what the engine has, of all or of *targets*; raises as `up` does."""

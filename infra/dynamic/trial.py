@@ -152,6 +152,12 @@ def _run_suites(
     if live is not None and (secret := baseline_secret(live)):
         env[BASELINE_NAME] = secret
     with ContainerWatch(roles) as watch, beside as baseline_url:
+        if gone := watch.gone():
+            raise Refused(
+                f"gate: {', '.join(gone)} is gone from the engine, which the state does not know: "
+                f"{subject.release} was not judged",
+                "`bin/runbook up` makes it again, as `bin/pulumi up --refresh` does",
+            )
         for suite in depth.suites:
             found.append(_run(suite, subject, depth, baseline_url, reports, env))
             if found[-1].refusal:

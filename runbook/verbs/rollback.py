@@ -19,6 +19,7 @@ from infra.live_route import LiveRoute
 from infra.lock_holder import Holder
 from infra.observed import Observed, observe_stack
 from infra.proxy_control import RouteMoved
+from infra.release_record import TAKES_OUT
 from runbook.console import print_json, say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
@@ -33,6 +34,9 @@ Release = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Move the traffic without any check.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in a few words; shown by `releases`.")]
+
+_STALE_CANARY_S = 900
+"""So long after a canary's share has ended nobody who types `rollback` means the update that left it."""
 
 
 class RestoreInterrupted(RunbookError):
@@ -65,13 +69,20 @@ def restore(request: Restore) -> str:
     """
     began = time.monotonic()
     ensure_engine(say)
-    typed = live_route(request.stack)
+    typed = _without_stale_canary(live_route(request.stack))
     what = f"{request.verb} {request.release or ''}".strip()
-    with hold(
-        request.stack, what, past_freeze=True, on_wait=lambda _holder: request_stop(request.stack)
-    ) as holder:
+    waited_for: list[Holder] = []
+
+    def on_wait(before: Holder) -> None:
+        waited_for.append(before)
+        if not _restores(before):  # what it does is what is wanted here
+            request_stop(request.stack)
+
+    with hold(request.stack, what, past_freeze=True, on_wait=on_wait) as holder:
         found = observe_stack(request.stack)
-        observed = replace(found, live=_as_meant(request, typed, found.live))
+        observed = replace(found, live=_as_meant(request, typed, _without_stale_canary(found.live)))
+        if request.release is None and not request.instead_of:
+            _refuse_twice(observed.live, waited_for)
         with _told_of_a_move(request.stack, observed.live):
             target = _restore(request, observed, holder, began)
     say(f"release {target} is live again ({time.monotonic() - began:.1f} s)")
@@ -83,6 +94,8 @@ def restore(request: Restore) -> str:
 def _restore(request: Restore, observed: Observed, holder: Holder, began: float) -> str:
     history = History.of({}, observed)
     target = kept_target(history, observed, request.release, force=request.force)
+    if target and history.live_manifest is None and not request.force:
+        history = _history_with_state(request.stack, history, observed)
     if target:
         report = shift_to_kept(request, history, observed, target)
         say(f"release {target} has the traffic ({time.monotonic() - began:.1f} s); the state follows")
@@ -93,6 +106,46 @@ def _restore(request: Restore, observed: Observed, holder: Holder, began: float)
         return restore_by_state(request, observed, holder)
     follow(request, target, observed, report, holder)
     return target
+
+
+def _restores(holder: Holder) -> bool:
+    return holder.message.partition(" ")[0] in TAKES_OUT
+
+
+def _refuse_twice(now: LiveRoute | None, waited_for: list[Holder]) -> None:
+    """See that none of those *waited_for* has done what was typed: it had moved the traffic before it ended.
+
+    Raises:
+        RunbookError: one has.
+    """
+    if now is None or not now.moves or now.canary or now.moves[-1].verb not in TAKES_OUT:
+        return
+    last = now.moves[-1]
+    # Both times are by the clock of whoever moved it.
+    if any(_restores(each) and each.by == last.by and each.since <= last.at for each in waited_for):
+        raise RunbookError(
+            f"{last.by} has just taken {last.replaced} out, for {now.release}: nothing was moved",
+            f"the same again takes {now.release} out; a release that is named comes back in any case",
+        )
+
+
+def _without_stale_canary(route: LiveRoute | None) -> LiveRoute | None:
+    """The route, without a canary whose share ended long ago: what is live is what is to be taken out."""
+    if route and 0 < route.canary_until_s < time.time() - _STALE_CANARY_S:
+        return replace(route, canary=None)
+    return route
+
+
+def _history_with_state(stack: str, history: History, observed: Observed) -> History:
+    """As the state knows it, too: of the live release, which is what migrations ran, nothing is left here."""
+    from runbook.workspace import open_workspace
+
+    try:
+        return History.of(open_workspace(stack).outputs(), observed)
+    except (Refused, OSError) as error:
+        live = f"{history.live}, whose containers are gone,"
+        say(f"warning: which migrations {live} has run is not known: {error}")
+        return history
 
 
 @contextmanager

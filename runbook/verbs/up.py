@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated
 
 import docker
@@ -14,7 +15,7 @@ from infra.lock_holder import Holder
 from infra.manifest import BUILD
 from infra.stack_name import bare_name
 from runbook.console import print_json, say
-from runbook.deployment import deploy, ensure_live, hold_for_deployment
+from runbook.deployment import deploy, ensure_live, hold_for_deployment, rehearse
 from runbook.git_state import refuse_dirty
 from runbook.new_stack import ensure_stack
 from runbook.options import DEFAULT_STACK, Json, Stack
@@ -81,6 +82,6 @@ def deploy_sources(
     """Make the stack if there is none, clear up after a killed update, repair what does not run, deploy."""
     ensure_stack(workspace, engine)
     recover(workspace, holder.took_over, engine)
-    repair(workspace, engine)
+    repair(workspace, engine, rehearse=partial(rehearse, workspace, request))
     end_expired(workspace)
     return deploy(workspace, request)

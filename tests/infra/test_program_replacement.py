@@ -92,6 +92,14 @@ def test_a_preview_only_says_so(engine: FakeDocker, change: dict[str, Any], name
     assert declared[name].inputs["labels"]
 
 
+def test_a_rehearsal_is_refused_as_the_update_would_be(engine: FakeDocker) -> None:
+    """What the update is to make again is removed only then."""
+    with pytest.raises(pulumi.RunError, match=rf"{PROXY} is replaced"):
+        declare(engine.host, preview=True, request={"is_rehearsal": True}, layout={"port": 8443})
+    with pytest.raises(pulumi.RunError, match="REDIS_PASSWORD of"):
+        declare(engine.host, preview=True, request={"is_rehearsal": True}, secrets=ANOTHER)
+
+
 @pytest.mark.parametrize(("change", "name", "what"), CHANGES)
 def test_what_is_asked_for_is_done_and_said(
     engine: FakeDocker, change: dict[str, Any], name: str, what: str

@@ -118,6 +118,17 @@ def test_a_stop_that_was_asked_for_before_the_trial_ends_it(
     assert json.loads((tmp_path / "r-1" / "release.json").read_text())["outcome"] == "not judged"
 
 
+def test_containers_that_were_removed_are_no_fault_of_the_release(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The suites would wait for them, and refuse it: `pulumi up` compares nothing with the engine."""
+    monkeypatch.setattr(trial, "ProxyControl", Proxy)
+    monkeypatch.setattr(trial, "run_suite", lambda *_: pytest.fail("nothing is there to be asked"))
+    with pytest.raises(Refused, match=r"web-none is gone from the engine.*r-1 was not judged") as told:
+        run_trial({**props_of_r_1(tmp_path), "web": ["web-none"]}, {})
+    assert "bin/runbook up" in told.value.hint
+
+
 @pytest.mark.parametrize("moved", ["before", "meanwhile"])
 def test_what_was_found_of_another_release_does_not_count(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moved: str

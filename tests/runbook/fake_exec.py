@@ -22,8 +22,8 @@ class FakeExecApi:
         self.ended[run] = self.run(container, command)
         return {"Id": run}
 
-    def post(self, url: str, json: dict[str, bool]) -> SimpleNamespace:
-        assert json == {"Detach": False, "Tty": False}
+    def post(self, url: str, json: dict[str, bool], timeout: float) -> SimpleNamespace:
+        assert (json, timeout > 0) == ({"Detach": False, "Tty": False}, True)
         run = url.split("/")[-2]
         assert url == f"{self.base_url}/v{self.api_version}/exec/{run}/start"
         return answer(self.ended[run][1])

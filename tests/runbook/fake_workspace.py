@@ -55,7 +55,9 @@ class FakeWorkspace:
         self.targets.append(tuple(targets))
         self._operate("up", on_event)
 
-    def preview(self, on_event: OnEvent) -> None:
+    def preview(self, on_event: OnEvent, request: DeployRequest | None = None) -> None:
+        if request:
+            self.requests.append(request)
         self._operate("preview", on_event)
 
     def refresh(self, on_event: OnEvent, targets: Sequence[str] = ()) -> None:

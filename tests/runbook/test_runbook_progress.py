@@ -100,7 +100,7 @@ def test_the_outputs_of_the_stack_are_kept() -> None:
 def test_containers_that_should_run_are_known_by_id() -> None:
     """Those that are made or stay; not those that go, nor those that only put files into a volume."""
     here = [done(op, name, id=name, inputs=inputs) for op, name, inputs in CONTAINERS]
-    assert tell(Progress(), *here, done("delete", "old")).must_run == {"new", "kept"}
+    assert tell(Progress(), *here, done("delete", "old")).must_run == {"new": "r-1", "kept": ""}
 
 
 def test_of_a_replaced_container_the_new_one_should_run() -> None:
@@ -110,11 +110,11 @@ def test_of_a_replaced_container_the_new_one_should_run() -> None:
         done("replace", "sandbox", id="before"),
         done("create-replacement", "sandbox", id="after"),
     ]
-    assert tell(Progress(), *steps).must_run == {"after"}
+    assert tell(Progress(), *steps).must_run == {"after": ""}
 
 
 CONTAINERS = [
-    ("create", "new", {}),
+    ("create", "new", {"labels": [{"label": "runbook.release", "value": "r-1"}]}),
     ("same", "kept", {"mustRun": True}),
     ("same", "seed", {"mustRun": False}),
 ]

@@ -161,14 +161,15 @@ def test_a_state_without_an_id_removes_nothing(
 def test_an_old_state_that_was_restored_takes_nobodys_release_away(
     workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the proxy serves stays, and is said; a release that it does not serve goes."""
+    """What the proxy serves, or has served, stays, and is said; a release that never had traffic goes."""
     stack = FakeStack()
     stack.deploy("r-1", "r-2")
+    stack.add_release("r-3")
     for thing in stack.engine.containers.found:
         thing.labels["runbook.state"] = OURS
     workspace.state["resources"].append({"urn": urn("proxy"), "id": stack.proxy.id})
     recover(workspace, engine=stack.engine)  # type: ignore[arg-type]
-    assert removed(stack.engine) == ["runbook-dev-web-1-r-1", "runbook-dev-worker-1-r-1"]
+    assert removed(stack.engine) == ["runbook-dev-web-1-r-3", "runbook-dev-worker-1-r-3"]
     assert "r-2 has the traffic and the state knows none of it" in capsys.readouterr().err
 
 
@@ -177,7 +178,7 @@ def test_an_old_state_takes_no_proxy_and_no_redis_away_that_were_replaced_since(
 ) -> None:
     """They serve; what does not run goes, and so do helpers. The network that they are on is left, too."""
     stack = FakeStack()
-    stack.deploy("r-1", "r-2")
+    stack.deploy("r-2")
     containers = stack.engine.containers
     containers.add("runbook-dev-redis", role="redis")
     containers.add("runbook-dev-proxy-old", role="proxy").status = "created"
@@ -186,15 +187,10 @@ def test_an_old_state_takes_no_proxy_and_no_redis_away_that_were_replaced_since(
     for thing in containers.found:
         thing.labels["runbook.state"] = OURS
     recover(workspace, engine=stack.engine)  # type: ignore[arg-type]
-    assert removed(stack.engine) == [
-        *("runbook-dev-web-1-r-1", "runbook-dev-worker-1-r-1"),
-        *("runbook-dev-proxy-old", "runbook-dev-sandbox"),
-    ]
+    assert removed(stack.engine) == ["runbook-dev-proxy-old", "runbook-dev-sandbox"]
     said = capsys.readouterr().err
-    assert (
-        "left alone: runbook-dev-proxy, runbook-dev-web-1-r-2, runbook-dev-worker-1-r-2, runbook-dev-redis"
-        in said
-    )
+    releases = "runbook-dev-web-1-r-2, runbook-dev-worker-1-r-2"
+    assert f"left alone: runbook-dev-proxy, {releases}, runbook-dev-redis" in said
     assert "restore a newer state, or remove what" in said
 
 

@@ -14,6 +14,7 @@ from docker.models.containers import Container
 from fake_workspace import FakeWorkspace
 
 from infra.base_images import Mode, Role, ensure, resolve
+from runbook.errors import RunbookError
 from runbook.repair import failures, repair
 
 pytestmark = pytest.mark.integration
@@ -133,6 +134,24 @@ def test_what_ends_again_is_shown_and_removed(run: Run, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert f"{container.name} does not stay up (exit code 3); it said last:" in said
     assert "the last words" in said
+
+
+def test_what_does_not_stay_up_is_left_where_no_other_would_be_made(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between two crashes it may have done some work, and the engine goes on to start it."""
+    container = run(FAILS)
+    until(container, lambda: container.status == "exited")
+    workspace = knowing(container)
+
+    def rehearse() -> None:
+        raise RunbookError("release r-2 was rolled back", "")
+
+    with pytest.raises(RunbookError, match="was rolled back"):
+        repair(workspace, docker.from_env(), rehearse=rehearse)
+    assert is_there(container)
+    assert workspace.calls == []
+    assert "the last words" in capsys.readouterr().err
 
 
 def test_what_restarts_for_ever_is_shown_and_removed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

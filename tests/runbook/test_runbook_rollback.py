@@ -18,7 +18,7 @@ from fake_service import exit_code
 from fake_stack import FakeStack, moves_of
 from fake_suite import Smoke
 from fake_workspace import FakeWorkspace, stack_with
-from records import GATE, deployed, manifest
+from records import GATE, deployed, manifest, outputs_of, record
 
 from contracts.targets import TargetsError
 from infra.deploy_lock import DeployLock
@@ -26,6 +26,7 @@ from infra.deploy_request import DeployRequest
 from infra.errors import Refused
 from infra.history import History
 from infra.lock_holder import Holder, Kind
+from infra.manifest import Needed
 from infra.observed import observe_stack
 from infra.proxy_control import ProxyControl
 from infra.suites import Depth
@@ -512,15 +513,15 @@ def test_a_baseline_that_cannot_be_closed_changes_nothing(
         assert (stack.live.release, workspace.calls) == ("r-2", ["up"])
 
 
-Meanwhile = Callable[[Callable[[], None]], None]
+Meanwhile = Callable[..., None]
 
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Let something happen to the stack while the rollback waits for somebody else's lock."""
 
-    def happens(what: Callable[[], None]) -> None:
-        theirs = DeployLock("dev").take(Holder.here(Kind.PROCESS, "up"))
+    def happens(what: Callable[[], None], verb: str = "up") -> None:
+        theirs = DeployLock("dev").take(Holder.here(Kind.PROCESS, verb))
 
         def sleep(_seconds: float) -> None:
             what()
@@ -558,6 +559,89 @@ def test_of_two_who_roll_back_at_once_the_second_changes_nothing(
     assert exit_code("rollback") == 1
     assert stack.live.release == "r-2"
     assert history().rolled_back.keys() == {"r-3"}
+
+
+@pytest.mark.parametrize("verb", ["rollback", "watch"])
+def test_who_waits_for_a_rollback_does_not_go_back_further(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    meanwhile: Meanwhile,
+    verb: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It had moved the traffic when this was typed, and only its state was to follow. It is not stopped."""
+    back = moves_of("r-3", "r-2", verb=verb)[1]
+    by_them = {"id": "b", "by": Holder.here(Kind.PROCESS, "").by, "at": "2999-01-01T00:00:00+00:00"}
+    stack.serve("r-2", *moves_of("r-1", "r-2", "r-3"), back.model_copy(update=by_them))
+    meanwhile(lambda: None, verb)
+    assert exit_code("rollback") == 1
+    said = capsys.readouterr().err
+    assert "has just taken r-3 out, for r-2: nothing was moved" in said
+    assert "hint: the same again takes r-2 out" in said
+    assert stack.live.release == "r-2"
+    assert "touch /routes/stop" not in stack.proxy.done
+
+
+def test_a_rollback_that_moved_nothing_holds_up_none(
+    stack: FakeStack, workspace: FakeWorkspace, meanwhile: Meanwhile
+) -> None:
+    """The one that was waited for ended without a move; the last one is of yesterday."""
+    stack.add_release("r-4")
+    back = moves_of("r-4", "r-3", verb="rollback")[1]
+    stack.serve("r-3", *moves_of("r-1", "r-2", "r-3", "r-4"), back.model_copy(update={"id": "b"}))
+    meanwhile(lambda: None, "rollback")
+    assert exit_code("rollback") == 0
+    assert stack.live.release == "r-2"
+
+
+def test_a_canary_of_long_ago_is_not_what_is_taken_out(stack: FakeStack, workspace: FakeWorkspace) -> None:
+    """Its update was killed last week; what is live is bad today."""
+    stack.add_release("r-4")
+    stack.serve("r-3", *moves_of("r-1", "r-2", "r-3"), canary="r-4", canary_until_s=int(time.time()) - 3600)
+    assert exit_code("rollback") == 0
+    assert (stack.live.release, stack.live.canary) == ("r-2", None)
+    assert history().rolled_back.keys() == {"r-3"}
+
+
+NEEDED = [Needed(key="0002-drop-names@abc", irreversible="the names are gone")]
+
+
+def without_live_containers(stack: FakeStack) -> None:
+    """Somebody has removed those of r-3."""
+    for container in stack.engine.containers.found:
+        if container.labels.get("runbook.release") == "r-3":
+            container.removed = True
+
+
+def test_a_migration_of_a_release_without_containers_is_known_by_the_state(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only the live release's manifest tells which it has run."""
+    live = record("r-3", manifest=manifest("r-3", migrations=NEEDED))
+    workspace.found_outputs = outputs_of(record("r-1"), record("r-2"), live)
+    monkeypatch.setattr("runbook.workspace.open_workspace", lambda _stack: workspace)
+    without_live_containers(stack)
+    assert exit_code("rollback") == 1
+    assert "the names are gone" in capsys.readouterr().err
+    assert stack.live.release == "r-3"
+
+
+def test_where_nothing_tells_what_the_live_release_migrated_that_is_said(
+    stack: FakeStack,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The way back stays open."""
+    monkeypatch.setattr("runbook.workspace.open_workspace", away(RunbookError("no state is here", "")))
+    without_live_containers(stack)
+    assert exit_code("rollback") == 0
+    said = capsys.readouterr().err
+    assert "which migrations r-3, whose containers are gone, has run is not known: no state is here" in said
+    assert stack.live.release == "r-2"
 
 
 def test_a_release_that_is_named_comes_back_whatever_went_live_meanwhile(

@@ -16,15 +16,21 @@ from infra.deploy_lock import DeployLock
 from infra.deploy_request import DeployRequest
 from infra.errors import Refused
 from infra.lock_holder import Holder, Kind
-from runbook.deployment import deploy, ensure_live, hold_for_deployment, situation
+from runbook.deployment import deploy, ensure_live, hold_for_deployment, rehearse, situation
 from runbook.errors import RunbookError
 from runbook.operation import OperationFailed
 from runbook.verbs.up import deploy_sources
 
 UP = DeployRequest()
+DOCKER = "docker:index/container:Container"
 LEDGER = "pulumi-python:dynamic:Resource"
 MOVED = [pre("update", "ledger", LEDGER), done("update", "ledger", LEDGER)]
 HOLDER = Holder.here(Kind.PROCESS, "up")
+
+
+def labels(release: str) -> dict[str, object]:
+    """The inputs of a container of *release*; of what all share, without one."""
+    return {"labels": [{"label": "runbook.release", "value": release}] if release else []}
 
 
 def test_the_figures_of_the_gate_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,6 +153,20 @@ def test_anothers_containers_are_left_as_they_are(stack: FakeStack, monkeypatch:
     assert web.done == worker.done == []
 
 
+def test_an_update_is_rehearsed_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the update would do is no news; why it is refused is."""
+    workspace = FakeWorkspace(events=[pre("create", "web-1"), diagnostic("warning", "nothing much")])
+    rehearse(workspace, DeployRequest(force=True))
+    assert workspace.requests == [DeployRequest(force=True, is_rehearsal=True)]
+    assert capsys.readouterr().err == "  warning: nothing much\n"
+    workspace.events.append(diagnostic("error", "gate: r-1 was rolled back\nhint: take another"))
+    workspace.failure = OperationFailed("preview failed")
+    with pytest.raises(RunbookError, match="r-1 was rolled back") as refusal:
+        rehearse(workspace, UP)
+    assert refusal.value.hint == "take another"
+    assert workspace.calls == ["preview", "preview"]
+
+
 def test_the_order_reaches_the_update() -> None:
     """What is special about it holds for its repair too."""
     workspace, forced = FakeWorkspace(events=[outputs(deployed("r-1"))]), DeployRequest(force=True)
@@ -181,6 +201,23 @@ def test_what_cannot_be_put_right_is_an_error() -> None:
         ensure_live(workspace, UP, deploy(workspace, UP), lambda _expected: "silence")
     assert workspace.calls == ["up", "refresh", "up"]
     assert "`bin/runbook rollback --stack dev-2`" in refusal.value.hint
+
+
+def test_a_kept_release_that_does_not_stay_up_is_no_fault_of_the_live_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It may be kept for its being the one before, and crash still: nobody is to go back to it."""
+    events = [done("create", of, DOCKER, id=f"web-{of}", inputs=labels(of)) for of in ("r-0", "r-1", "")]
+    workspace = FakeWorkspace(events=[*events, outputs(deployed("r-0", "r-1"))])
+    up = {"web-r-1", "web-"}
+    ensure_live(
+        workspace,
+        UP,
+        deploy(workspace, UP),
+        lambda expected: "1 of 3 containers do not run" if expected.containers - up else None,
+    )
+    said = capsys.readouterr().err
+    assert "warning: 1 of 3 containers do not run: those of a release that is kept for a rollback" in said
 
 
 def test_there_is_no_way_back_from_the_first_release() -> None:
