@@ -7,17 +7,19 @@ deploy lock: no other update runs then.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import docker
+import psutil  # type: ignore[import-untyped]
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
@@ -32,11 +34,12 @@ from runbook.repair import gone_containers
 from runbook.workspace import Workspace
 
 _POLL_INTERVAL_S = 0.5
+_CHANGES = {"up", "refresh", "destroy"}
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock of the file backend: who holds it."""
+    """A lock of the state: who holds it."""
 
     pid: int
     host: str
@@ -109,14 +112,16 @@ def _refuse_another_engine(stack: str, deployment: Mapping[str, Any], engine: do
 
 
 def read_locks(workspace: Workspace) -> list[Lock]:
-    """The stack's locks in a file backend; other backends keep theirs to themselves.
+    """The stack's locks in a file backend; of others, which keep theirs to themselves, what runs here.
+
+    A CLI goes on to its end when whoever began it was killed.
 
     Raises:
         RunbookError: a lock does not say who holds it.
     """
     root = workspace.state_folder
     if root is None:
-        return []
+        return list(_updates_here(bare_name(workspace.stack)))
     files = sorted((root / "locks/organization/runbook" / bare_name(workspace.stack)).glob("*.json"))
     return [lock for file in files if (lock := _read_lock(file, workspace.stack)) is not None]
 
@@ -150,6 +155,18 @@ def is_in_order(deployment: Mapping[str, Any]) -> bool:
             return False
         seen.add(resource["urn"])
     return True
+
+
+def _updates_here(stack: str) -> Iterator[Lock]:
+    """The CLIs on this machine that change *stack*."""
+    for process in psutil.process_iter(["cmdline", "username", "create_time"]):
+        told = process.info
+        program, *words = told["cmdline"] or [""]
+        named = dict(pairwise(words)).get("--stack", "")
+        if Path(program).name == "pulumi" and bare_name(named) == stack and _CHANGES & set(words):
+            since = datetime.datetime.fromtimestamp(told["create_time"], datetime.UTC)
+            at = since.isoformat(timespec="seconds")
+            yield Lock(process.pid, socket.gethostname(), told["username"], at)
 
 
 def _read_lock(file: Path, stack: str) -> Lock | None:

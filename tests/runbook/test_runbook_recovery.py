@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -425,6 +426,27 @@ def test_elsewhere_a_lock_is_cancelled_after_a_take_over_only(
     recover(workspace, gone_hosts, engine)
     assert unknown.removed
     assert workspace.calls == calls
+
+
+def test_elsewhere_an_update_that_still_runs_here_is_waited_for(
+    workspace: FakeWorkspace, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever began it was killed, its CLI was not: nothing that it makes is removed, nor is its lock."""
+    workspace.state_folder = None
+    program = ["-c", "import time; time.sleep(600)"]
+    command = ["pulumi", *program, "--non-interactive", "up", "--stack", "organization/runbook/dev"]
+    with subprocess.Popen(command, executable=sys.executable) as cli:
+        unknown = orphan(engine)
+
+        def sleep(_seconds: float) -> None:
+            assert not unknown.removed
+            cli.kill()
+            cli.wait()
+
+        recover(workspace, ("here",), engine, Patience(10, lambda: 0, sleep))
+    assert unknown.removed
+    assert workspace.calls == ["cancel"]
+    assert f"waiting up to 10 s for the update by process {cli.pid}" in capsys.readouterr().err
 
 
 def test_with_a_file_backend_a_take_over_alone_cancels_nothing(
