@@ -83,7 +83,7 @@ class Observation:
     """What was seen of a stack at one moment; None is what could not be read.
 
     `counters` are of the live backend since the proxy's last reload. `ready_problem` says what the public
-    frontend answered instead of being ready, `redis_away` whether the release cannot reach Redis,
+    frontend answered instead of being ready, `redis_away` whether Redis cannot be reached,
     `dependencies_up` whether its health report says that all it needs for a reply is there. `restarts`
     (of the live release's containers in all), `memory_share` (the fullest one's), `sends` and
     `webhooks` are the live release's.

@@ -50,16 +50,18 @@ class ReleaseProbe:
         # A proxy that cannot be asked is away: that nobody is answered then is not the release's doing.
         url = published_url(found) if counters else None
         samples = self._samples(containers)
+        queue = _known(self._queue)
         return Observation(
             at_s=time.monotonic(),
             release=release,
             counters=counters,
             ready_problem=_problem(f"{url}/api/health/ready") if url else None,
-            redis_away=_is_redis_away(samples),
+            # A release may be wrong about it: who has just read the queue there knows better.
+            redis_away=queue is None and _is_redis_away(samples),
             dependencies_up=url is not None and _problem(f"{url}/api/health") is None,
             restarts=sum(_ends(each) for each in containers) if containers else None,
             memory_share=_known(lambda: _fullest(containers)),
-            queue=_known(self._queue),
+            queue=queue,
             sends=sends_in(samples),
             webhooks=webhooks_in(samples),
         )

@@ -16,8 +16,9 @@ from fake_stack import FakeStack, moves_of
 from in_thread import answering
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from contracts.targets import read_targets
 from infra.proxy_control import Counters
-from runbook.monitor import Queue, Sends, Webhooks
+from runbook.monitor import Limits, Monitor, Queue, Sends, Webhooks
 from runbook.release_probe import ReleaseProbe, sends_in, webhooks_in
 
 STAT = (
@@ -213,9 +214,21 @@ def test_a_web_process_tells_whether_redis_is_away(
     live: FakeStack, frontend: Frontend, depth: float | None, away: bool
 ) -> None:
     """It tells -1 of what it cannot see there. A kept release's web processes are not asked."""
+    of(live, "worker", "r-2").answer = worker({"sent": 1}, lane={})  # older than what tells of the queue
     of(live, "web", "r-2").answer = says(0, metrics(queue_depth=depth))
     of(live, "web", "r-1").answer = says(0, metrics(queue_depth=-1))
     assert probe(live, frontend).observe().redis_away is away
+
+
+def test_a_release_that_says_so_while_its_queue_can_be_read_is_not_without_redis(
+    live: FakeStack, frontend: Frontend
+) -> None:
+    """It answers 503 to everybody: a process of its own reads the queue, so Redis is there."""
+    of(live, "web", "r-2").answer = says(0, metrics(queue_depth=-1))
+    frontend.status = 503
+    monitor = Monitor("r-2", Limits(read_targets().watch, read_targets().rollout))
+    assert monitor.add(probe(live, frontend).observe()) == []
+    assert [check.name for check in monitor.add(probe(live, frontend).observe())] == ["ready"]
 
 
 @pytest.mark.parametrize(
