@@ -63,11 +63,13 @@ class Sends:
 class Webhooks:
     """Live webhooks that were `taken`, and those with a signature that were `refused` for it or their form.
 
+    `full`: those refused because Redis has no memory for more messages, or as many wait as may wait.
     Strangers who sign nothing, and who sends too much or too late, are no part of it.
     """
 
     taken: int = 0
     refused: int = 0
+    full: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Monitor:
         first, last, watch = self.observations[0], self.observations[-1], self.limits.watch
         restarts = [each.restarts for each in self.observations if each.restarts is not None]
         return [
-            *answers_checks(self._window(), self.observations, self.limits.rollout),
+            *answers_checks(self.observations, self._window_start_s(), self.limits.rollout),
             self._ready(last),
             _grown("restarts", next(iter(restarts), None), last.restarts, 0),
             _below("memory", last.memory_share, watch.memory_share),
@@ -168,22 +170,19 @@ class Monitor:
         still_s = last.at_s - [each.at_s for each in still][-1]
         return _check("queue stands still", round(still_s, 1), limit_s, ok=still_s <= limit_s, unit="s")
 
-    def _window(self) -> list[Observation]:
-        """The observations of the last seconds that the answers are judged over, and the one before them."""
+    def _window_start_s(self) -> float:
+        """When the observation was made with which the seconds begin that the answers are judged over."""
         start_s = self.observations[-1].at_s - self.limits.watch.window_s
-        begin = max((i for i, each in enumerate(self.observations) if each.at_s <= start_s), default=0)
-        return self.observations[begin:]
+        return max((each.at_s for each in self.observations if each.at_s <= start_s), default=-math.inf)
 
 
-def answers_checks(
-    window: Sequence[Observation], observations: Sequence[Observation], limits: Rollout
-) -> list[Check]:
-    """Error rate, mean and slowest of the answers between the observations of the *window*.
+def answers_checks(observations: Sequence[Observation], start_s: float, limits: Rollout) -> list[Check]:
+    """Error rate, mean and slowest of the answers between the *observations* made from *start_s* on.
 
-    Where few came in it, the errors are judged over all *observations*. What happened between two of them
+    Where few came since, the errors are judged over all of them. What happened between two of them
     only may be the world's doing.
     """
-    steps = list(_between(window))
+    steps = list(_between(observations, start_s))
     answers = sum(step.requests for step in steps)
     enough = answers >= limits.min_samples
     errors = _error_rate(steps if enough else list(_between(observations)), limits, enough=enough)
@@ -332,20 +331,37 @@ def watch(
         sleep(min(monitor.limits.watch.each_s, left_s))
 
 
-def _between(observations: Sequence[Observation]) -> Iterator[Counters]:
-    """What each observation saw more than the one before it; after a reload, all that it saw.
+def _between(observations: Sequence[Observation], start_s: float = -math.inf) -> Iterator[Counters]:
+    """What each observation saw more than the one before it, made from *start_s* on; after a reload, all.
 
     Those to which the proxy told nothing are passed over: what came meanwhile is in the next one. What came
-    while Redis could not be reached is left out.
+    while Redis could not be reached is left out, and so are errors as many as were refused because Redis or
+    the queue was full; all, where it had been and nobody tells how many.
     """
     known = [each for each in observations if each.counters is not None]
-    for before, now in itertools.pairwise(known):
+    full = _full(known)
+    for number, (before, now) in enumerate(itertools.pairwise(known)):
         if before.redis_away or now.redis_away or before.counters is None or now.counters is None:
+            continue
+        if before.at_s < start_s or (full[-1] and now.webhooks is None):
             continue
         since = _NONE if now.counters.requests < before.counters.requests else before.counters
         grown = now.counters.slowest_ms if now.counters.slowest_ms > since.slowest_ms else 0
         answers, errors = now.counters.requests - since.requests, now.counters.errors - since.errors
-        yield Counters(answers, errors, now.counters.mean_ms, grown)
+        # A look asks the processes after the proxy: what they counted meanwhile is in this step's errors.
+        excused = min(errors, full[number + 1] - full[max(0, number - 1)])
+        yield Counters(answers - excused, errors - excused, now.counters.mean_ms, grown)
+
+
+def _full(observations: Sequence[Observation]) -> list[int]:
+    """At each, how many webhooks were refused since the first because Redis or the queue was full."""
+    found, last = [0], None
+    for each in observations:
+        now = last if each.webhooks is None else each.webhooks.full
+        # It falls where a process was started again.
+        found.append(found[-1] + (0 if now is None or last is None else max(0, now - last)))
+        last = now
+    return found[1:]
 
 
 def _error_rate(steps: Sequence[Counters], limits: Rollout, *, enough: bool) -> Check:

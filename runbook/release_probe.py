@@ -29,6 +29,7 @@ from runbook.process_metrics import read_samples
 _READY_S = 5.0
 _TAKEN = ("accepted", "duplicate", "ignored")
 _REFUSED = ("invalid_signature", "malformed")
+_FULL = ("memory", "queue_full")
 _T = TypeVar("_T")
 
 
@@ -104,11 +105,11 @@ def sends_in(samples: Iterable[Sample]) -> Sends | None:
 def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
     """What the web processes counted; None where none did."""
     live = [each for each in samples if each.name == "webhooks_total" and each.labels.get("lane") == "live"]
-    taken, refused = (
+    counts = (
         sum(int(each.value) for each in live if each.labels.get("outcome") in outcomes)
-        for outcomes in (_TAKEN, _REFUSED)
+        for outcomes in (_TAKEN, _REFUSED, _FULL)
     )
-    return Webhooks(taken, refused) if live else None
+    return Webhooks(*counts) if live else None
 
 
 def _is_a_reply(sample: Sample) -> bool:

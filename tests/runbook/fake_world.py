@@ -19,16 +19,17 @@ _WEIGHT = 512
 class Interval:
     """The seconds before one observation.
 
-    `answers` of which `errors` are 5xx and `refused` 4xx (`refused_webhooks` of these had a signature), each
-    after `time_ms`. `taken`: messages that
-    workers took; `waits_s`: for how long one has waited that none took, None if none waits. `sent`,
-    `send_refused`, `unavailable`, `unanswered` and `failed`: what came of first attempts. `replied`: those
-    that have a reply, None for those sent. `is_reloaded`: the proxy began to count anew. `seen` is what else
-    was observed, or None for what could not be.
+    `answers` of which `errors` are 5xx (for `full` of these its processes count that Redis or the queue is
+    full) and `refused` 4xx (`refused_webhooks` of these had a signature), each after `time_ms`. `taken`:
+    messages that workers took; `waits_s`: for how long one has waited that none took, None if none waits.
+    `sent`, `send_refused`, `unavailable`, `unanswered` and `failed`: what came of first attempts. `replied`:
+    those that have a reply, None for those sent. `is_reloaded`: the proxy began to count anew. `seen` is what
+    else was observed, or None for what could not be.
     """
 
     answers: int = 50
     errors: int = 0
+    full: int = 0
     refused: int = 0
     refused_webhooks: int = 0
     time_ms: int = 5
@@ -96,6 +97,7 @@ class World:
         self._webhooks = Webhooks(
             self._webhooks.taken + now.answers - now.errors - now.refused,
             self._webhooks.refused + now.refused_webhooks,
+            self._webhooks.full + now.full,
         )
         before = self._sends
         self._sends = Sends(

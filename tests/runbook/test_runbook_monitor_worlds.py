@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ USUAL_S = 7200.0
 WELL = Interval()
 QUIET = Interval(answers=0, taken=0, sent=0)
 FORGED = Interval(answers=1, refused=1, refused_webhooks=1, taken=0, sent=0)
+FULL = Interval(errors=50, full=50, taken=0, sent=0)
+"""Redis or the queue is: all is refused with 503, and counted as refused for that."""
 DOWN = {"dependencies_up": False}
 """The release's health report says that WAHA or the database is."""
 AWAY = {**DOWN, "redis_away": True, "ready_problem": "HTTP 503", "queue": None}
@@ -142,6 +145,17 @@ GOOD: dict[str, Iterable[Interval]] = {
     "one that was not ready for a moment": [WELL, Interval(seen={"ready_problem": "HTTP 503"}), WELL],
     "one whose memory was short for a moment": [WELL, Interval(seen={"memory_share": 0.95}), WELL],
     "one that was started again before the watch": ForEver(Interval(seen={"restarts": 7})),
+    "Redis has no memory for more messages": ForEver(WELL, FULL),
+    "Redis has no memory now and then": ForEver(*2 * [WELL], *2 * [FULL], cycle=True),
+    "the queue is full while a backlog drains": ForEver(
+        WELL, Interval(errors=30, full=30, taken=20, waits_s=600)
+    ),
+    "the processes count refusals that the proxy tells at the next look": ForEver(
+        *3 * [WELL], Interval(full=40), Interval(errors=40), cycle=True
+    ),
+    "Redis has no memory, and now and then nobody tells what is refused": ForEver(
+        WELL, *2 * [FULL], *3 * [replace(FULL, seen={"webhooks": None})], cycle=True
+    ),
     "ten times as much traffic": ForEver(*6 * [WELL], Interval(answers=500, time_ms=40)),
 }
 
@@ -178,6 +192,14 @@ BAD: dict[str, tuple[str, Callable[[], Iterable[Interval]]]] = {
     "each of its few answers is 5xx": (
         "error rate",
         lambda: ForEver(*2 * [Interval(answers=0, sent=0, taken=0), Interval(answers=1, errors=1)]),
+    ),
+    "one in ten answers is 5xx, and some more are refused because Redis is full": (
+        "error rate",
+        lambda: ForEver(WELL, Interval(errors=8, full=3)),
+    ),
+    "each of its answers is 5xx, and it does not tell that any is refused": (
+        "error rate",
+        lambda: ForEver(WELL, Interval(errors=50, seen={"webhooks": None})),
     ),
     "its answers take 400 ms": ("mean answer", lambda: ForEver(WELL, Interval(time_ms=400, answers=250))),
     "some of its answers take longer and longer": (

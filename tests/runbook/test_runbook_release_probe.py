@@ -376,7 +376,8 @@ def test_webhooks_are_read_by_what_became_of_them(live: FakeStack, frontend: Fro
     """Those of strangers, or too many, or too late, count nowhere; nor do a gate's."""
     assert probe(live, frontend).observe().webhooks is None
     counts = {"accepted": 1, "duplicate": 2, "ignored": 4, "invalid_signature": 8, "malformed": 16}
+    counts |= {"memory": 32, "queue_full": 64}
     others = dict.fromkeys(("unauthorized", "stale_event", "rate_limited", "blocked", "unavailable"), 99)
     of(live, "web", "r-2").answer = says(0, metrics(webhooks=counts | others))
-    assert probe(live, frontend).observe().webhooks == Webhooks(taken=7, refused=24)
+    assert probe(live, frontend).observe().webhooks == Webhooks(taken=7, refused=24, full=96)
     assert webhooks_in([]) is None
