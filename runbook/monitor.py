@@ -136,16 +136,18 @@ class Monitor:
 
     def judge(self) -> list[Check]:
         """The checks as of the last observation."""
-        first, last, watch = self.observations[0], self.observations[-1], self.limits.watch
+        last, watch = self.observations[-1], self.limits.watch
         restarts = [each.restarts for each in self.observations if each.restarts is not None]
+        # What the release did before it could first be asked, last week for example, is not judged.
+        first_sends = next((each.sends for each in self.observations if each.sends is not None), None)
         return [
             *answers_checks(self.observations, self._window_start_s(), self.limits.rollout),
             self._ready(last),
             _grown("restarts", next(iter(restarts), None), last.restarts, 0),
             _below("memory", last.memory_share, watch.memory_share),
             self._taking(last),
-            refused_sends(first.sends, last.sends, self.limits.usual),
-            failed_messages(first.sends, last.sends, self.limits.usual),
+            refused_sends(first_sends, last.sends, self.limits.usual),
+            failed_messages(first_sends, last.sends, self.limits.usual),
             unanswered_messages(self.observations, self.limits.usual, watch.queue_stuck_s),
             refused_webhooks(self.observations, self.limits),
         ]
@@ -216,9 +218,10 @@ def unanswered_messages(observations: Sequence[Observation], usual: Sends, limit
     One reply shows that the release can: what goes wrong then may be the world's doing, as it is where the
     releases before it never got a reply out either.
     """
+    known = [(each, each.sends) for each in observations if each.sends is not None]
     steps = []
-    for before, now in itertools.pairwise(each for each in observations if each.sends is not None):
-        grown, is_up = _since(before.sends, now.sends), before.dependencies_up and now.dependencies_up
+    for (before, sends_before), (now, sends_now) in itertools.pairwise(known):
+        grown, is_up = _since(sends_before, sends_now), before.dependencies_up and now.dependencies_up
         steps.append(_Step(now.at_s, grown.unanswered if is_up else 0, grown.replied))
     is_usual = usual.unanswered > 0 and not usual.replied
     said = "none got a reply in {} attempts, though all that it needs is there"
@@ -286,7 +289,7 @@ def _share(
     first, last, usual = sends
     usually_wrong, usually = counted(usual)
     limit = usually_wrong / usually if usually else MAX_WRONG_SHARE
-    if last is None:
+    if first is None or last is None:
         return _check(name, None, round(limit, 4), ok=None)
     wrong, tried = counted(_since(first, last))
     share = wrong / tried if tried else 0.0
@@ -304,10 +307,9 @@ def _share(
     )
 
 
-def _since(first: Sends | None, last: Sends | None) -> Sends:
-    """What came between the two; all of *last* where the first is not known."""
-    pairs = zip(astuple(last or Sends()), astuple(first or Sends()), strict=True)
-    return Sends(*(now - before for now, before in pairs))
+def _since(first: Sends, last: Sends) -> Sends:
+    """What came between the two."""
+    return Sends(*(now - before for now, before in zip(astuple(last), astuple(first), strict=True)))
 
 
 def watch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import TypeVar
@@ -27,6 +27,7 @@ from runbook.monitor import Observation, Queue, Sends, Webhooks
 from runbook.process_metrics import read_samples
 
 _READY_S = 5.0
+_HAS_A_PROCESS = ("running", "paused")
 _TAKEN = ("accepted", "duplicate", "ignored")
 _REFUSED = ("invalid_signature", "malformed")
 _FULL = ("memory", "queue_full")
@@ -50,7 +51,7 @@ class ReleaseProbe:
         counters = _known(lambda: self._proxy.counters("live"))
         # A proxy that cannot be asked is away: that nobody is answered then is not the release's doing.
         url = published_url(found) if counters else None
-        samples = self._samples(containers)
+        web, workers = (_told(_of_role(containers, role)) for role in ("web", "worker"))
         queue = _known(self._queue)
         return Observation(
             at_s=time.monotonic(),
@@ -58,13 +59,13 @@ class ReleaseProbe:
             counters=counters,
             ready_problem=_problem(f"{url}/api/health/ready") if url else None,
             # A release may be wrong about it: who has just read the queue there knows better.
-            redis_away=queue is None and _is_redis_away(samples),
+            redis_away=queue is None and _is_redis_away(_all(web)),
             dependencies_up=url is not None and _problem(f"{url}/api/health") is None,
             restarts=sum(_ends(each) for each in containers) if containers else None,
             memory_share=_known(lambda: _fullest(containers)),
             queue=queue,
-            sends=sends_in(samples),
-            webhooks=webhooks_in(samples),
+            sends=None if None in web + workers else sends_in(_all(web + workers)),
+            webhooks=None if None in web else webhooks_in(_all(web)),
         )
 
     def usual(self, release: str) -> tuple[Sends, Webhooks, float]:
@@ -75,7 +76,7 @@ class ReleaseProbe:
         """
         found = _known(lambda: stack_containers(self._stack, self._engine, stopped=False)) or []
         others = _release_containers(each for each in found if each.labels.get(RELEASE_LABEL) != release)
-        samples, longest_s = self._samples(others), max(map(age_s, others), default=0.0)
+        samples, longest_s = _all(_told(others)), max(map(age_s, others), default=0.0)
         return sends_in(samples) or Sends(), webhooks_in(samples) or Webhooks(), longest_s
 
     def _queue(self) -> Queue | None:
@@ -85,13 +86,9 @@ class ReleaseProbe:
             return None
         return Queue(str(live["last_delivered_id"]), live["oldest_waiting_ms"])
 
-    def _samples(self, containers: Iterable[Container]) -> list[Sample]:
-        """What the processes in *containers* count; nothing of one that does not answer."""
-        return [sample for each in containers for sample in _known(partial(_metrics, each)) or []]
 
-
-def sends_in(samples: Iterable[Sample]) -> Sends | None:
-    """What the workers counted, or the web processes where Inngest calls these; None where none did."""
+def sends_in(samples: Sequence[Sample]) -> Sends | None:
+    """What the workers counted, or the web processes where Inngest calls these; None without *samples*."""
     found: Counter[str] = Counter()
     for sample in samples:
         if sample.name == "first_sends_total":
@@ -99,17 +96,17 @@ def sends_in(samples: Iterable[Sample]) -> Sends | None:
         elif sample.labels.get("lane") == "live" and _is_a_reply(sample):
             found["replied"] += int(sample.value)
     known = {each.name: found[each.name] for each in fields(Sends)}
-    return Sends(**known) if found else None
+    return Sends(**known) if samples else None
 
 
-def webhooks_in(samples: Iterable[Sample]) -> Webhooks | None:
-    """What the web processes counted; None where none did."""
+def webhooks_in(samples: Sequence[Sample]) -> Webhooks | None:
+    """What the web processes counted; None without *samples*."""
     live = [each for each in samples if each.name == "webhooks_total" and each.labels.get("lane") == "live"]
     counts = (
         sum(int(each.value) for each in live if each.labels.get("outcome") in outcomes)
         for outcomes in (_TAKEN, _REFUSED, _FULL)
     )
-    return Webhooks(*counts) if live else None
+    return Webhooks(*counts) if samples else None
 
 
 def _is_a_reply(sample: Sample) -> bool:
@@ -129,6 +126,19 @@ def _problem(url: str) -> str | None:
     return None if status == httpx.codes.OK else f"HTTP {status}"
 
 
+def _told(containers: Iterable[Container]) -> list[list[Sample] | None]:
+    """What each process in *containers* counts, None of one that does not answer.
+
+    One that has ended is passed over: when it is started again, it counts from 0.
+    """
+    return [_known(partial(_metrics, each)) for each in containers if each.status in _HAS_A_PROCESS]
+
+
+def _all(told: Iterable[list[Sample] | None]) -> list[Sample]:
+    """The samples of those that answered."""
+    return [sample for samples in told for sample in samples or []]
+
+
 def _metrics(container: Container) -> list[Sample]:
     code, text = ContainerExec(str(container.name)).run(["python3", "-m", "service", "metrics"])
     if code != 0:
@@ -144,6 +154,10 @@ def _is_redis_away(samples: Iterable[Sample]) -> bool:
 def _release_containers(containers: Iterable[Container]) -> list[Container]:
     """Those that make up releases."""
     return [each for each in containers if each.labels.get(ROLE_LABEL) in ("web", "worker")]
+
+
+def _of_role(containers: Iterable[Container], role: str) -> list[Container]:
+    return [each for each in containers if each.labels.get(ROLE_LABEL) == role]
 
 
 def _ends(container: Container) -> int:

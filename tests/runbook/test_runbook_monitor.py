@@ -250,9 +250,10 @@ def test_refused_sends_without_a_usual_share(last: Sends, verdict: Verdict) -> N
 
 
 def test_refused_sends_are_those_since_the_watch_began() -> None:
-    """A process that counted none before had sent nothing; of all, what is shown is share and number."""
+    """Of all, what is shown is share and number; without a beginning nobody knows what came since."""
     assert refused_sends(Sends(10, 90), Sends(110, 90), USUAL).verdict is Verdict.PASS
-    check = refused_sends(None, Sends(60, 40), USUAL)
+    assert refused_sends(None, Sends(60, 40), USUAL).verdict is Verdict.NO_EVIDENCE
+    check = refused_sends(Sends(), Sends(60, 40), USUAL)
     assert str(check) == "refused sends: fail: 0.4, limit 0.01, samples 100: WAHA refused 40 of 100 messages"
 
 

@@ -156,6 +156,10 @@ GOOD: dict[str, Iterable[Interval]] = {
     "Redis has no memory, and now and then nobody tells what is refused": ForEver(
         WELL, *2 * [FULL], *3 * [replace(FULL, seen={"webhooks": None})], cycle=True
     ),
+    "many were refused last week, and the engine does not answer when the watch begins": [
+        Interval(send_refused=400, failed=400, seen=NO_ENGINE),
+        WELL,
+    ],
     "ten times as much traffic": ForEver(*6 * [WELL], Interval(answers=500, time_ms=40)),
 }
 
@@ -254,6 +258,10 @@ BAD: dict[str, tuple[str, Callable[[], Iterable[Interval]]]] = {
             Interval(seen=NO_ENGINE),
             *(Interval(seen={"restarts": number // 3}) for number in range(30)),
         ],
+    ),
+    "an error of its own ends each message, and the engine did not answer at first": (
+        "failed messages",
+        lambda: ForEver(Interval(seen=NO_ENGINE), WELL, Interval(sent=0, failed=40)),
     ),
     "it is not ready, and Redis was away before": (
         "ready",

@@ -278,12 +278,49 @@ def test_processes_that_tell_nothing_are_no_evidence(
     assert (seen.release, seen.restarts) == ("r-2", 0)
 
 
+def second_worker(stack: FakeStack, answer: Answer) -> Thing:
+    """One more of r-2."""
+    more = stack.engine.containers.add("runbook-dev-worker-2-r-2", role="worker", release="r-2")
+    more.answer = answer
+    return more
+
+
 def test_of_several_workers_the_sends_are_added(live: FakeStack, frontend: Frontend) -> None:
-    """Those of one that does not answer are missing."""
-    for number, answer in enumerate((worker({"sent": 5, "refused": 1}), says(1, "")), start=2):
-        more = live.engine.containers.add(f"runbook-dev-worker-{number}-r-2", role="worker", release="r-2")
-        more.answer = answer
+    """All that run, or nothing is known: all that one ever did would else have come since the last look."""
+    more = second_worker(live, worker({"sent": 5, "refused": 1}))
     assert probe(live, frontend).observe().sends == Sends(sent=45, refused=1, unavailable=2)
+    more.answer = says(1, "")
+    assert probe(live, frontend).observe().sends is None
+    more.status = "paused"
+    assert probe(live, frontend).observe().sends is None
+
+
+@pytest.mark.parametrize("status", ["restarting", "exited", "dead", "created"])
+def test_a_worker_whose_process_has_ended_is_not_asked(
+    live: FakeStack, frontend: Frontend, status: str
+) -> None:
+    """One that crashes again and again hides nothing of the others; it counts from 0 when it is back."""
+    second_worker(live, says(1, "")).status = status
+    assert probe(live, frontend).observe().sends == Sends(sent=40, unavailable=2)
+
+
+def test_of_several_web_processes_all_or_none_tell_of_webhooks(live: FakeStack, frontend: Frontend) -> None:
+    """Workers count none: one that does not answer hides nothing. That Redis is away one can tell for all."""
+    of(live, "web", "r-2").answer = says(0, metrics(queue_depth=-1, webhooks={"accepted": 7}))
+    of(live, "worker", "r-2").answer = says(1, "")
+    assert probe(live, frontend).observe().webhooks == Webhooks(taken=7)
+    more = live.engine.containers.add("runbook-dev-web-2-r-2", role="web", release="r-2")
+    more.answer = says(1, "")
+    seen = probe(live, frontend).observe()
+    assert (seen.webhooks, seen.redis_away) == (None, True)
+
+
+def test_processes_that_have_counted_nothing_yet_tell_so(live: FakeStack, frontend: Frontend) -> None:
+    """A new release's: what comes after this look is its doing, and none of it is taken for its beginning."""
+    of(live, "web", "r-2").answer = says(0, metrics(queue_depth=0, webhooks={}))
+    of(live, "worker", "r-2").answer = says(0, "worker_live 1.0\n")
+    seen = probe(live, frontend).observe()
+    assert (seen.sends, seen.webhooks) == (Sends(), Webhooks())
 
 
 def test_where_inngest_calls_the_web_its_sends_are_added(live: FakeStack, frontend: Frontend) -> None:
@@ -374,7 +411,6 @@ def test_sends_are_read_by_the_outcomes_that_are_judged() -> None:
 
 def test_webhooks_are_read_by_what_became_of_them(live: FakeStack, frontend: Frontend) -> None:
     """Those of strangers, or too many, or too late, count nowhere; nor do a gate's."""
-    assert probe(live, frontend).observe().webhooks is None
     counts = {"accepted": 1, "duplicate": 2, "ignored": 4, "invalid_signature": 8, "malformed": 16}
     counts |= {"memory": 32, "queue_full": 64}
     others = dict.fromkeys(("unauthorized", "stale_event", "rate_limited", "blocked", "unavailable"), 99)
