@@ -53,7 +53,7 @@ def watch_live(stack: str, for_s: float) -> None:
     """Watch what the proxy of *stack* serves for so many seconds.
 
     Raises:
-        RunbookError: it failed; says by what, and what is live now.
+        RunbookError: it failed; says by what, and what is live now. Or the proxy told too little of it.
     """
     live = observe_stack(stack).live
     if live is None:
@@ -79,6 +79,14 @@ def watch_live(stack: str, for_s: float) -> None:
             raise RunbookError(
                 f"how {live.release} does cannot be said: the proxy of stack {stack} cannot be asked",
                 f"nobody is served then; `bin/runbook up --stack {stack}` puts that right",
+            )
+        looks = len(monitor.observations)
+        untold = sum(each.counters is None for each in monitor.observations)
+        if 2 * untold > looks:
+            raise RunbookError(
+                f"how {live.release} does cannot be said: the proxy of stack {stack} told nothing "
+                f"at {untold} of {looks} looks",
+                f"it tells now; `bin/runbook watch --stack {stack}` watches it again",
             )
         if any(map(_is_doubtful, checks)):
             say(

@@ -167,6 +167,28 @@ def test_a_release_that_nobody_can_reach_is_not_said_to_do_well(
     assert is_watch_due("dev")
 
 
+@pytest.mark.parametrize(("untold", "is_known"), [(1, True), (2, True), (3, False)])
+def test_a_release_that_was_hardly_seen_is_not_said_to_do_well(
+    stack: FakeStack, ends: End, capsys: pytest.CaptureFixture[str], untold: int, is_known: bool
+) -> None:
+    """The proxy told nothing at more than half of the looks, though it does at the end."""
+
+    def seldom_seen(monitor: Monitor) -> list[Check]:
+        for number in range(4):
+            counters = None if number < untold else COUNTERS
+            monitor.add(Observation(at_s=5 * number, release="r-2", restarts=0, counters=counters))
+        return []
+
+    ends(seldom_seen)
+    assert exit_code("watch") == (0 if is_known else 1)
+    said = capsys.readouterr().err
+    assert ("r-2 has done well" in said) is is_known
+    assert ("cannot be said: the proxy of stack dev told nothing at 3 of 4 looks" in said) is not is_known
+    assert ("`bin/runbook watch --stack dev` watches it again" in said) is not is_known
+    assert stack.live.release == "r-2"
+    assert is_watch_due("dev") is not is_known
+
+
 def well(monitor: Monitor) -> list[Check]:
     """It is watched, and nothing is found."""
     monitor.add(Observation(at_s=0, release="r-2", restarts=0, counters=COUNTERS))
