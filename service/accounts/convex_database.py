@@ -17,11 +17,15 @@ import orjson
 import stamina
 
 from service.accounts.database import DatabaseFailed, MessageRecord, Reservation, Tenant
+from service.response_body import UNCOMPRESSED, BodyTooLong, read_body
 
 ATTEMPTS = 4
 
 LOGGED_CHARACTERS = 65_536
 """As long as a WhatsApp text can be. Two of them fit the mebibyte that a document of Convex may have."""
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""A page of a thousand tenants has less, however long their names are."""
 
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 """Convex answers 503 for a transaction that others on the same account kept from being done."""
@@ -47,7 +51,7 @@ def convex_session(url: str, deploy_key: str) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         base_url=f"{url}/",
-        headers={"Authorization": f"Convex {deploy_key}"} if deploy_key else {},
+        headers=UNCOMPRESSED | ({"Authorization": f"Convex {deploy_key}"} if deploy_key else {}),
         timeout=aiohttp.ClientTimeout(total=None),  # the calls have one
     )
 
@@ -129,6 +133,8 @@ class ConvexDatabase:
             raise DatabaseFailed(f"Convex did not answer runbook:{name} in {self._timeout_s:g} s") from error
         except aiohttp.ClientError as error:
             raise DatabaseFailed(f"Convex could not be asked: {type(error).__name__}") from error
+        except BodyTooLong as error:
+            raise DatabaseFailed(f"Convex answered runbook:{name} too long: {error}") from error
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise DatabaseFailed(f"Convex answered runbook:{name} with something else: {_HINT}") from error
 
@@ -152,7 +158,9 @@ class ConvexDatabase:
             if response.status in _TRY_AGAIN:
                 raise _Busy(f"Convex refused {body['path']}: HTTP {response.status}")
             # A proxy's own errors are HTML.
-            answer: Any = await response.json() if response.content_type == "application/json" else None
+            is_json = response.content_type == "application/json"
+            content = await read_body(response, MAX_ANSWER_BYTES) if is_json else b""
+        answer: Any = orjson.loads(content) if content else None
         if response.status != 200:
             raise DatabaseFailed(f"Convex refused {body['path']}: {_refusal(response.status, answer)}")
         if answer["status"] != "success":

@@ -31,6 +31,7 @@ from service.event import Message
 from service.messages.messenger import NotSent, OutcomeUnknown, SendDeferred, SendRefused
 from service.messages.outbound import CallOutcome, Operation, OutboundMetrics, Peer
 from service.messages.replies import Reply
+from service.response_body import read_body
 from service.telemetry.alarms import Alarm, Alarms
 
 CONNECT_TIMEOUT_S = 5.0
@@ -259,14 +260,8 @@ async def _error_of(response: aiohttp.ClientResponse) -> str:
 
 
 async def _body_of(response: aiohttp.ClientResponse) -> bytes:
-    """The body; nothing of one that is too long."""
-    body = b""
     async with asyncio.timeout(ERROR_TIMEOUT_S):
-        async for part in response.content.iter_any():
-            body += part
-            if len(body) > MAX_ERROR_BYTES:
-                return b""
-    return body
+        return await read_body(response, MAX_ERROR_BYTES)
 
 
 def _judge(status: int) -> None:

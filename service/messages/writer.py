@@ -11,6 +11,7 @@ import orjson
 
 from service.event import Message
 from service.messages.outbound import CallOutcome, Operation, Peer
+from service.response_body import UNCOMPRESSED, BodyTooLong, read_body
 from service.telemetry.logs import Log
 from service.telemetry.metrics import WorkerMetrics
 
@@ -23,6 +24,9 @@ ASK_MODEL = "[ask the model] "
 INSTRUCTION = (
     "You are a helpful assistant answering WhatsApp messages. Answer briefly, in the language of the message."
 )
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Of the API's answer: a reply in WhatsApp has 64 KiB at most."""
 
 
 class Writer(Protocol):
@@ -62,7 +66,7 @@ def model_session(url: str, api_key: str) -> aiohttp.ClientSession:
     """Connections to the API at *url*. Within a running loop only; whoever calls this closes it."""
     return aiohttp.ClientSession(
         base_url=f"{url}/",
-        headers={"Content-Type": "application/json"}
+        headers={"Content-Type": "application/json", **UNCOMPRESSED}
         | ({"Authorization": f"Bearer {api_key}"} if api_key else {}),
         timeout=aiohttp.ClientTimeout(total=None),  # the calls have one
         connector=aiohttp.TCPConnector(limit=0),  # the worker bounds them
@@ -117,7 +121,10 @@ class Model:
         async with self._http.post("v1/chat/completions", data=content, allow_redirects=False) as response:
             if response.status != 200:
                 raise Refused(f"HTTP {response.status}")
-            return _content(await response.read())
+            try:
+                return _content(await read_body(response, MAX_ANSWER_BYTES))
+            except BodyTooLong as error:
+                raise Refused(str(error)) from error
 
 
 def _content(body: bytes) -> str:

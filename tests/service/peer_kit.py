@@ -35,12 +35,12 @@ class Peer:
         return [request.path for request in self.requests]
 
 
-def answering(status: int, body: bytes = b"{}") -> Answer:
-    """An answer with this status."""
+def answering(status: int, body: bytes = b"{}", *headers: str) -> Answer:
+    """An answer with this status, body and further headers (`Name: value`)."""
+    lines = [f"HTTP/1.1 {status} X", "Location: /elsewhere", f"Content-Length: {len(body)}", *headers]
 
     async def answer(_request: Request, writer: asyncio.StreamWriter) -> None:
-        head = f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+        writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body)
 
     return answer
 

@@ -11,7 +11,7 @@ import pytest
 from database_kit import Backend, ConvexBackend, RedisBackend, record, running_convex
 
 from sandbox.faults import Fault
-from service.accounts.convex_database import ATTEMPTS
+from service.accounts.convex_database import ATTEMPTS, MAX_ANSWER_BYTES
 from service.accounts.database import Database, DatabaseFailed, MessageOutcome, Reservation, Tenant
 
 ANSWERED, FAILED, UNKNOWN = MessageOutcome.ANSWERED, MessageOutcome.FAILED, MessageOutcome.UNKNOWN
@@ -289,7 +289,8 @@ async def answering(answers: list[bytes]) -> AsyncIterator[Database]:
             yield database
 
 
-SUCCESS = http("200 OK", b'{"status":"success","value":"reserved","logLines":[]}')
+WHOLE = b'{"status":"success","value":"reserved","logLines":[]}'
+SUCCESS = http("200 OK", WHOLE)
 BUSY = http("503 Busy", b"{}")
 
 
@@ -316,6 +317,9 @@ async def test_convex_is_asked_again_within_the_call(first: bytes) -> None:
         (http("200 OK", b"{"), "something else", ATTEMPTS - 1),
         (http("200 OK", b"hello", "text/plain"), "something else", ATTEMPTS - 1),
         (http("200 OK", b'{"status":"error","errorMessage":null}'), "something else", ATTEMPTS - 1),
+        (http("200 OK", b"\xff"), "something else", ATTEMPTS - 1),
+        (http("403 Forbidden", b""), "HTTP 403$", ATTEMPTS - 1),
+        (http("200 OK", WHOLE + b" " * MAX_ANSWER_BYTES), "more than 1048576 bytes$", ATTEMPTS - 1),
     ],
 )
 async def test_an_answer_that_convex_does_not_give_fails(answer: bytes, reason: str, left: int) -> None:

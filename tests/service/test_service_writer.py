@@ -24,6 +24,7 @@ from service.messages.writer import (
     ASK_MODEL,
     FALLBACK,
     GATE_REPLY,
+    MAX_ANSWER_BYTES,
     Acknowledgement,
     GateWriter,
     Model,
@@ -41,9 +42,10 @@ def message(text: str = "hello") -> Message:
     return found
 
 
-def saying(content: object) -> Answer:
-    """An API whose model says this."""
-    return answering(200, json.dumps({"choices": [{"message": {"content": content}}]}).encode())
+def saying(content: object, *, padding: int = 0) -> Answer:
+    """An API whose model says this, with so many blanks behind its JSON."""
+    said = json.dumps({"choices": [{"message": {"content": content}}]})
+    return answering(200, (said + " " * padding).encode())
 
 
 class Rig:
@@ -82,6 +84,7 @@ async def test_model_is_asked_in_openais_form() -> None:
         assert await rig.model.write(message("what?")) == "hi"
     (request,) = peer.requests
     assert (request.path, request.headers["authorization"]) == ("/v1/chat/completions", "Bearer key")
+    assert request.headers["accept-encoding"] == "identity"
     assert request.content["model"] == "m"
     assert request.content["messages"][-1] == {"role": "user", "content": "what?"}
     assert rig.counted("ok") == 1
@@ -103,6 +106,7 @@ async def test_model_is_asked_in_openais_form() -> None:
         (saying(None), "refused"),
         (saying(["a"]), "refused"),
         (saying(" \n"), "refused"),
+        (saying("hi", padding=MAX_ANSWER_BYTES), "refused"),
     ],
 )
 async def test_model_that_fails_is_replaced_by_a_fixed_text(answer: Answer, outcome: str) -> None:
