@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -87,6 +87,12 @@ class _Named(msgspec.Struct):
     event: str
 
 
+class _OfSession(msgspec.Struct):
+    """The part of every event that says which session it is of; it may be of any shape."""
+
+    session: object = None
+
+
 class _Payload(msgspec.Struct, rename="camel"):
     """What is looked at of a message. What is an `object` may be missing, null, or of any shape.
 
@@ -124,12 +130,15 @@ class _MessageEvent(_Named):
 
 
 _NAMED = msgspec.json.Decoder(_Named)
+_OF_SESSION = msgspec.json.Decoder(_OfSession)
 _MESSAGE_EVENT = msgspec.json.Decoder(_MessageEvent)
 
 _OWN_DATA = msgspec.json.Decoder(_OwnData)
 
 _GOODS = ("order", "product")
 """Types of messages in which WEBJS tells of what was sent in its own data alone."""
+
+T = TypeVar("T")
 
 _NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
@@ -140,14 +149,16 @@ def parse_event(body: bytes) -> Message | None:
     Raises:
         Malformed: *body* is not JSON in UTF-8, or a part that matters has a wrong shape.
     """
+    return _read(_parse, body)
+
+
+def session_of(body: bytes) -> str | None:
+    """The session that an event of any kind is of; None where *body* names none."""
     try:
-        return _parse(body)
-    except _NOT_JSON:
-        pass  # or JSON that msgspec refuses
-    try:
-        return _parse(_without_lone_surrogates(body))
-    except _NOT_JSON as error:
-        raise Malformed("the body is not JSON in UTF-8") from error
+        session = _read(_OF_SESSION.decode, body).session
+    except Malformed:
+        return None
+    return session if isinstance(session, str) and _SESSION.fullmatch(session) else None
 
 
 def stored_message(fields: Mapping[bytes, bytes]) -> Message | None:
@@ -156,6 +167,18 @@ def stored_message(fields: Mapping[bytes, bytes]) -> Message | None:
         return parse_event(fields.get(b"event", b""))
     except Malformed:
         return None
+
+
+def _read(decode: Callable[[bytes], T], body: bytes) -> T:
+    """What *decode* makes of *body*; raises `Malformed` where that is no JSON in UTF-8."""
+    try:
+        return decode(body)
+    except _NOT_JSON:
+        pass  # or JSON that msgspec refuses
+    try:
+        return decode(_without_lone_surrogates(body))
+    except _NOT_JSON as error:
+        raise Malformed("the body is not JSON in UTF-8") from error
 
 
 def _parse(body: bytes) -> Message | None:

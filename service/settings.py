@@ -280,7 +280,7 @@ class WorkerSettings(AnsweringSettings):
     silent_after_s: Annotated[
         float, Field(ge=0, le=7 * 24 * 3600, description="a number of seconds, 0 to a week")
     ] = 4 * 3600
-    """A session without an event for so long is told of; 0: none is."""
+    """A session without an event of any kind for so long is told of; 0: none is."""
 
 
 S = TypeVar("S", bound=Settings)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from service.event import Message, Unwanted, parse_event
+from service.event import Message, Unwanted, parse_event, session_of
 from service.lanes import LaneName
 from service.messages.receipts import Receipts
 from service.storage.last_seen import LastSeen
@@ -120,9 +120,8 @@ class Webhook:
             message = self._verified(delivery, received_ms)
         except Rejected as rejection:
             return self._refuse(delivery, lane, rejection)
-        if message is not None and lane is LaneName.LIVE:
-            self.sessions.note(message.session, received_ms)
-            self.tenants.note(message.tenant, received_ms)
+        if lane is LaneName.LIVE:
+            self._note_signs_of_life(delivery.body, message, received_ms)
         unwanted = Unwanted.NOT_A_MESSAGE if message is None else message.unwanted
         if message and unwanted is Unwanted.FROM_ME and lane is LaneName.LIVE:
             self._in_background(self._note_receipt(delivery, lane, message, answer))
@@ -177,6 +176,14 @@ class Webhook:
             if abs(age_s) > self.limits.tolerance_s:
                 raise StaleEvent(f"the event's time is {age_s:.0f} s away from ours")
         return message
+
+    def _note_signs_of_life(self, body: bytes, message: Message | None, now_ms: int) -> None:
+        """Any event shows that its session works; a tenant is active by messages alone."""
+        session = message.session if message else session_of(body)
+        if session:
+            self.sessions.note(session, now_ms)
+        if message:
+            self.tenants.note(message.tenant, now_ms)
 
     def _arrival(self, delivery: Delivery, message: Message, address: str, received_ms: int) -> Arrival:
         return Arrival(

@@ -9,7 +9,7 @@ import pytest
 from service_kit import CHAT, event
 
 from contracts.webhook import encode, message_event
-from service.event import Message, Unwanted, parse_event
+from service.event import Message, Unwanted, parse_event, session_of
 from service.webhooks.rejected import Malformed
 
 
@@ -279,6 +279,25 @@ def test_what_is_wrong_is_said(body: bytes, said: str) -> None:
 def test_other_events_may_have_a_payload_of_any_shape() -> None:
     """What would be wrong in a message is not looked at in another event."""
     assert parse_event(event(event="presence.update", session=7, payload={"id": 5, "body": []})) is None
+
+
+@pytest.mark.parametrize("kind", ["message", "message.ack", "session.status", "call.received"])
+def test_session_is_read_of_any_event(kind: str) -> None:
+    """Whatever its payload is, half an emoji in a name included."""
+    whole = {"event": kind, "payload": [], "me": {"pushName": "\ud83d"}, "session": "shop é"}
+    assert session_of(json.dumps(whole).encode()) == "shop é"
+
+
+@pytest.mark.parametrize("session", [None, 7, True, [], {}, "", "a\nb", "x" * 129])
+def test_session_of_another_form_is_none(session: Any) -> None:
+    """What cannot be a session's name is not taken for one."""
+    assert session_of(json.dumps({"event": "message.ack", "session": session}).encode()) is None
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+def test_session_of_what_is_no_event_raises_nothing(body: bytes) -> None:
+    """Whatever is wrong with it."""
+    session_of(body)
 
 
 @pytest.mark.parametrize("field", ["environment", "event"])

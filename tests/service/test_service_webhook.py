@@ -94,6 +94,29 @@ async def test_unwanted_event_is_200_and_counted(web: Fixture) -> None:
     assert (web.admission.taken, outcomes(web)) == ([], {"ignored": 1.0})
 
 
+async def test_any_live_event_shows_that_its_session_works(
+    web: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that nobody writes to is not silent; only a message makes a tenant active."""
+    sessions, tenants = list[str](), list[str]()
+    monkeypatch.setattr(web.web.webhook.sessions, "note", lambda name, _ms: sessions.append(name))
+    monkeypatch.setattr(web.web.webhook.tenants, "note", lambda name, _ms: tenants.append(name))
+    kinds = [
+        "message",
+        "message.ack",
+        "message.reaction",
+        "session.status",
+        "presence.update",
+        "call.received",
+    ]
+    for kind in kinds:
+        await post(web.app, event(event=kind, session=kind))
+    gates, unsigned = event(event="message.ack", session="gate"), event(event="message.ack", session="nobody")
+    await post(web.app, gates, signed(gates, **{LANE_HEADER: "1"}))
+    await post(web.app, unsigned, [])
+    assert (sessions, tenants) == (kinds, ["message"])
+
+
 async def test_text_that_comes_after_its_blank_message_is_taken(web: Fixture) -> None:
     """The blank one is ignored, and makes the text under the same id no duplicate."""
     blank, text = (event(body, message_id="A") for body in ("", "do you have a table?"))
