@@ -29,7 +29,7 @@ from infra.python_site import ensure_site
 from infra.release_record import TAKES_OUT
 from infra.stack_config import StackConfig
 from infra.stack_settings import GENERATED, RELEASE_KEY
-from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES
+from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES, wrong_values
 
 MADE = {"REDIS_URL", "PSEUDONYM_KEY"}
 """Secrets of the service that the infrastructure makes itself."""
@@ -89,7 +89,7 @@ def read_plan(config: StackConfig, request: DeployRequest, history: History) -> 
     """Decide what the stack's configuration, its history and the sources as they are now amount to.
 
     Raises:
-        Refused: a setting is unknown or missing, a secret of a release that is brought back is no
+        Refused: a setting is unknown, wrong or missing, a secret of a release that is brought back is no
             longer known, or the sources are a release that was rolled back.
     """
     if request.bring_back:
@@ -151,6 +151,7 @@ def _environment(config: StackConfig) -> dict[str, str]:
     misplaced = sorted(config.env.keys() & SECRET_NAMES)
     foreign = sorted(config.secrets.keys() - SECRET_NAMES - set(GENERATED) | config.secrets.keys() & MADE)
     problems = [f"env.{name}: the service has no such setting" for name in unknown]
+    problems += [f"env.{line}" for line in wrong_values(config.env)]
     problems += [f"env.{name}: is a secret; `bin/runbook secrets set {name}`" for name in misplaced]
     problems += [f"secrets.{name}: is not a secret that can be set" for name in foreign]
     if problems:

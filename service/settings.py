@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -98,6 +106,10 @@ Sender = Annotated[
         description="an address like Assistant <notices@example.org>",
     ),
 ]
+LogLevel = Annotated[Literal["DEBUG", "INFO"], Field(description="DEBUG or INFO")]
+BodyBytes = Annotated[
+    int, Field(ge=64 * 1024, le=2 * 1024 * 1024, description="a number of bytes, 65536 to 2097152")
+]
 OptionalCredits = Annotated[int | None, Field(ge=0, description="a whole number, 0 or more")]
 
 
@@ -123,9 +135,8 @@ class Settings(BaseSettings):
     """Messages waiting or in work; above it webhooks get 503 until the workers catch up."""
     blocklist_refresh_s: Seconds = 2
     """How often a web process reads the blocklist, and so how long a change takes at most."""
-    log_level: Annotated[
-        str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
-    ] = "INFO"
+    log_level: LogLevel = "INFO"
+    """Not above INFO: such lines tell the way of a message, and the gate refuses a release without them."""
 
     waha_api_url: OptionalUrl = None
     waha_api_key: OptionalKey = None
@@ -240,7 +251,8 @@ class WebSettings(AnsweringSettings):
         int, Field(ge=1, le=6_000_000, description="a whole number from 1 to 6000000")
     ] = 30_000
     """Per address. High by default: one WAHA server sends every chat's webhooks from a single address."""
-    max_body_bytes: Count = 1024 * 1024
+    max_body_bytes: BodyBytes = 1024 * 1024
+    """The gate sends a message of 60 KB, which must be taken, and one of 2 MiB, which must be refused."""
     body_timeout_s: Seconds = 8
     """WAHA itself gives up after about 8 s."""
     drain_delay_s: Annotated[float, Field(ge=0, le=60, description="a number of seconds, 0 to 60")] = 1
@@ -325,6 +337,21 @@ def read_settings(model: type[S]) -> S:
     if problems:
         raise SettingsError("\n".join(problems[name] for name in sorted(problems)))
     return settings
+
+
+def wrong_values(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with each value by itself, one line each; names that the service has not are passed by.
+
+    For whoever deploys the service: it reads nothing of this process's own environment.
+    """
+    given = {name: value for name, value in environment.items() if value and name in _FIELDS}
+    fields: dict[str, Any] = {name: (_FIELDS[name].annotation, _FIELDS[name]) for name in given}
+    try:
+        create_model("Values", **fields)(**given)
+    except ValidationError as error:
+        problems = {str(problem["loc"][0]): problem for problem in error.errors(include_url=False)}
+        return [_describe(name, each["type"], each["input"]) for name, each in sorted(problems.items())]
+    return []
 
 
 def _read_secret_files(names: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,8 +12,8 @@ from chaos_wire import Answer, head, request
 
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
 
-MAX_BODY = 8192
-"""MAX_BODY_BYTES of the web process that these are made for."""
+MAX_BODY = 65_536
+"""MAX_BODY_BYTES of the web process that these are made for: the least that it takes."""
 
 _numbers = itertools.count()
 _CHANGES = ("date", "x-request-id")

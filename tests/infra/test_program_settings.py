@@ -26,6 +26,19 @@ def test_a_generated_secret_that_is_missing_beside_others_is_elsewhere(name: str
     assert "generates" not in said
 
 
+def test_values_that_the_service_would_refuse_are_refused() -> None:
+    """Before anything is deployed, each with its name, beside what is wrong with the names."""
+    env = {"LOG_LEVEL": "WARNING", "MAX_BODY_BYTES": 1024, "WAHA_TYPING": False, "AI_MODEL": "", "PROT": 80}
+    with fake_docker() as engine, pytest.raises(pulumi.RunError) as refusal:
+        declare(engine.host, env=env)
+    assert str(refusal.value).splitlines() == [
+        "the release's configuration is wrong:",
+        "  env.PROT: the service has no such setting",
+        "  env.LOG_LEVEL: should be DEBUG or INFO, got 'WARNING'",
+        "  env.MAX_BODY_BYTES: should be a number of bytes, 65536 to 2097152, got '1024'",
+    ]
+
+
 def test_a_request_that_cannot_be_read_is_told() -> None:
     """It is typed by hand where `bin/pulumi up` is to replace the proxy."""
     with fake_docker() as engine, pytest.raises(pulumi.RunError) as refusal:

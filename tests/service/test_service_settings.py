@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from contracts.webhook import encode, message_event
 from service.settings import (
     ENVIRONMENT_NAMES,
     MODELS,
@@ -17,7 +18,10 @@ from service.settings import (
     WebSettings,
     WorkerSettings,
     read_settings,
+    wrong_values,
 )
+from smoke.samples import LONG_CHARACTERS
+from smoke.test_refusals import OVERSIZED_BYTES
 
 RUNBOOK_NAMES = {
     "WAHA_API_URL",
@@ -132,6 +136,49 @@ def test_secret_values_are_never_shown(environment: pytest.MonkeyPatch, name: st
     (line,) = problems()
     assert line.startswith(f"{name}: should be ")
     assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("level", ["WARNING", "ERROR", "info"])
+def test_log_level_that_hides_a_message_s_way_is_refused(environment: pytest.MonkeyPatch, level: str) -> None:
+    """The gate looks for the lines of level INFO, and so does whoever looks for a message."""
+    environment.setenv("LOG_LEVEL", level)
+    assert problems() == [f"LOG_LEVEL: should be DEBUG or INFO, got {level!r}"]
+
+
+def test_bounds_of_a_body_are_the_gates(environment: pytest.MonkeyPatch) -> None:
+    """Whatever limit is taken, smoke's longest message is within it, and what must be 413 is beyond it."""
+    long = len(encode(message_event("x" * LONG_CHARACTERS, chat_id="15551234567@c.us")))
+    least, most = 64 * 1024, OVERSIZED_BYTES
+    assert long <= least
+    for size in (least, most):
+        environment.setenv("MAX_BODY_BYTES", str(size))
+        assert read_settings(WebSettings).max_body_bytes == size
+    for size in (least - 1, most + 1):
+        environment.setenv("MAX_BODY_BYTES", str(size))
+        assert problems() == [f"MAX_BODY_BYTES: should be a number of bytes, 65536 to 2097152, got '{size}'"]
+
+
+def test_values_are_judged_each_by_itself(environment: pytest.MonkeyPatch) -> None:
+    """What else there is, or is not, does not matter, nor does this process's own environment."""
+    environment.setenv("LOG_LEVEL", "nonsense")
+    given = {
+        "REDIS_URL": "redis://r",
+        "PORT": "x",
+        "WAHA_API_KEY": "hunter2 3",
+        "NONE": "x",
+        "AI_API_URL": "",
+    }
+    assert wrong_values(given) == [
+        "PORT: should be a port, 1 to 65535, got 'x'",
+        "WAHA_API_KEY: should be printable ASCII without blanks",
+    ]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_default_is_a_wrong_value(model: type[WebSettings]) -> None:
+    """Each may be given as it is."""
+    fields = {name: field for name, field in model.model_fields.items() if not field.is_required()}
+    assert wrong_values({name.upper(): str(field.default or "") for name, field in fields.items()}) == []
 
 
 @pytest.mark.parametrize(

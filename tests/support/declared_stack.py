@@ -112,6 +112,7 @@ def declare(
     *,
     stack: str = STACK,
     layout: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
     secrets: Mapping[str, str] | None = SECRETS,
     request: Mapping[str, Any] | None = None,
     outputs: Mapping[str, Any] | None = None,
@@ -122,7 +123,7 @@ def declare(
     mocks = _Outputs(outputs or {})
     logger = logging.getLogger("declared")
     with _environment(engine_host, request), _logged(logger, declared.log), _event_loop():
-        config = {"layout": {"sandbox": True, "images": "debian", **(layout or {})}}
+        config = {"layout": {"sandbox": True, "images": "debian", **(layout or {})}, "env": dict(env or {})}
         if secrets is not None:
             config["secrets"] = {"current": dict(secrets), "retired": {}}
 
