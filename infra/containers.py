@@ -8,7 +8,8 @@ import tarfile
 from collections.abc import Iterable, Iterator
 
 import docker
-from docker.errors import APIError, NotFound
+import requests
+from docker.errors import APIError, NotFound, create_api_error_from_http_exception
 from docker.models.containers import Container
 
 from infra.errors import Refused
@@ -77,8 +78,10 @@ class ContainerExec:
             json={"Detach": False, "Tty": False},
             timeout=_SILENT_S,
         )
-        if not answer.ok:
-            raise APIError("exec", answer, answer.json()["message"])
+        try:
+            answer.raise_for_status()
+        except requests.HTTPError as error:
+            raise create_api_error_from_http_exception(error) from error
         return api.exec_inspect(run)["ExitCode"], b"".join(_frames(answer.content))
 
     def _container(self) -> Container:
@@ -90,7 +93,7 @@ class ContainerExec:
 
 def _frames(stream: bytes) -> Iterator[bytes]:
     """What the command wrote, to either output: each write has a head of 8 bytes, the last 4 its length."""
-    while stream:
+    while len(stream) > 8:  # less is left where the connection was cut
         (length,) = struct.unpack(">4xI", stream[:8])
         yield stream[8 : 8 + length]
         stream = stream[8 + length :]

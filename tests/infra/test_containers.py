@@ -54,6 +54,8 @@ class Engine(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         if not self.path.endswith("/start"):
             self._answer(201, {"Id": "e-1"})
+        elif self.started == 502:
+            self._send(502, "text/html", b"the way to the engine is closed")
         elif self.started != 200:
             self._answer(self.started, {"message": "is paused"})
         elif "Upgrade" in self.headers:
@@ -101,6 +103,7 @@ def test_nothing_of_the_output_is_lost(engine: tuple[type[Engine], docker.Docker
     ("how", "said"),
     [
         ({"started": 409}, "container box does not run: is paused"),
+        ({"started": 502}, "container box does not run: the way to the engine is closed"),
         ({"exit_code": None}, "container box ended while `say` ran in it"),
     ],
 )
