@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from infra.errors import Refused
 from infra.observed import observe_stack
 from runbook.console import err, say
 from runbook.errors import RunbookError
-from runbook.monitor import MIN_WRONG, REFUSED_WEBHOOKS, Limits, Monitor
+from runbook.monitor import MIN_WRONG, REFUSED_WEBHOOKS, Limits, Monitor, Observation
 from runbook.monitor import watch as watch_release
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.release_probe import ReleaseProbe
@@ -75,19 +76,7 @@ def watch_live(stack: str, for_s: float) -> None:
         checks = monitor.judge()
         for check in checks:
             say(f"  {check}")
-        if monitor.observations[-1].counters is None:
-            raise RunbookError(
-                f"how {live.release} does cannot be said: the proxy of stack {stack} cannot be asked",
-                f"nobody is served then; `bin/runbook up --stack {stack}` puts that right",
-            )
-        looks = len(monitor.observations)
-        untold = sum(each.counters is None for each in monitor.observations)
-        if 2 * untold > looks:
-            raise RunbookError(
-                f"how {live.release} does cannot be said: the proxy of stack {stack} told nothing "
-                f"at {untold} of {looks} looks",
-                f"it tells now; `bin/runbook watch --stack {stack}` watches it again",
-            )
+        _refuse_untold(stack, live.release, monitor.observations)
         if any(map(_is_doubtful, checks)):
             say(
                 f"warning: webhooks were refused, and none was taken: does WAHA sign with {live.release}'s "
@@ -97,6 +86,26 @@ def watch_live(stack: str, for_s: float) -> None:
         say(f"{live.release} has done well for {for_s:g} s")
         if for_s >= targets.watch.after_up_s:
             note_watched(stack, live)
+
+
+def _refuse_untold(stack: str, release: str, observations: Sequence[Observation]) -> None:
+    """See that the proxy told enough of *release* for praise.
+
+    Raises:
+        RunbookError: it cannot be asked now, or could not at more than half of the looks.
+    """
+    cannot_be_said = f"how {release} does cannot be said: the proxy of stack {stack}"
+    if observations[-1].counters is None:
+        raise RunbookError(
+            f"{cannot_be_said} cannot be asked",
+            f"nobody is served then; `bin/runbook up --stack {stack}` puts that right",
+        )
+    looks, untold = len(observations), sum(each.counters is None for each in observations)
+    if 2 * untold > looks:
+        raise RunbookError(
+            f"{cannot_be_said} told nothing at {untold} of {looks} looks",
+            f"it tells now; `bin/runbook watch --stack {stack}` watches it again",
+        )
 
 
 def _is_doubtful(check: Check) -> bool:
