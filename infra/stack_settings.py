@@ -34,6 +34,9 @@ class StackSettings(BaseModel):
     sandbox_port: int = Field(default=8082, ge=1, le=65535)
     baseline_port: int = Field(default=8083, ge=1, le=65535)
     keep_releases: int = Field(default=2, ge=0, le=10)
+    monitoring: bool = False
+    monitoring_port: int = Field(default=8084, ge=1, le=65535)
+    log_port: int = Field(default=24224, ge=1, le=65535)
     alertmanager_url: str = ""
     web_replicas: int = Field(default=2, ge=1, le=32)
     worker_replicas: int = Field(default=1, ge=1, le=32)
@@ -44,6 +47,11 @@ class StackSettings(BaseModel):
     def url(self) -> str:
         """Where the public frontend answers, from this machine."""
         return url_at(self.bind, self.port)
+
+    @property
+    def monitoring_url(self) -> str:
+        """Where the stack's Prometheus and Alertmanager answer, below `/prometheus` and `/alertmanager`."""
+        return f"http://127.0.0.1:{self.monitoring_port}"
 
     @field_validator("bind")
     @classmethod
@@ -59,8 +67,12 @@ class StackSettings(BaseModel):
     def _ports_differ(self) -> StackSettings:
         ports = [self.port, self.candidate_port, self.baseline_port]
         ports += [self.sandbox_port] if self.sandbox else []
+        ports += [self.monitoring_port, self.log_port] if self.monitoring else []
         if len(set(ports)) < len(ports):
-            raise ValueError(f"port, candidate_port, baseline_port, sandbox_port should differ, got {ports}")
+            raise ValueError(
+                "port, candidate_port, baseline_port, sandbox_port, monitoring_port, log_port should differ, "
+                f"got {ports}"
+            )
         return self
 
 
