@@ -10,6 +10,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from service.lanes import LaneName
 from service.messages.outbound import OutboundMetrics
+from service.telemetry.container_memory import ContainerMemory
 
 # A percentile is exact at a bucket's bound and guessed between two: the bounds are close where requests
 # usually are, and every limit of targets.toml is one.
@@ -26,6 +27,7 @@ REPLY_BUCKETS_S = (
 def new_registry() -> CollectorRegistry:
     """A registry with the process's own figures: CPU, memory, open files, garbage collection."""
     registry = CollectorRegistry()
+    registry.register(ContainerMemory())
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
@@ -39,7 +41,7 @@ class WebMetrics:
         self.requests = Histogram(
             "http_request_duration_seconds",
             "Time from a request's start to its answer",
-            ["method", "path", "status"],
+            ["method", "path", "status", "lane"],
             buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
@@ -66,9 +68,9 @@ class WebMetrics:
         """One more signature by the secret at *position* of those that are active."""
         self._signatures("previous" if position else "current").inc()
 
-    def observe_request(self, method: str, path: str, status: int, duration_s: float) -> None:
+    def observe_request(self, method: str, path: str, status: int, lane: LaneName, duration_s: float) -> None:
         """One more request, answered by *status*; *path* is a known one, or `other`."""
-        self._requests(method, path, status).observe(duration_s)
+        self._requests(method, path, status, str(lane)).observe(duration_s)
 
 
 class WorkerMetrics:

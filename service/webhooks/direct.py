@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from httptools import HttpParserCallbackError, HttpParserInvalidURLError, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.webhooks.caller import request_id
+from service.webhooks.caller import lane_name, request_id
 from service.webhooks.middleware import SECURITY_HEADERS, Stopwatch
 from service.webhooks.rejected import Malformed
 from service.webhooks.signature import headers_of
@@ -138,7 +138,8 @@ class WebhookProtocol(HttpToolsProtocol):
             if cycle.response_complete:  # an error of ours after the answer changes nothing any more
                 return
             try:
-                self._stopwatch.observe("POST", PATH, it.status, delivery.request_id, started)
+                lane = lane_name(delivery.headers)
+                self._stopwatch.observe("POST", PATH, it.status, lane, delivery.request_id, started)
                 cycle.response_complete = True
                 if not self.transport.is_closing():  # else nobody is there to be answered
                     self._answer(it, delivery.request_id, closes=it.closes or not cycle.keep_alive)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.lanes import LaneName
 from service.telemetry.alarms import Alarm, Alarms
 from service.telemetry.logs import Log
 from service.telemetry.metrics import WebMetrics
-from service.webhooks.caller import request_id
+from service.webhooks.caller import lane_name, request_id
 from service.webhooks.signature import headers_of
 
 SLOW_S = 1.0
@@ -37,12 +38,14 @@ class Stopwatch:
     alarms: Alarms
     clock: Callable[[], float] = time.perf_counter
 
-    def observe(self, method: str, path: str, status: int, request_id: str, started: float) -> None:
+    def observe(
+        self, method: str, path: str, status: int, lane: LaneName, request_id: str, started: float
+    ) -> None:
         """A request that started at *started* on `clock` was answered now."""
         duration_s = self.clock() - started
         method = method if method in _METHODS else "other"
         path = path if path in self.paths else "other"
-        self.metrics.observe_request(method, path, status, duration_s)
+        self.metrics.observe_request(method, path, status, lane, duration_s)
         if path in UNHURRIED:
             return
         if duration_s > SLOW_S:
@@ -71,7 +74,8 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        its_id = scope["request_id"] = request_id(headers_of(scope["headers"]))
+        headers = headers_of(scope["headers"])
+        its_id = scope["request_id"] = request_id(headers)
         status, started = 0, self._stopwatch.clock()
 
         async def send_with_id(message: Message) -> None:
@@ -91,4 +95,5 @@ class RequestContext:
             self._log.error("Request failed", requestId=its_id, exc_info=error)
             self._stopwatch.alarms.report_error("Request failed", error)
         finally:
-            self._stopwatch.observe(scope["method"], scope["path"], status, its_id, started)
+            lane = lane_name(headers)
+            self._stopwatch.observe(scope["method"], scope["path"], status, lane, its_id, started)

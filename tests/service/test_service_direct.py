@@ -314,7 +314,7 @@ async def test_an_error_of_ours_is_no_fault_of_the_client(
     assert web.alarms.errors == [("Request failed", error)]
     counted = web.web.metrics.registry.get_sample_value
     assert counted("webhooks_total", {"outcome": "internal", "lane": "live"}) == 1
-    path = {"method": "POST", "path": WEBHOOK_PATH, "status": "500"}
+    path = {"method": "POST", "path": WEBHOOK_PATH, "status": "500", "lane": "live"}
     assert counted("http_request_duration_seconds_count", path) == 1
 
 

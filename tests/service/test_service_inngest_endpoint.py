@@ -203,5 +203,5 @@ def test_long_run_is_no_slow_request() -> None:
     stopwatch = Stopwatch(frozenset({PATH}), metrics, log, alarms, clock=lambda: 10.0)
     stopwatch.observe("POST", PATH, 200, "r", started=0.0)
     assert (logs.entries, alarms.raised) == ([], [])
-    labels = {"method": "POST", "path": PATH, "status": "200"}
+    labels = {"method": "POST", "path": PATH, "status": "200", "lane": "live"}
     assert metrics.registry.get_sample_value("http_request_duration_seconds_sum", labels) == 10.0

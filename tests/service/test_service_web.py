@@ -113,7 +113,7 @@ async def test_metrics_have_latency_outcomes_and_depth(web: Fixture) -> None:
     assert answer
     text = answer.body.decode()
     path = 'path="/api/webhooks/whatsapp"'
-    assert f'http_request_duration_seconds_count{{method="POST",{path},status="202"}} 1.0' in text
+    assert f'http_request_duration_seconds_count{{lane="live",method="POST",{path},status="202"}} 1.0' in text
     assert 'webhooks_total{lane="live",outcome="accepted"} 1.0' in text
     assert 'queue_depth{lane="live"} -1.0' in text
 
