@@ -17,6 +17,7 @@ from structlog.testing import LogCapture
 from sandbox.inngest_signature import canonical
 from service.by_inngest.endpoint import MAX_CALL_BYTES, PATH, InngestEndpoint, InngestOptions
 from service.by_inngest.runs import Later, NoMessage
+from service.lanes import LaneName
 from service.telemetry.alarms import Alarm, NoAlarms
 from service.telemetry.metrics import WebMetrics
 from service.webhooks.middleware import Stopwatch
@@ -201,7 +202,7 @@ def test_long_run_is_no_slow_request() -> None:
     logs, metrics, alarms = LogCapture(), WebMetrics(CollectorRegistry()), KeptAlarms()
     log = structlog.wrap_logger(None, processors=[logs])
     stopwatch = Stopwatch(frozenset({PATH}), metrics, log, alarms, clock=lambda: 10.0)
-    stopwatch.observe("POST", PATH, 200, "r", started=0.0)
+    stopwatch.observe("POST", PATH, 200, LaneName.LIVE, "r", started=0.0)
     assert (logs.entries, alarms.raised) == ([], [])
     labels = {"method": "POST", "path": PATH, "status": "200", "lane": "live"}
     assert metrics.registry.get_sample_value("http_request_duration_seconds_sum", labels) == 10.0
