@@ -157,6 +157,42 @@ class Gate(_Section):
     within_s: float = Field(gt=0)
 
 
+class Monitor(_Section):
+    """What alerts; shares are of 1, counts of live traffic only."""
+
+    probe_each_s: float = Field(ge=2)
+    probe_failures: int = Field(ge=1)
+    scrape_each_s: float = Field(ge=1)
+    window_s: float = Field(gt=0)
+    min_requests: int = Field(ge=1)
+    error_rate: float = Field(gt=0, lt=1)
+    outage_error_rate: float = Field(gt=0, lt=1)
+    outage_answer_s: float = Field(gt=0)
+    cpu: float = Field(gt=0, lt=1)
+    memory: float = Field(gt=0, lt=1)
+    disk: float = Field(gt=0, lt=1)
+    database_p95_ms: float = Field(gt=0)
+    redis_clients: float = Field(gt=0, lt=1)
+    queue_age_s: float = Field(gt=0)
+    failed_webhooks: float = Field(gt=0, lt=1)
+    signature_failures_per_min: float = Field(gt=0)
+    rate_limited_per_min: float = Field(gt=0)
+    invalid_per_min: float = Field(gt=0)
+    quiet_s: float = Field(gt=0)
+    quiet_before_s: float = Field(gt=0)
+    quiet_min_messages: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _has_samples(self) -> Self:
+        """A rate needs two samples, and a lost one should not blind it."""
+        if self.window_s < 4 * self.scrape_each_s:
+            raise ValueError(
+                f"window_s should be at least {4 * self.scrape_each_s:g}, four times scrape_each_s, "
+                f"got {self.window_s:g}"
+            )
+        return self
+
+
 class Images(_Section):
     """How old the base images may become before `up` speaks of it."""
 
@@ -186,6 +222,7 @@ class Targets(_Section):
     watch: Watch
     containers: Containers
     gate: Gate
+    monitor: Monitor
     images: Images
     bench: Bench
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,10 +21,19 @@ from infra.errors import PartMissing
 from infra.file_lock import held
 from infra.images import debian
 from infra.images.engine import DockerImages, ImageEngine
-from infra.images.recipes import RECIPES, Role, content_tag, dated_tag, plain_tag, repository
+from infra.images.recipes import (
+    MONITORS,
+    RECIPES,
+    SERVING,
+    Role,
+    content_tag,
+    dated_tag,
+    plain_tag,
+    repository,
+)
 
 __all__ = [
-    "BaseImage", "Mode", "Origin", "Role",
+    "MONITORS", "SERVING", "BaseImage", "Mode", "Origin", "Role",
     "age_days", "ensure", "ensure_all", "is_fixed", "refresh", "refresh_all", "resolve",
 ]  # fmt: skip
 
@@ -93,19 +102,20 @@ def refresh(
 
 
 def ensure(image: BaseImage, report: Callable[[str], None], engine: DockerImages | None = None) -> None:
-    """See that *image* is in the engine: pull or build it where it is not. One at a time for each role.
+    """See that *image* is in the engine: pull or build it where it is not. Each is made by one at a time.
 
     Raises:
         PartMissing: it could not be pulled or built.
     """
     engine = engine or DockerImages()
-    with held(cache_folder() / "locks" / f"image-{image.role}"):
+    kind = repository(image.role).rpartition("/")[2]
+    with held(cache_folder() / "locks" / f"image-{kind}"):
         if engine.has(image.name):
             return
         if image.origin == Origin.OFFICIAL:
             _pull(image.name, engine, report)
         else:
-            report(f"building the {image.role} image from Debian packages")
+            report(f"building the {kind} image from Debian packages")
             debian.build(engine.client, image.role, image.name, report)
             engine.tag(image.name, plain_tag(image.role))
 
@@ -119,9 +129,9 @@ def ensure_all(images: Sequence[BaseImage], report: Callable[[str], None]) -> No
     _side_by_side([partial(ensure, image, report) for image in images])
 
 
-def refresh_all(mode: Mode, report: Callable[[str], None]) -> None:
-    """`refresh` the image of each role, as many at a time as there are cores; raises as `ensure_all` does."""
-    _side_by_side([partial(refresh, role, mode, report) for role in Role])
+def refresh_all(roles: Iterable[Role], mode: Mode, report: Callable[[str], None]) -> None:
+    """`refresh` the image of each of *roles*, as many at a time as there are cores; see `ensure_all`."""
+    _side_by_side([partial(refresh, role, mode, report) for role in roles])
 
 
 def age_days(image: BaseImage, engine: ImageEngine | None = None) -> int:

@@ -10,6 +10,7 @@ LIVE_PORT = 8080
 CANDIDATE_PORT = 8081
 SANDBOX_PORT = 8082
 BASELINE_PORT = 8083
+MONITORING_PORT = 8084
 LIVE_RELEASE_PORT = 8405
 WEB_PORT = 8000
 
@@ -87,6 +88,22 @@ backend sandbox
   server sandbox ipv4@sandbox:9000
 """
 
+# Pages of other sites cannot reach it through a browser on this machine: they come with their own names.
+_MONITORING = f"""
+frontend monitoring
+  bind :{MONITORING_PORT}
+  http-request deny unless {{ req.hdr(host),host_only -m str 127.0.0.1 localhost }}
+  http-request redirect location /prometheus/ if {{ path / }}
+  use_backend alertmanager if {{ path_beg /alertmanager }}
+  default_backend prometheus
+
+backend prometheus
+  server prometheus ipv4@prometheus:9090
+
+backend alertmanager
+  server alertmanager ipv4@alertmanager:9093
+"""
+
 _SET_LANE = "http-request set-header X-Gate-Lane 1"
 _LANE = {
     # Nobody outside chooses the lane; whoever comes through a loopback frontend can reach no other.
@@ -99,6 +116,9 @@ _PER_ADDRESS = (
     "  tcp-request connection track-sc0 src",
     f"  tcp-request connection reject if {{ sc0_conn_cur gt {MOST_PER_ADDRESS} }}",
 )
+_CLOSED = "  http-request deny deny_status 404 if { path,url_dec -m beg /metrics }"
+"""Paths that nobody outside is to see."""
+
 _PORT = {"live": LIVE_PORT, "candidate": CANDIDATE_PORT, "baseline": BASELINE_PORT}
 _SERVER_LINE = re.compile(r"^  server (\S+) ", re.MULTILINE)
 
@@ -111,9 +131,9 @@ class Backend:
     servers: tuple[str, ...]
 
 
-def base_config(*, sandbox: bool) -> str:
-    """The part that no release changes: limits, timeouts, the health frontend, in dev the sandbox's."""
-    return _BASE + (_SANDBOX if sandbox else "")
+def base_config(*, sandbox: bool, monitoring: bool = False) -> str:
+    """The part that no release changes: limits, timeouts, the frontends of health, sandbox and monitors."""
+    return _BASE + (_SANDBOX if sandbox else "") + (_MONITORING if monitoring else "")
 
 
 def route_config(route: RouteName, to: Backend) -> str:
@@ -136,7 +156,7 @@ def frontend_lines(route: RouteName) -> list[str]:
     return [
         f"frontend {route}",
         f"  bind :{_PORT[route]}",
-        *(_PER_ADDRESS if route == "live" else ()),
+        *((*_PER_ADDRESS, _CLOSED) if route == "live" else ()),
         f"  {_LANE[route]}",
         "  http-request set-header X-Forwarded-For %[src]",
     ]

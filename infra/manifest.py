@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -67,6 +67,8 @@ class Manifest(BaseModel):
     secrets: dict[str, str] = {}
     sizing: Sizing = Field(validation_alias=AliasChoices("sizing", "shape"))
     migrations: list[Needed] = []
+    logs: dict[str, Any] = {}
+    """Where its containers' lines go, as arguments of a container; nothing: the engine's own files."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,23 @@ def describe(
     secrets: dict[str, str],
     sizing: Sizing,
     migrations: list[Needed],
+    logs: dict[str, Any] | None = None,
 ) -> Manifest:
     """The manifest of the release made of exactly these parts, and of the code that shapes its containers."""
     code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _SHAPED_BY]
     keys = [migration.key for migration in migrations]
-    parts = [context.name, base_image, env, secrets, sizing.model_dump(), code, keys]
+    parts = [context.name, base_image, env, secrets, sizing.model_dump(), code, keys, logs or {}]
     release = "r-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:7]
     image = f"runbook/service:{release}"
-    return Manifest(id=release, image=image, env=env, secrets=secrets, sizing=sizing, migrations=migrations)
+    return Manifest(
+        id=release,
+        image=image,
+        env=env,
+        secrets=secrets,
+        sizing=sizing,
+        migrations=migrations,
+        logs=logs or {},
+    )
 
 
 def snapshot(package: str, site: Path) -> Path:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pulumi
 
-from infra.base_images import BaseImage, Role, resolve
+from infra.base_images import MONITORS, BaseImage, Role, resolve
+from infra.components.hardening import collected_logs
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
 from infra.deploy_request import DeployRequest
 from infra.errors import Refused
@@ -28,7 +29,7 @@ from infra.provenance import Sources, read_sources
 from infra.python_site import ensure_site
 from infra.release_record import TAKES_OUT
 from infra.stack_config import StackConfig
-from infra.stack_settings import GENERATED, RELEASE_KEY
+from infra.stack_settings import ALERT_SECRETS, GENERATED, RELEASE_KEY
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES, wrong_values
 
 MADE = {"REDIS_URL", "PSEUDONYM_KEY"}
@@ -60,13 +61,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Build:
-    """What images are built on and of, where the sources are deployed. `sandbox_context`: dev stacks only."""
+    """What images are built on and of, where the sources are deployed. `sandbox_context`: dev stacks only.
+
+    `monitors`: none where the stack has no monitoring.
+    """
 
     python: BaseImage
     packages: Packages
     redis: BaseImage
     haproxy: BaseImage
     sandbox_context: Path | None
+    monitors: dict[Role, BaseImage]
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def read_plan(config: StackConfig, request: DeployRequest, history: History) -> 
         secrets.digests(SECRET_NAMES & config.secrets.keys()),
         Sizing.of(config.layout),
         [Needed(key=each.key(), irreversible=each.irreversible) for each in migrations],
+        collected_logs(config.layout),
     )
     _refuse_rolled_back(manifest.id, history, request)
     _refuse_unpassable(manifest, history, request)
@@ -121,6 +127,7 @@ def read_plan(config: StackConfig, request: DeployRequest, history: History) -> 
             redis=resolve(Role.REDIS, mode),
             haproxy=resolve(Role.HAPROXY, mode),
             sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
+            monitors={role: resolve(role, mode) for role in MONITORS} if config.layout.monitoring else {},
         ),
     )
 
@@ -149,7 +156,8 @@ def _secrets(config: StackConfig) -> Secrets:
 def _environment(config: StackConfig) -> dict[str, str]:
     unknown = sorted(config.env.keys() - ENVIRONMENT_NAMES)
     misplaced = sorted(config.env.keys() & SECRET_NAMES)
-    foreign = sorted(config.secrets.keys() - SECRET_NAMES - set(GENERATED) | config.secrets.keys() & MADE)
+    settable = SECRET_NAMES | ALERT_SECRETS | set(GENERATED)
+    foreign = sorted(config.secrets.keys() - settable | config.secrets.keys() & MADE)
     problems = [f"env.{name}: the service has no such setting" for name in unknown]
     problems += [f"env.{line}" for line in wrong_values(config.env)]
     problems += [f"env.{name}: is a secret; `bin/runbook secrets set {name}`" for name in misplaced]

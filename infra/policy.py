@@ -27,6 +27,9 @@ _SHORTEST_SECRET = 8
 _PUBLISHES = {"label": "runbook.role", "value": "proxy"}
 """The label of the only container that may be reached from outside the stack's network."""
 
+_COLLECTS = {"label": "runbook.role", "value": "logs"}
+"""That of the only one that may be reached from the engine's machine: the engine sends it the lines."""
+
 
 @dataclass
 class Policy:
@@ -96,7 +99,10 @@ class Policy:
 
 
 def _only_the_proxy_publishes(inputs: Inputs) -> Iterator[str]:
-    if inputs.get("ports") and _PUBLISHES not in (inputs.get("labels") or ()):
+    labels, ports = inputs.get("labels") or (), inputs.get("ports") or ()
+    if _COLLECTS in labels:
+        ports = [port for port in ports if port.get("ip") != "127.0.0.1"]
+    if ports and _PUBLISHES not in labels:
         yield "publishes ports: all but the proxy are reached in the stack's network alone"
 
 

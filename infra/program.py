@@ -14,6 +14,8 @@ import stamina
 
 from contracts.targets import Targets, read_targets
 from infra.base_images import BaseImage
+from infra.components.hardening import collected_logs
+from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.proxy import Proxy, ProxyArgs, shared_proxy
 from infra.components.redis_store import RedisArgs, RedisStore, kept_password, shared_redis
 from infra.components.release import Release, ReleaseArgs
@@ -32,6 +34,7 @@ from infra.dynamic.trial import Trial
 from infra.errors import Refused
 from infra.haproxy_config import RouteName
 from infra.history import History
+from infra.monitoring.destinations import destinations
 from infra.observed import STACK_LABEL, Observed, observe_stack
 from infra.plan import Build, Candidate, Plan, read_plan
 from infra.policy import Policy
@@ -39,7 +42,7 @@ from infra.provenance import operator, provenance, who_and_when
 from infra.proxy_control import ProxyControl
 from infra.release_record import ReleaseRecord
 from infra.replacement import Decision, decide
-from infra.stack_config import StackConfig, read_stack_config
+from infra.stack_config import StackConfig, for_this_stack, read_stack_config
 from infra.stack_settings import REDIS_PASSWORD, RELEASE_KEY
 
 
@@ -78,7 +81,10 @@ def deploy() -> None:
     if plan.build:
         packages = _packages(plan.build)
         if plan.build.sandbox_context:
-            waits_for.append(Sandbox(SandboxArgs(stack.context, plan.build.sandbox_context, packages)))
+            logs = collected_logs(config.layout)
+            waits_for.append(Sandbox(SandboxArgs(stack.context, plan.build.sandbox_context, packages, logs)))
+        if plan.build.monitors:
+            _monitoring(stack, plan.build, packages)
         waits_for.append(_migrated(stack, [*waits_for]))
     release = _release(stack, plan.release, packages, waits_for)
     for kept in plan.kept:
@@ -113,13 +119,41 @@ def _infrastructure(
         stays=of_redis.as_it_was or of_proxy.as_it_was,
     )
     images = (plan.build.redis, plan.build.haproxy) if plan.build else (None, None)
-    redis = RedisStore(RedisArgs(context, _shared_image(images[0], of_redis), _password(config), of_redis))
+    redis = RedisStore(
+        RedisArgs(context, _shared_image(images[0], of_redis), config.layout, _password(config), of_redis)
+    )
     proxy = Proxy(ProxyArgs(context, _shared_image(images[1], of_proxy), config.layout, of_proxy))
     if plan.build:
         _warn_of_base_config(ProxyControl(f"{config.prefix}-proxy").route("00-base"), proxy.base)
     moves = observed.live.moves if observed.live else ()
     last_move = moves[-1].id if moves else ""
     return Stack(config, plan, request, read_targets(), context, proxy, redis, last_move)
+
+
+def _monitoring(stack: Stack, build: Build, packages: pulumi.Output[str]) -> None:
+    """What watches the stack. Nothing of a release waits for it."""
+    config, made = stack.config, {image.name: image for image in build.monitors.values()}
+    names = {name: _base(image) for name, image in made.items()}
+    to = destinations(config)
+    if not to.has_team:
+        pulumi.log.warn(
+            for_this_stack(
+                "alerts reach nobody: `bin/runbook secrets set ALERT_CHANNEL_URL`, or "
+                "`bin/pulumi config set --path runbook:layout.alert_mail_to ADDRESS` and alert_mail_from"
+            )
+        )
+    Monitoring(
+        MonitoringArgs(
+            context=stack.context,
+            layout=config.layout,
+            targets=stack.targets,
+            images={role: names[image.name] for role, image in build.monitors.items()},
+            packages=packages,
+            destinations=to,
+            redis_password=config.secrets[REDIS_PASSWORD],
+            release_key=config.secrets[RELEASE_KEY],
+        )
+    )
 
 
 def _warn_of_base_config(before: str | None, now: str) -> None:
@@ -138,7 +172,7 @@ def _decisions(config: StackConfig, plan: Plan, request: DeployRequest, observed
     password = config.secrets[REDIS_PASSWORD]
     _refuse_another_password(config, password, request)
     shared = [
-        shared_redis(config.prefix, plan.build.redis.name, password, network),
+        shared_redis(config.prefix, plan.build.redis.name, config.layout, password, network),
         shared_proxy(config.prefix, plan.build.haproxy.name, config.layout, network),
     ]
     return decide(shared, request)
@@ -352,6 +386,9 @@ def _export(stack: Stack, ledger: Ledger, before: dict[str, Any]) -> None:
     pulumi.export("candidate_url", _loopback(layout.candidate_port))
     if layout.sandbox:
         pulumi.export("sandbox_url", _loopback(layout.sandbox_port))
+    if layout.monitoring:
+        pulumi.export("prometheus_url", f"{layout.monitoring_url}/prometheus/")
+        pulumi.export("alertmanager_url", f"{layout.monitoring_url}/alertmanager/")
     pulumi.export("release", ledger.release)
     pulumi.export("kept", [kept.manifest.id for kept in stack.plan.kept])
     pulumi.export("releases", ledger.entries)

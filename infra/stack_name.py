@@ -7,6 +7,9 @@ import re
 PROJECT = "runbook"
 """The project's name in `Pulumi.yaml`."""
 
+DEFAULT_STACK = "dev"
+"""What a command works on that names no stack."""
+
 _COMMAND = re.compile(r"`((?:\w+='[^'`]*' )?bin/(?:runbook|pulumi)) (\w+)([^`]*)`")
 _WITHOUT_STACK = {"test", "bench"}
 

@@ -17,8 +17,12 @@ GENERATED = (REDIS_PASSWORD, RELEASE_KEY)
 MAX_STACK_NAME = 63 - len("runbook--web-32-r-1234567")
 """Characters: the names of a release's containers are host names, whose parts have 63 at most."""
 
-DATA_VOLUMES = ("redis-data", "proxy-routes")
-"""Ends of the names of the volumes that only `bin/runbook destroy` removes: the messages, and who is live."""
+ALERT_SECRETS = frozenset({"ALERT_CHANNEL_URL", "ALERT_HEARTBEAT_URL", "ALERT_SMTP_PASSWORD"})
+"""Secrets of the monitoring: where alerts are posted, what hears that they are sent, the mail key."""
+
+DATA_VOLUMES = ("redis-data", "proxy-routes", "prometheus-data", "alertmanager-data", "logs")
+"""Ends of the names of the volumes that only `bin/runbook destroy` removes: the messages, who is live, and
+what was seen."""
 
 
 class StackSettings(BaseModel):
@@ -37,6 +41,11 @@ class StackSettings(BaseModel):
     monitoring: bool = False
     monitoring_port: int = Field(default=8084, ge=1, le=65535)
     log_port: int = Field(default=24224, ge=1, le=65535)
+    log_mb: int = Field(default=1024, ge=64)
+    alert_mail_to: str = ""
+    alert_mail_from: str = ""
+    alert_smtp: str = Field(default="smtp.resend.com:587", pattern=r"^[^:\s]+:\d{1,5}$")
+    alert_smtp_user: str = "resend"
     alertmanager_url: str = ""
     web_replicas: int = Field(default=2, ge=1, le=32)
     worker_replicas: int = Field(default=1, ge=1, le=32)
@@ -62,6 +71,12 @@ class StackSettings(BaseModel):
         except ValueError:
             pass
         raise ValueError("should be an address of this machine, like 127.0.0.1, 0.0.0.0 or ::1")
+
+    @model_validator(mode="after")
+    def _mail_has_a_sender(self) -> StackSettings:
+        if self.alert_mail_to and not self.alert_mail_from:
+            raise ValueError("alert_mail_from should be an address that the mail server lets send")
+        return self
 
     @model_validator(mode="after")
     def _ports_differ(self) -> StackSettings:

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from infra.stack_name import DEFAULT_STACK
 from runbook.console import speak_of_stack
 
-DEFAULT_STACK = "dev"
+__all__ = ["DEFAULT_STACK", "STACK_VARIABLE", "Json", "Stack"]
+
 STACK_VARIABLE = "RUNBOOK_STACK"
 _STACK = re.compile(r"(\w[\w.-]*/){0,2}\w[\w.-]{0,99}", re.ASCII)
 

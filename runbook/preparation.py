@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 from contracts.targets import read_targets
-from infra.base_images import BaseImage, Mode, Role, age_days, ensure_all, refresh_all, resolve
+from infra.base_images import SERVING, BaseImage, Mode, Role, age_days, ensure_all, refresh_all, resolve
 from infra.images.engine import ImageEngine
 from infra.manifest import REPOSITORY
 from infra.python_site import ensure_site
@@ -33,11 +33,12 @@ def prepare(stack: str, *, refresh_images: bool = False) -> None:
     """
     read_targets()  # a mistake there should show before anything is built
     ensure_engine(say)
-    mode = layout_of(stack).images
+    layout = layout_of(stack)
+    roles = tuple(Role) if layout.monitoring else SERVING
     # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
     side_by_side(
         partial(ensure_cli, say),
-        partial(_ensure_images, mode, refresh_images),
+        partial(_ensure_images, roles, layout.images, refresh_images),
         partial(ensure_site, REPOSITORY / "service/requirements.lock"),
     )
 
@@ -68,10 +69,10 @@ def _end_work() -> None:
         time.sleep(_POLL_INTERVAL_S)
 
 
-def _ensure_images(mode: Mode, refreshed: bool) -> None:
+def _ensure_images(roles: Sequence[Role], mode: Mode, refreshed: bool) -> None:
     if refreshed:
-        refresh_all(mode, say)
-    images = [resolve(role, mode) for role in Role]
+        refresh_all(roles, mode, say)
+    images = [resolve(role, mode) for role in roles]
     ensure_all(images, say)
     for line in old_images(images, read_targets().images.old_after_days):
         say(line)

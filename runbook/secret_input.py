@@ -9,12 +9,12 @@ from typing import BinaryIO
 import typer
 
 from infra.errors import encodable
-from infra.stack_settings import RELEASE_KEY
+from infra.stack_settings import ALERT_SECRETS, RELEASE_KEY
 from runbook.errors import RunbookError
 from service.settings import SECRET_NAMES
 
-SETTABLE = SECRET_NAMES - {"REDIS_URL", "PSEUDONYM_KEY"}
-"""The service's secrets, except those that the infrastructure makes."""
+SETTABLE = SECRET_NAMES - {"REDIS_URL", "PSEUDONYM_KEY"} | ALERT_SECRETS
+"""The service's secrets, except those that the infrastructure makes, and those of the monitoring."""
 
 _MADE_HERE = ("WAHA_WEBHOOK_SECRET", "WAHA_API_KEY", RELEASE_KEY)
 """Those whose value is ours to choose; any other is given out by the service that it belongs to."""

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.components.stack_context import StackContext
+from infra.stack_settings import StackSettings
 
 STOP_GRACE_S = 15
 
@@ -48,6 +49,25 @@ def tmpfs_options(user: str, size_mb: int) -> str:
     """
     uid, gid = user.split(":")
     return f"size={size_mb}m,uid={uid},gid={gid},mode=0755"
+
+
+def collected_logs(layout: StackSettings) -> dict[str, Any]:
+    """Arguments of a container whose lines the stack's collector keeps; none where the stack has none.
+
+    The engine keeps some itself, for `docker logs`. With `fluentd-async` nothing waits for a collector that
+    is down: containers start and end as ever, and what is written meanwhile is sent when it is back.
+    """
+    if not layout.monitoring:
+        return {}
+    options = {
+        "fluentd-address": f"127.0.0.1:{layout.log_port}",
+        "fluentd-async": "true",
+        "labels": "runbook.role,runbook.release",
+        "tag": "{{.Name}}",
+        "cache-max-size": "10m",
+        "cache-max-file": "3",
+    }
+    return {"log_driver": "fluentd", "log_opts": options}
 
 
 def seed(

@@ -8,9 +8,17 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from infra.components.hardening import hardened, seed
+from infra.components.hardening import collected_logs, hardened, seed
+from infra.components.sizes import PROXY_MEMORY_MB
 from infra.components.stack_context import StackContext, as_it_was
-from infra.haproxy_config import BASELINE_PORT, CANDIDATE_PORT, LIVE_PORT, SANDBOX_PORT, base_config
+from infra.haproxy_config import (
+    BASELINE_PORT,
+    CANDIDATE_PORT,
+    LIVE_PORT,
+    MONITORING_PORT,
+    SANDBOX_PORT,
+    base_config,
+)
 from infra.replacement import LABEL, Decision, SharedContainer
 from infra.stack_settings import StackSettings
 
@@ -46,7 +54,7 @@ class Proxy(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(opts, as_it_was(args.decision.as_it_was))
         super().__init__("runbook:infra:Proxy", "proxy", None, opts)
         context, name = args.context, f"{args.context.prefix}-proxy"
-        self.base = base_config(sandbox=args.layout.sandbox)
+        self.base = base_config(sandbox=args.layout.sandbox, monitoring=args.layout.monitoring)
         routes = context.volume("proxy-routes", self)
         seeded = seed(
             f"{name}-routes",
@@ -99,7 +107,8 @@ def _arguments(layout: StackSettings) -> dict[str, Any]:
         "wait": True,
         "wait_timeout": 60,
         # The master process is the first one, and SIGUSR1 is its way to end what is under way.
-        **hardened("99:99", 192, {"/run/haproxy": 1}, init=False, stop_signal="SIGUSR1"),
+        **hardened("99:99", PROXY_MEMORY_MB, {"/run/haproxy": 1}, init=False, stop_signal="SIGUSR1"),
+        **collected_logs(layout),
     }
 
 
@@ -111,6 +120,8 @@ def _ports(layout: StackSettings) -> list[dict[str, Any]]:
     }
     if layout.sandbox:
         published[SANDBOX_PORT] = ("127.0.0.1", layout.sandbox_port)
+    if layout.monitoring:
+        published[MONITORING_PORT] = ("127.0.0.1", layout.monitoring_port)
     return [
         {"internal": internal, "external": external, "ip": address}
         for internal, (address, external) in published.items()

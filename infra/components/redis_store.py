@@ -13,10 +13,12 @@ import pulumi
 import pulumi_docker as docker
 
 from contracts.durability import DURABLE, as_file
-from infra.components.hardening import hardened, seed
+from infra.components.hardening import collected_logs, hardened, seed
+from infra.components.sizes import REDIS_MEMORY_MB
 from infra.components.stack_context import StackContext, as_it_was
 from infra.containers import ContainerExec, ContainerGone
 from infra.replacement import LABEL, Decision, SharedContainer
+from infra.stack_settings import StackSettings
 
 _CONFIG = """\
 dir /data
@@ -29,7 +31,6 @@ START = Path(__file__).parent.with_name("redis_start.sh").read_text(encoding="ut
 """What the container runs: it mends an end of the append-only file that was never written."""
 
 _PING = 'REDISCLI_AUTH="$(cat /conf/password)" redis-cli ping | grep -q PONG'
-_MEMORY_MB = 384  # a rewrite of the append-only file forks: leave it room beside maxmemory
 _MAXMEMORY_MB = 256
 _OUTAGE_S = (3, 30)  # it reads its whole file
 
@@ -51,6 +52,7 @@ class RedisArgs:
 
     context: StackContext
     image: pulumi.Input[str]
+    layout: StackSettings
     password: pulumi.Output[str]
     decision: Decision
 
@@ -89,7 +91,7 @@ class RedisStore(pulumi.ComponentResource):
                 {"volume_name": conf.name, "container_path": "/conf", "read_only": True},
             ],
             labels=context.labels(role="redis", **{LABEL: args.decision.fingerprint}),
-            **_arguments(),
+            **_arguments(args.layout),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[seeded]),
         )
         self.url = args.password.apply(url)
@@ -106,14 +108,16 @@ def kept_password(prefix: str) -> str | None:
     return None
 
 
-def shared_redis(prefix: str, image: str, password: str, network: dict[str, Any]) -> SharedContainer:
+def shared_redis(
+    prefix: str, image: str, layout: StackSettings, password: str, network: dict[str, Any]
+) -> SharedContainer:
     """Redis' container as it would be made now, for `infra.replacement`: its configuration is part of it."""
     keyed = hmac.digest(password.encode(), configuration(password).encode(), hashlib.sha256)
     return SharedContainer(
         name=f"{prefix}-redis",
         image=image,
         arguments={
-            **_arguments(),
+            **_arguments(layout),
             "configuration": keyed.hex(),  # it holds the password, of which a plain hash could be tried
             "network": network,
             "volumes": {"redis-data": "/data", "redis-conf": "/conf"},
@@ -122,7 +126,7 @@ def shared_redis(prefix: str, image: str, password: str, network: dict[str, Any]
     )
 
 
-def _arguments() -> dict[str, Any]:
+def _arguments(layout: StackSettings) -> dict[str, Any]:
     """What the container is, but for its image, network and volumes."""
     return {
         "entrypoints": ["sh"],
@@ -130,5 +134,6 @@ def _arguments() -> dict[str, Any]:
         "healthcheck": {"tests": ["CMD-SHELL", _PING], "interval": "2s", "timeout": "2s", "retries": 15},
         "wait": True,
         "wait_timeout": 60,
-        **hardened("999:999", _MEMORY_MB, {"/tmp": 16}),  # noqa: S108 - a tmpfs in the container
+        **hardened("999:999", REDIS_MEMORY_MB, {"/tmp": 16}),  # noqa: S108 - a tmpfs in the container
+        **collected_logs(layout),
     }

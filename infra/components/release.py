@@ -70,7 +70,7 @@ class Release(pulumi.ComponentResource):
             image=args.image,
             command=["python3", "-m", "service", role],
             envs=self._environment(),
-            networks_advanced=args.context.joined(name),
+            networks_advanced=args.context.joined(name, role),
             volumes=[
                 {"volume_name": self._secrets.name, "container_path": SECRETS_FOLDER, "read_only": True}
             ],
@@ -85,6 +85,7 @@ class Release(pulumi.ComponentResource):
                 role=role, release=args.manifest.id, manifest=args.manifest.model_dump_json()
             ),
             **hardened(_USER, memory_mb, {"/tmp": 64}),  # noqa: S108 - a tmpfs in the container
+            **args.manifest.logs,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._seeded]),
         )
         return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -33,6 +34,7 @@ class SandboxArgs:
     context: StackContext
     build_context: Path
     base_image: pulumi.Input[str]
+    logs: dict[str, Any]
 
 
 class Sandbox(pulumi.ComponentResource):
@@ -68,6 +70,7 @@ class Sandbox(pulumi.ComponentResource):
             wait_timeout=60,
             labels=args.context.labels(role="sandbox"),
             **hardened("65532:65532", 256, {"/tmp": 16}),  # noqa: S108 - a tmpfs in the container
+            **args.logs,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"container": self.container.name})

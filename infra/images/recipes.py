@@ -30,6 +30,18 @@ class Role(StrEnum):
     PYTHON = "python"
     REDIS = "redis"
     HAPROXY = "haproxy"
+    PROMETHEUS = "prometheus"
+    ALERTMANAGER = "alertmanager"
+    BLACKBOX = "blackbox"
+    NODE = "node"
+    REDIS_EXPORTER = "redisexporter"
+
+
+SERVING = (Role.PYTHON, Role.REDIS, Role.HAPROXY)
+"""What every stack has."""
+
+MONITORS = (Role.PROMETHEUS, Role.ALERTMANAGER, Role.BLACKBOX, Role.NODE, Role.REDIS_EXPORTER)
+"""What a stack with monitoring has, too."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +63,24 @@ class User:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One base image. `changes` are Dockerfile instructions as `docker import --change` takes them."""
+    """One base image. `changes` are Dockerfile instructions as `docker import --change` takes them.
+
+    `hooks` are mmdebstrap's, for what the official image has at another place. Roles with the same `shared`
+    name are in one Debian image.
+    """
 
     official: str
     packages: tuple[str, ...]
     changes: tuple[str, ...]
     user: User | None = None
+    hooks: tuple[str, ...] = ()
+    shared: str = ""
 
     def command(self, archive: Path) -> list[str]:
         """The mmdebstrap command that writes this image's file system to *archive*."""
         packages = ",".join(("bash", *self.packages))  # health checks connect through bash's /dev/tcp
         excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in UNUSED_FILES]
-        hooks = self.user.hooks() if self.user else []
+        hooks = [*(self.user.hooks() if self.user else []), *self.hooks]
         return [
             "mmdebstrap",
             "--variant=essential",
@@ -77,6 +95,29 @@ class Recipe:
         """Changes whenever anything does that the built image depends on."""
         content = [*self.command(Path("root.tar")), *self.changes]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:TAG_DIGITS]
+
+
+def _monitor(official: str) -> Recipe:
+    """All monitors in one Debian image: most of it is the system around them."""
+    programs = {
+        "/usr/bin/alertmanager": "prometheus-alertmanager",
+        "/usr/bin/blackbox_exporter": "prometheus-blackbox-exporter",
+        "/usr/bin/node_exporter": "prometheus-node-exporter",
+        "/redis_exporter": "/usr/bin/prometheus-redis-exporter",
+    }
+    return Recipe(
+        official=official,
+        packages=(
+            *("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"),
+            *("prometheus-node-exporter", "prometheus-redis-exporter"),
+        ),
+        changes=("USER nobody", "WORKDIR /"),
+        hooks=(
+            *(f'--customize-hook=ln -s {program} "$1{place}"' for place, program in programs.items()),
+            '--customize-hook=install -d -o 65534 -g 65534 "$1/prometheus" "$1/alertmanager"',
+        ),
+        shared="monitors",
+    )
 
 
 RECIPES = {
@@ -101,12 +142,17 @@ RECIPES = {
         ),
         user=User("haproxy", 99, "/var/lib/haproxy"),
     ),
+    Role.PROMETHEUS: _monitor("prom/prometheus:v2.53.3"),
+    Role.ALERTMANAGER: _monitor("prom/alertmanager:v0.27.0"),
+    Role.BLACKBOX: _monitor("prom/blackbox-exporter:v0.25.0"),
+    Role.NODE: _monitor("prom/node-exporter:v1.8.2"),
+    Role.REDIS_EXPORTER: _monitor("oliver006/redis_exporter:v1.62.0"),
 }
 
 
 def repository(role: Role) -> str:
     """The name, without a tag, of the Debian images of *role*."""
-    return f"runbook/{role}"
+    return f"runbook/{RECIPES[role].shared or role}"
 
 
 def plain_tag(role: Role) -> str:

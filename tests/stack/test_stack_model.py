@@ -33,7 +33,7 @@ from private_engine import PrivateEngine
 from project import COMMAND_S, Project, environment, kill_tree
 from repository import git
 
-from infra.base_images import Mode, Role, ensure, resolve
+from infra.base_images import SERVING, Mode, ensure, resolve
 from infra.history import History
 from infra.live_route import LiveRoute
 from infra.observed import Observed
@@ -129,7 +129,7 @@ class World:
 def world() -> Iterator[World]:
     """An engine with the base images, and a project that is not deployed yet."""
     with ExitStack() as undo:
-        images = [resolve(role, Mode.AUTO) for role in Role]
+        images = [resolve(role, Mode.AUTO) for role in SERVING]
         for image in images:
             ensure(image, print)
         engine = undo.enter_context(PrivateEngine())

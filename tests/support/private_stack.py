@@ -27,7 +27,7 @@ from sender import SentAccount
 from waha_sender import WahaSender
 
 from contracts.free_ports import free_ports
-from infra.base_images import Mode, Role, ensure_all, resolve
+from infra.base_images import SERVING, Mode, ensure_all, resolve
 from infra.containers import ContainerExec
 from infra.images.engine import DockerImages
 from infra.observed import stack_containers
@@ -144,7 +144,7 @@ def until(
 @contextmanager
 def private_stack(root: Path, gate: Path, stack: str) -> Iterator[PrivateStack]:
     """A stack, made for the block in *root*; its gate, in *gate*, is instant."""
-    images = [resolve(role, Mode.AUTO) for role in Role]
+    images = [resolve(role, Mode.AUTO) for role in SERVING]
     ensure_all(images, print)
     project = Project.copy(root, stack)
     InstantGate(project, gate)
