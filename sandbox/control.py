@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,9 +16,9 @@ from sandbox.waha import ApiKey, Sent
 
 
 def control_routes(
-    faults: Faults, sent: Sent, api_key: ApiKey, events: Kept, mails: Kept, deliveries: Deliveries
+    faults: Faults, sent: Sent, api_key: ApiKey, kept: Mapping[str, Kept], deliveries: Deliveries
 ) -> list[Route]:
-    """`/healthz`, `/faults[/{service}]`, `/waha/sent`, `/waha/key`, and what the others were told."""
+    """`/healthz`, `/faults[/{service}]`, `/waha/sent`, `/waha/key`, and at each path of *kept* what came."""
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -61,8 +63,7 @@ def control_routes(
         Route("/waha/key", set_key, methods=["PUT"]),
         Route("/waha/key", end_key, methods=["DELETE"]),
         Route("/inngest/runs", list_runs, methods=["GET"]),
-        *_kept_routes("/sentry/events", events),
-        *_kept_routes("/resend/sent", mails),
+        *[route for path, things in kept.items() for route in _kept_routes(path, things)],
     ]
 
 

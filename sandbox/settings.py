@@ -19,6 +19,8 @@ class Settings:
     `upstash_redis_url`: the Redis behind the Upstash stand-in, which there is only with it.
     `inngest_signing_key`: what the Inngest stand-in signs its calls with; without one it is a dev server.
     `inngest_app_url`: the `/api/inngest` that it calls, where the app itself registers nowhere.
+    `smtp_port`, `resend_api_key`: where the Resend stand-in takes mail, and the password that it wants (none:
+    any).
     `waha_webhook_url`: where the WAHA stand-in tells of what it sent, signed with `waha_webhook_secret`.
     """
 
@@ -30,10 +32,12 @@ class Settings:
     inngest_app_url: str | None
     waha_webhook_url: str | None = None
     waha_webhook_secret: str | None = field(default=None, repr=False)
+    smtp_port: int = 2525
+    resend_api_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Settings from HOST, PORT, and the variables that begin with SANDBOX_.
+        """Settings from HOST, PORT, SMTP_PORT, and the variables that begin with SANDBOX_.
 
         Keys, secrets and the URL of a Redis may come as files: NAME_FILE has a path.
 
@@ -42,19 +46,21 @@ class Settings:
         """
         return cls(
             host=env.get("HOST") or "127.0.0.1",
-            port=_port(env.get("PORT") or "9000"),
+            port=_port("PORT", env.get("PORT") or "9000"),
             waha_api_key=_secret(env, "SANDBOX_WAHA_API_KEY"),
             upstash_redis_url=_redis_url(_secret(env, "SANDBOX_UPSTASH_REDIS_URL")),
             inngest_signing_key=_signing_key(_secret(env, "SANDBOX_INNGEST_SIGNING_KEY")),
             inngest_app_url=_http_url("SANDBOX_INNGEST_APP_URL", env, "/api/inngest"),
             waha_webhook_url=_http_url("SANDBOX_WAHA_WEBHOOK_URL", env, "/api/webhooks/whatsapp"),
             waha_webhook_secret=_secret(env, "SANDBOX_WAHA_WEBHOOK_SECRET"),
+            smtp_port=_port("SMTP_PORT", env.get("SMTP_PORT") or "2525"),
+            resend_api_key=_secret(env, "SANDBOX_RESEND_API_KEY"),
         )
 
 
-def _port(value: str) -> int:
+def _port(name: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65_536):
-        raise SettingsError(f"PORT: should be a whole number from 1 to 65535, got {value!r}")
+        raise SettingsError(f"{name}: should be a whole number from 1 to 65535, got {value!r}")
     return int(value)
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from debian_programs import need
 from in_thread import answering
+from monitors import running_alertmanager
 
-from contracts.free_ports import free_ports
 from runbook.errors import RunbookError
 from runbook.silence import Alertmanager, silenced
 
@@ -27,35 +24,8 @@ CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     """One of Debian's, on a port of its own."""
-    need("prometheus-alertmanager")
-    folder, (port, cluster) = tmp_path_factory.mktemp("alertmanager"), free_ports(2)
-    (folder / "config.yml").write_text(CONFIG)
-    options = [
-        f"--config.file={folder}/config.yml",
-        f"--storage.path={folder}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        f"--cluster.listen-address=127.0.0.1:{cluster}",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["prometheus-alertmanager", *options], stdout=log, stderr=log)
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}", folder / "log")
-        yield Alertmanager(f"http://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_until_ready(url: str, log: Path) -> None:
-    """Until it answers; its log, if it does not."""
-    deadline = time.monotonic() + 2 * WAIT_S
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/-/ready").status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    pytest.fail(log.read_text())
+    with running_alertmanager(tmp_path_factory.mktemp("alertmanager"), CONFIG) as url:
+        yield Alertmanager(url)
 
 
 def silences(alertmanager: Alertmanager, stack: str) -> list[dict[str, Any]]:

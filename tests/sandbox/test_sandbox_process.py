@@ -104,7 +104,12 @@ def test_it_stops_although_a_request_hangs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "named"), [({"PORT": "fast"}, "PORT"), ({"SANDBOX_WAHA_API_KEY_FILE": "/nowhere"}, "/nowhere")]
+    ("env", "named"),
+    [
+        ({"PORT": "fast"}, "PORT"),
+        ({"SMTP_PORT": "0"}, "SMTP_PORT"),
+        ({"SANDBOX_WAHA_API_KEY_FILE": "/nowhere"}, "/nowhere"),
+    ],
 )
 def test_bad_settings_are_one_line(env: dict[str, str], named: str) -> None:
     """An impossible setting ends the start with exit 2 and a line naming it."""
@@ -130,3 +135,16 @@ def test_the_key_may_come_from_a_file(tmp_path: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
+
+
+def test_a_taken_smtp_port_is_said_and_all_else_is_served() -> None:
+    """Several sandboxes on one machine: only the first takes mail."""
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        smtp_port = taken.getsockname()[1]
+        process = sandbox(port, SMTP_PORT=str(smtp_port))
+        wait_until_healthy(f"http://127.0.0.1:{port}")
+        process.send_signal(signal.SIGTERM)
+        stderr = process.communicate(timeout=60)[1]
+    assert f"warning: no mail is taken: SMTP_PORT {smtp_port}: " in stderr
+    assert "Traceback" not in stderr
