@@ -1,6 +1,6 @@
 """What watches a stack: Prometheus and its exporters, Alertmanager, and the collector of the logs.
 
-All of them are reached on the stack's network alone; the proxy has a frontend on loopback for the two with pages.
+They are reached on the stack's network alone; the proxy has a frontend on loopback for the two with pages.
 """
 
 from __future__ import annotations
