@@ -107,8 +107,14 @@ def _arguments(layout: StackSettings) -> dict[str, Any]:
         "wait": True,
         "wait_timeout": 60,
         # The master process is the first one, and SIGUSR1 is its way to end what is under way.
-        **hardened("99:99", PROXY_MEMORY_MB, {"/run/haproxy": 1}, init=False, stop_signal="SIGUSR1"),
-        **collected_logs(layout),
+        **hardened(
+            "99:99",
+            PROXY_MEMORY_MB,
+            {"/run/haproxy": 1},
+            init=False,
+            stop_signal="SIGUSR1",
+            **collected_logs(layout),
+        ),
     }
 
 

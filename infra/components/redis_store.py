@@ -134,6 +134,5 @@ def _arguments(layout: StackSettings) -> dict[str, Any]:
         "healthcheck": {"tests": ["CMD-SHELL", _PING], "interval": "2s", "timeout": "2s", "retries": 15},
         "wait": True,
         "wait_timeout": 60,
-        **hardened("999:999", REDIS_MEMORY_MB, {"/tmp": 16}),  # noqa: S108 - a tmpfs in the container
-        **collected_logs(layout),
+        **hardened("999:999", REDIS_MEMORY_MB, {"/tmp": 16}, **collected_logs(layout)),  # noqa: S108 - a tmpfs
     }

@@ -84,8 +84,7 @@ class Release(pulumi.ComponentResource):
             labels=args.context.labels(
                 role=role, release=args.manifest.id, manifest=args.manifest.model_dump_json()
             ),
-            **hardened(_USER, memory_mb, {"/tmp": 64}),  # noqa: S108 - a tmpfs in the container
-            **args.manifest.logs,
+            **hardened(_USER, memory_mb, {"/tmp": 64}, **args.manifest.logs),  # noqa: S108 - a tmpfs
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._seeded]),
         )
         return name

@@ -69,8 +69,7 @@ class Sandbox(pulumi.ComponentResource):
             wait=True,
             wait_timeout=60,
             labels=args.context.labels(role="sandbox"),
-            **hardened("65532:65532", 256, {"/tmp": 16}),  # noqa: S108 - a tmpfs in the container
-            **args.logs,
+            **hardened("65532:65532", 256, {"/tmp": 16}, **args.logs),  # noqa: S108 - a tmpfs
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"container": self.container.name})
