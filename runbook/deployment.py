@@ -19,12 +19,11 @@ from infra.stack_name import bare_name
 from runbook.console import say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
-from runbook.layout import layout_of
 from runbook.liveness import Expected, proxy_of, why_not_live, why_stack_silent
 from runbook.operation import OnEvent, OperationFailed
 from runbook.progress import Progress
 from runbook.repair import repair
-from runbook.silence import Alertmanager, silenced
+from runbook.silence import alertmanager_of, silenced
 from runbook.workspace import Workspace
 
 ProblemOf = Callable[[Expected], str | None]
@@ -37,10 +36,11 @@ def hold_for_deployment(stack: str, what: str) -> Iterator[Holder]:
     Raises:
         Refused: somebody else deploys, we were told to stop, or the service was down when the silence ended.
     """
-    layout = layout_of(stack)
-    alertmanager = Alertmanager(layout.alertmanager_url) if layout.alertmanager_url else None
     silence = silenced(
-        alertmanager, bare_name(stack), read_targets().silence.for_s, lambda: why_stack_silent(stack)
+        alertmanager_of(stack),
+        bare_name(stack),
+        read_targets().silence.for_s,
+        lambda: why_stack_silent(stack),
     )
     try:
         with hold(stack, what) as holder, silence:

@@ -52,7 +52,8 @@ def ensure_secrets(workspace: Workspace, engine: docker.DockerClient | None = No
     if is_dev(workspace.stack):
         fresh |= {name: secrets.token_urlsafe(32) for name in SANDBOX_SECRETS} | {"SENTRY_DSN": _SANDBOX_DSN}
         workspace.set("layout.sandbox", "true", path=True)
-        workspace.set("layout.monitoring", "true", path=True)
+        if not workspace.is_set("layout.monitoring"):
+            workspace.set("layout.monitoring", "true", path=True)
     say(f"generating secrets of stack {workspace.stack}: {', '.join(fresh)}")
     workspace.keep_secrets({"current": fresh, "retired": {}})
 

@@ -17,7 +17,9 @@ from runbook.child import stop_children
 from runbook.console import say
 from runbook.layout import layout_of
 from runbook.toolchain.docker_engine import ensure_engine
+from runbook.toolchain.environment import is_dev
 from runbook.toolchain.pulumi_cli import ensure_cli
+from runbook.workspace import configuration_file
 
 _THREADS = "preparation"
 _POLL_INTERVAL_S = 0.2
@@ -34,7 +36,8 @@ def prepare(stack: str, *, refresh_images: bool = False) -> None:
     read_targets()  # a mistake there should show before anything is built
     ensure_engine(say)
     layout = layout_of(stack)
-    roles = tuple(Role) if layout.monitoring else SERVING
+    will_have_monitors = layout.monitoring or (is_dev(stack) and not configuration_file(stack).exists())
+    roles = tuple(Role) if will_have_monitors else SERVING
     # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
     side_by_side(
         partial(ensure_cli, say),

@@ -12,23 +12,31 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import docker
 import httpx
+from docker.errors import NotFound
 
 from infra.errors import printable
 from infra.provenance import operator
+from infra.stack_name import prefix_of
 from runbook.checklist.addresses import is_loopback
 from runbook.console import say
 from runbook.errors import RunbookError
+from runbook.layout import layout_of
 
 _TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Alertmanager:
-    """The one at *url*, by its API (version 2)."""
+    """The one at *url*, by its API (version 2). `mend`: what to do where it does not answer."""
 
     url: str
+    mend: str = (
+        "mend the stack's setting layout.alertmanager_url, or take it away to deploy without a silence"
+    )
 
     def silence(self, stack: str, for_s: float, comment: str) -> str:
         """Silence the alerts with the label `stack` for so many seconds; the silence's id.
@@ -38,7 +46,7 @@ class Alertmanager:
         """
         now = datetime.datetime.now(datetime.UTC)
         silence = {
-            "matchers": [{"name": "stack", "value": stack, "isRegex": False, "isEqual": True}],
+            "matchers": [_matcher("stack", stack), _matcher("severity", "none", is_equal=False)],
             "startsAt": now.isoformat(),
             "endsAt": (now + datetime.timedelta(seconds=for_s)).isoformat(),
             "createdBy": operator(),
@@ -51,7 +59,7 @@ class Alertmanager:
             said = printable(" ".join(answer.text.split())[:200])
             raise RunbookError(
                 f"Alertmanager: POST {answer.url} answered {answer.status_code} and no silence: {said}",
-                _MEND,
+                self.mend,
             ) from error
 
     def end(self, silence: str) -> None:
@@ -68,16 +76,33 @@ class Alertmanager:
         except httpx.HTTPStatusError as error:
             said = error.response.text[:200].strip()
             raise RunbookError(
-                f"Alertmanager: {method} {url} answered {error.response.status_code}: {said}", _MEND
+                f"Alertmanager: {method} {url} answered {error.response.status_code}: {said}", self.mend
             ) from error
         # The last three: the environment names a proxy or certificates that cannot be used.
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
             said = str(error) or type(error).__name__
-            raise RunbookError(f"Alertmanager: {method} {url}: {said}", _MEND) from error
+            raise RunbookError(f"Alertmanager: {method} {url}: {said}", self.mend) from error
         return answer
 
 
-_MEND = "mend the stack's setting layout.alertmanager_url, or take it away to deploy without a silence"
+def _matcher(label: str, value: str, *, is_equal: bool = True) -> dict[str, Any]:
+    """Alerts whose *label* is *value*, or is not: the one that proves that alerts are sent goes on."""
+    return {"name": label, "value": value, "isRegex": False, "isEqual": is_equal}
+
+
+def alertmanager_of(stack: str, engine: docker.DockerClient | None = None) -> Alertmanager | None:
+    """The one that its settings name, or its own; None where it has neither, or its own is yet to be made."""
+    layout, own = layout_of(stack), f"{prefix_of(stack)}-alertmanager"
+    if layout.alertmanager_url:
+        return Alertmanager(layout.alertmanager_url)
+    if not layout.monitoring:
+        return None
+    try:
+        (engine or docker.from_env()).containers.get(own)
+    except NotFound:
+        return None
+    mend = f"`docker logs {own}` may say why; `bin/runbook up` starts it"
+    return Alertmanager(f"{layout.monitoring_url}/alertmanager", mend)
 
 
 @contextmanager

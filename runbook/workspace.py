@@ -147,8 +147,14 @@ class Workspace:
         self._config("set", key, *flags, stdin=value)
 
     def is_set(self, key: str) -> bool:
-        """Whether the stack's configuration file has a value for *key*; asks no CLI and decrypts nothing."""
-        return f"runbook:{key}" in configuration(self.stack, self._folder)
+        """Whether the stack's configuration file has a value for *key*, which may be a path with dots.
+
+        It asks no CLI and decrypts nothing.
+        """
+        found: Any = configuration(self.stack, self._folder)
+        for part in f"runbook:{key}".split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found is not None
 
     def unset(self, key: str) -> None:
         """Remove a value of the stack's configuration."""

@@ -213,7 +213,7 @@ def test_a_release_that_comes_back_changes_nothing_beside_it(
     engine: FakeDocker, monkeypatch: pytest.MonkeyPatch, layout: dict[str, Any]
 ) -> None:
     """Whatever the checkout holds now, its layout and both configurations: nothing of it is looked at."""
-    monkeypatch.setattr("infra.components.proxy.base_config", lambda *, sandbox: f"# another {sandbox}")
+    monkeypatch.setattr("infra.components.proxy.base_config", lambda **parts: f"# another {parts}")
     monkeypatch.setattr("infra.components.redis_store.START", "# another")
     declared = declare(engine.host, layout=layout, request=COMES_BACK)
     for name in (PROXY, f"{PROXY}-routes-seed", REDIS, f"{REDIS}-conf-seed"):
@@ -248,7 +248,7 @@ def test_another_base_configuration_replaces_no_container(
 ) -> None:
     """It is put into the volume; the proxy takes it with its next reload."""
     before = declare(engine.host)
-    monkeypatch.setattr("infra.components.proxy.base_config", lambda *, sandbox: f"# another {sandbox}")
+    monkeypatch.setattr("infra.components.proxy.base_config", lambda **parts: f"# another {parts}")
     after = declare(engine.host)
     assert after[PROXY].inputs == before[PROXY].inputs
     seeded = f"{PROXY}-routes-seed"

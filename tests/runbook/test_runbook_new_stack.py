@@ -14,7 +14,7 @@ def test_a_dev_stack_is_made_with_all_that_it_needs(capsys: pytest.CaptureFixtur
     workspace = FakeWorkspace("dev-7", is_made=False)
     ensure_stack(workspace, FakeEngine())
     assert workspace.calls == ["create"]
-    assert workspace.config["layout.sandbox"] == "true"
+    assert workspace.config["layout.sandbox"] == workspace.config["layout.monitoring"] == "true"
     current = workspace.secrets()["current"]
     sandbox = {"WAHA_API_KEY", "WAHA_WEBHOOK_SECRET", "RESEND_API_KEY", "SENTRY_DSN"}
     assert current.keys() == {*GENERATED, *sandbox}
@@ -100,3 +100,10 @@ def test_a_name_that_no_host_can_have_makes_no_stack() -> None:
     with pytest.raises(RunbookError, match="has 39 characters, 38 at most"):
         ensure_stack(workspace, FakeEngine())
     assert workspace.calls == []
+
+
+def test_monitors_that_are_off_stay_off() -> None:
+    """What the stack's file says comes first."""
+    workspace = FakeWorkspace("dev-7", config={"layout.monitoring": "false"})
+    ensure_stack(workspace, FakeEngine())
+    assert workspace.config["layout.monitoring"] == "false"

@@ -29,16 +29,18 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 class Project:
     """The copy at `root` and its stack. Commands are what a person would type there.
 
-    `is_untouched`: since it was deployed there were only tests that look.
+    `is_untouched`: since it was deployed there were only tests that look. `is_monitored`: it has monitors,
+    which most tests do without.
     """
 
     root: Path
     stack: str
     ports: dict[str, int] = field(default_factory=dict)
     is_untouched: bool = False
+    is_monitored: bool = False
 
     @classmethod
-    def copy(cls, root: Path, stack: str) -> Project:
+    def copy(cls, root: Path, stack: str, *, is_monitored: bool = False) -> Project:
         """A copy of what git knows or would add, as it is now; ports that nobody uses."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -51,17 +53,19 @@ class Project:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / name, root / name)
         _copy_environment(root)
-        names = ("port", "candidate_port", "baseline_port", "sandbox_port")
+        names = ["port", "candidate_port", "baseline_port", "sandbox_port"]
+        names += ["monitoring_port", "log_port"] if is_monitored else []
         ports = dict(zip(names, free_ports(len(names)), strict=True))
-        project = cls(root, stack, ports)
+        project = cls(root, stack, ports, is_monitored=is_monitored)
         project.configure()
         return project
 
     def configure(self) -> None:
         """Write the stack's first configuration: its ports."""
         layout = "".join(f"    {name}: {number}\n" for name, number in self.ports.items())
+        monitors = f"    monitoring: {str(self.is_monitored).lower()}\n"
         file = self.root / f"Pulumi.{self.stack}.yaml"
-        file.write_text(f"config:\n  runbook:layout:\n    sandbox: true\n{layout}")
+        file.write_text(f"config:\n  runbook:layout:\n    sandbox: true\n{monitors}{layout}")
 
     def runbook(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """`bin/runbook …` on the project's stack, to its end."""
