@@ -6,11 +6,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 from debian_programs import need
+from in_thread import answering
 
 from contracts.free_ports import free_ports
 
@@ -40,6 +42,7 @@ def running_prometheus(folder: Path, config: str, prefix: str = "") -> Iterator[
     options = [
         f"--storage.tsdb.path={folder}/data",
         "--storage.tsdb.retention.time=100y",
+        "--rules.alert.resend-delay=1s",
         f"--web.listen-address=127.0.0.1:{port}",
         f"--web.external-url=http://127.0.0.1:{port}{prefix}",
     ]
@@ -73,3 +76,27 @@ def _wait_until_ready(url: str, log: Path) -> None:
             pass
         time.sleep(0.1)
     pytest.fail(log.read_text())
+
+
+@contextmanager
+def behind_one_port(**by_prefix: str) -> Iterator[str]:
+    """The address of a server that passes each GET on to the address which its path's first part names."""
+
+    class Forward(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            _, prefix, rest = self.path.split("/", 2)
+            try:
+                answer = httpx.get(f"{by_prefix[prefix]}/{rest}", timeout=_READY_WITHIN_S, trust_env=False)
+                status, body = answer.status_code, answer.content
+            except (KeyError, httpx.HTTPError):
+                status, body = 502, b"nobody there"
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Forward)) as url:
+        yield url
