@@ -23,6 +23,7 @@ VERBS = {
     "rollback": "rollback:rollback",
     "hotfix": "hotfix:hotfix",
     "watch": "watch:watch",
+    "alerts": "alerts:alerts",
     "queue": "queue_verb:queue",
     "blocklist": "blocklist:blocklist",
     "tenants": "tenants:tenants",
