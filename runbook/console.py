@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Never
 
 from rich.console import Console
+from rich.text import Text
 
 from infra.stack_name import name_stack
 from runbook.errors import RunbookError
@@ -120,12 +121,12 @@ def show_exactly(text: str) -> None:
     show(text)
 
 
-def show_row(text: str, console: Console = out) -> None:
+def show_row(text: str | Text, console: Console = out) -> None:
     """A row of a table: cut off at the edge of a terminal, so that it stays one line."""
     if console.is_terminal:
         console.print(text, markup=False, no_wrap=True, overflow="ellipsis")
     else:
-        show(text)
+        show(str(text))
 
 
 def print_json(data: Any) -> None:

@@ -40,10 +40,16 @@ class View:
 
 def html(view: View) -> str:
     """The page that shows *view*."""
+    return fill(_FOLDER / "page.html", view=view)
+
+
+def fill(template: Path, **values: Any) -> str:
+    """A page of *template*, in which stand *values*, the style sheet and what `parts.html` has."""
     css = (_FOLDER / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     # The style sheet is ours. The browser is told its hash, and to take no other style, script or file.
-    return _template().render(view=view, plot=plot, css=Markup(css), css_hash=digest)  # noqa: S704
+    safe_css = Markup(css)  # noqa: S704
+    return _template(template).render(plot=plot, css=safe_css, css_hash=digest, **values)
 
 
 def printable(value: Any) -> Any:
@@ -54,13 +60,13 @@ def printable(value: Any) -> Any:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _template(file: Path) -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.FileSystemLoader([_FOLDER, file.parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(file.name)

@@ -24,6 +24,7 @@ VERBS = {
     "hotfix": "hotfix:hotfix",
     "watch": "watch:watch",
     "alerts": "alerts:alerts",
+    "metrics": "metrics:metrics",
     "queue": "queue_verb:queue",
     "blocklist": "blocklist:blocklist",
     "tenants": "tenants:tenants",
