@@ -2,9 +2,9 @@
 
 One file that runs alone in a container: standard library and msgpack. Each record becomes one line, written
 at once, in the folder of its class. Each class has a share of the space, so that lines which anybody
-outside can cause in any amount push out no others. A folder has one open segment, `FIRST-open.jsonl`, and
-finished ones, `FIRST-LAST.jsonl`, soon `.jsonl.gz`: times in ms, so that a reader knows by the name whether
-he needs it. The oldest goes first.
+outside can cause in any amount push out no others. A folder has one open segment, `OPENED-open.jsonl`, and
+finished ones, `OPENED-FIRST-LAST.jsonl`, soon `.jsonl.gz`: times in ms, of its lines too, so that a reader
+knows by the name whether he needs it. The oldest goes first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import gzip
 import json
-import os
 import re
 import shutil
 import signal
@@ -77,7 +76,7 @@ def class_of(fields: Mapping[str, Any]) -> str:
     return "webhooks" if fields.get("webhook") is True and is_good else "rest"
 
 
-def line_of(text: str, record: Mapping[str, Any], seconds: object) -> Line:
+def line_of(text: str, record: Mapping[str, Any], engine_ms: int) -> Line:
     """One line of a container as it is kept: the service's own object and whose it is, or `plain` text."""
     added = {
         "container": str(record.get("container_name", "")).lstrip("/"),
@@ -85,18 +84,11 @@ def line_of(text: str, record: Mapping[str, Any], seconds: object) -> Line:
         "release": record.get("runbook.release", ""),
         "stream": record.get("source", ""),
     }
-    engine_ms = (seconds if isinstance(seconds, int) else int(time.time())) * 1000
     fields = _object(text)
     if fields is None:
         level = _level_of(text, str(added["stream"]))
-        plain = {
-            "time": engine_ms,
-            **({"level": level} if level else {}),
-            "msg": text,
-            "plain": True,
-            **added,
-        }
-        return "rest", engine_ms, _encoded(plain)
+        known = {"level": level} if level else {}
+        return "rest", engine_ms, _encoded({"time": engine_ms, **known, "msg": text, "plain": True, **added})
     its_ms: Any = fields.get("time")
     if type(its_ms) not in (int, float) or not 0 < its_ms < _MAX_MS:
         fields["time"] = its_ms = engine_ms
@@ -143,7 +135,7 @@ class Segments:
         self._folder, self._max_bytes, self._max_age_ms = folder, max_bytes, max_age_ms
         self._segment_bytes = min(MAX_SEGMENT_BYTES, max_bytes / 8)
         self._file: FileIO | None = None
-        self._bytes, self._opened_s, self._first_ms, self._last_ms = 0, 0.0, _MAX_MS, 0
+        self._bytes, self._opened_ms, self._first_ms, self._last_ms = 0, 0, _MAX_MS, 0
         folder.mkdir(parents=True, exist_ok=True)
         self._recover()
 
@@ -155,7 +147,7 @@ class Segments:
         """
         if self._file is None or self._bytes > self._segment_bytes:
             self.close()
-            self._open(lines[0][0])
+            self._open()
         assert self._file is not None
         content = b"".join(line for _, line in lines)
         try:
@@ -168,34 +160,27 @@ class Segments:
         times = [ms for ms, _ in lines]
         self._first_ms, self._last_ms = min(self._first_ms, *times), max(self._last_ms, *times)
 
-    def close(self) -> None:
-        """Finish the open segment."""
-        if self._file is not None:
+    def close(self, older_than_s: float = 0) -> None:
+        """Finish the open segment, if it was opened so long ago."""
+        if self._file is not None and time.time() - self._opened_ms / 1000 >= older_than_s:
             self._file.close()
-            _finish(self._path, [self._first_ms, self._last_ms] if self._bytes else [])
             self._file = None
+            _finish(self._path, [self._first_ms, self._last_ms] if self._bytes else [])
             self.prune()
-
-    def close_if_old(self) -> None:
-        """Finish the open segment if it was opened an hour ago."""
-        if self._file is not None and time.monotonic() - self._opened_s > MAX_SEGMENT_S:
-            self.close()
 
     def prune(self) -> None:
         """Remove finished segments, the oldest first: those that are too old, and too many."""
         oldest_ms = time.time() * 1000 - self._max_age_ms
         left = self._max_bytes - self._segment_bytes  # the open one's
-        for segment in sorted(self._folder.glob("*-*.jsonl*"), reverse=True):
-            if _is_open(segment):
-                continue
+        for segment in sorted(self._folder.glob("*-*-*.jsonl*"), reverse=True):
             with suppress(FileNotFoundError):  # packed meanwhile: it is seen the next time
                 left -= segment.stat().st_size
-                if left < 0 or int(segment.name[14:27]) < oldest_ms:
+                if left < 0 or int(segment.name[28:41]) < oldest_ms:
                     segment.unlink()
 
     def pack_one(self) -> bool:
         """Compress a finished segment; whether there was one. On a full disk it stays as it is."""
-        plain = min((path for path in self._folder.glob("*.jsonl") if not _is_open(path)), default=None)
+        plain = min(self._folder.glob("*-*-*.jsonl"), default=None)
         if plain is None:
             return False
         part = plain.with_name(f"{plain.name}.part")
@@ -209,11 +194,11 @@ class Segments:
             return False
         return True
 
-    def _open(self, ms: int) -> None:
-        self._path = self._folder / f"{ms:013d}{_OPEN}"
-        self._file = FileIO(self._path, "a")
-        self._bytes = self._file.seek(0, os.SEEK_END)
-        self._opened_s, self._first_ms, self._last_ms = time.monotonic(), _MAX_MS, 0
+    def _open(self) -> None:
+        self._opened_ms = max(self._opened_ms + 1, time.time_ns() // 1_000_000)
+        self._path = self._folder / f"{self._opened_ms:013d}{_OPEN}"
+        self._file, self._bytes = FileIO(self._path, "x"), 0
+        self._first_ms, self._last_ms = _MAX_MS, 0
 
     def _recover(self) -> None:
         """Finish what a collector that was killed left behind; half a line at its end goes."""
@@ -232,19 +217,12 @@ class Segments:
             _finish(path, times)
 
 
-def _is_open(path: Path) -> bool:
-    return path.name.endswith(_OPEN)
-
-
 def _finish(path: Path, times: list[int]) -> None:
     """Name an open segment by the first and last of *times*; one without any is removed."""
     if not times:
         path.unlink()
         return
-    first_ms, last_ms = min(times), max(times)
-    while any(path.parent.glob(name := f"{first_ms:013d}-{last_ms:013d}.jsonl*")):
-        last_ms += 1
-    path.rename(path.with_name(name.removesuffix("*")))
+    path.rename(path.with_name(f"{path.name[:13]}-{min(times):013d}-{max(times):013d}.jsonl"))
 
 
 class Collector:
@@ -255,6 +233,7 @@ class Collector:
             name: Segments(folder / name, max_bytes * share, max_age_ms) for name, share in SHARES.items()
         }
         self._unfinished: dict[tuple[str, str], str] = {}
+        self._plain_lines: dict[str, tuple[int, int]] = {}
         self._dropped = self._bad_streams = 0
         self.connections = 0
 
@@ -296,23 +275,20 @@ class Collector:
         while True:
             for segments in self._classes.values():
                 with suppress(OSError):
-                    segments.close_if_old()
+                    segments.close(MAX_SEGMENT_S)
                     while await asyncio.to_thread(segments.pack_one):
                         continue
                     segments.prune()
-            self._tell_losses()
+            lost = {"dropped": self._dropped, "badStreams": self._bad_streams}
+            if any(lost.values()) and self.say("warning", "Log lines were lost", **lost):
+                self._dropped = self._bad_streams = 0
             await asyncio.sleep(_MAINTAIN_EACH_S)
-
-    def _tell_losses(self) -> None:
-        lost = {"dropped": self._dropped, "badStreams": self._bad_streams}
-        if any(lost.values()) and self.say("warning", "Log lines were lost", **lost):
-            self._dropped = self._bad_streams = 0
 
     def _line(self, entry: Any) -> Line | None:
         """The line that *entry* makes; None where more of it is to come."""
         try:
             _tag, seconds, record, *_ = entry
-            text = record["log"]
+            text: str = record["log"]
             if "partial_message" in record:
                 key = (record["container_id"], record["partial_id"])
                 text = (self._unfinished.pop(key, "") + text)[:MAX_LINE]
@@ -322,9 +298,22 @@ class Collector:
                         del self._unfinished[next(iter(self._unfinished))]
                         self._dropped += 1
                     return None
-            return line_of(text, record, seconds)
+            return line_of(text, record, self._engine_ms(text, record, seconds))
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise NoRecord from error
+
+    def _engine_ms(self, text: str, record: Mapping[str, Any], seconds: int) -> int:
+        """The engine tells whole seconds: in each, plain lines of a container are numbered, as they came."""
+        if not 0 < seconds < _MAX_MS / 1000:
+            seconds = int(time.time())
+        if text.startswith("{"):
+            return seconds * 1000
+        if len(self._plain_lines) > MAX_CONNECTIONS:
+            self._plain_lines.clear()
+        last, count = self._plain_lines.get(record["container_id"], (0, 0))
+        count = min(count + 1, 999) if seconds == last else 0
+        self._plain_lines[record["container_id"]] = seconds, count
+        return seconds * 1000 + count
 
 
 class Stream(asyncio.BufferedProtocol):

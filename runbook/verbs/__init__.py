@@ -25,6 +25,7 @@ VERBS = {
     "watch": "watch:watch",
     "alerts": "alerts:alerts",
     "metrics": "metrics:metrics",
+    "logs": "logs:logs",
     "queue": "queue_verb:queue",
     "blocklist": "blocklist:blocklist",
     "tenants": "tenants:tenants",

@@ -1,0 +1,87 @@
+"""Log lines as an operator reads them: one line each, or as JSON for other programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import islice
+from typing import Any
+
+from rich.text import Text
+
+from infra.errors import printable
+from runbook.console import out, say, show
+from runbook.log_table import Found, LogTable
+from runbook.tables import moment, show_table
+
+_ORDER = {"received": 0, "verified": 1}
+"""Of events in the same ms; others come after."""
+_COLOURS = {"warning": "yellow", "error": "red", "critical": "bold red", "fatal": "bold red"}
+_UNSAID = {
+    "time",
+    "level",
+    "msg",
+    "container",
+    "role",
+    "release",
+    "webhook",
+    "event",
+    "security",
+    "stream",
+    "plain",
+}
+_PREFIX = re.compile(r"runbook-.+?-(?=(?:web|worker|proxy|redis|logs|sandbox)\b)")
+
+
+def show_lines(found: Found, *, as_json: bool) -> None:
+    """Print what was *found*, the oldest first."""
+    rows = [json.loads(line) for line in found.lines]
+    for fields in sorted(rows, key=lambda each: (each["time"], _ORDER.get(each.get("event"), len(_ORDER)))):
+        if as_json:
+            show(json.dumps(fields))  # to ASCII: nothing in it steers a terminal
+        elif out.is_terminal:
+            out.print(_line(fields), soft_wrap=True)
+        else:
+            show(_line(fields).plain)
+    _say_unreadable(found.unreadable)
+
+
+def show_rows(table: LogTable, sql: str, limit: int, *, as_json: bool) -> None:
+    """Print what an operator's own SELECT gives, up to *limit* rows."""
+    columns, rows = table.query(sql)
+    shown = list(islice(rows, limit))
+    if as_json:
+        for row in shown:
+            show(json.dumps(dict(zip(columns, row, strict=True)), default=str))
+    else:
+        show_table(columns, shown)
+    if next(rows, None) is not None:
+        say(f"the first {limit} rows: --limit has more")
+    _say_unreadable(table.count_unreadable())
+
+
+def _say_unreadable(count: int) -> None:
+    if count:
+        say(f"{count} lines cannot be read" if count > 1 else "1 line cannot be read")
+
+
+def _line(fields: dict[str, Any]) -> Text:
+    """When, how bad, who, what; then what matters of the rest."""
+    level = printable(fields.get("level", "-"))
+    whose = re.sub(
+        r"^runbook-.+?-(?=(web|worker|proxy|redis|logs|sandbox)\b)", "", str(fields.get("container", "-"))
+    )
+    time_ms = fields["time"]
+    return Text.assemble(
+        (f"{moment(time_ms)}.{int(time_ms) % 1000:03d} ", "dim"),
+        (f"{level:<8} ", _COLOURS.get(level, "")),
+        (f"{printable(whose)} ", "dim"),
+        (printable(fields.get("msg", "")), "bold"),
+        *(f" {printable(name)}={_value(value)}" for name, value in fields.items() if name not in _UNSAID),
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return printable(value) if value and " " not in value else f'"{printable(value)}"'
+    return printable(json.dumps(value))

@@ -1,0 +1,116 @@
+"""Segments of log lines as a table: DuckDB reads the files as they are, and nothing else.
+
+A line that is no JSON is counted, not fatal. What an operator gives as SQL can only read: one SELECT, no
+other file, no network, no setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from runbook.errors import RunbookError
+from runbook.log_query import Condition
+
+_TEXTS = ("level", "msg", "event", "requestId", "action", "code", "lane", "ip", "reason", "outcome", "chat",
+          "error", "method", "path", "container", "role", "release", "stream")  # fmt: skip
+_NUMBERS = ("status", "durationMs", "waitedMs", "attempt")
+_FLAGS = ("webhook", "security", "plain")
+_COLUMNS = ", ".join((
+    "time", "make_timestamp(time * 1000) AS utc",
+    *(f"line->>'{name}' AS {name}" for name in _TEXTS),
+    *(f"TRY_CAST(line->>'{name}' AS DOUBLE) AS {name}" for name in _NUMBERS),
+    *(f"line->>'{name}' = 'true' AS {name}" for name in _FLAGS),
+    "line",
+))  # fmt: skip
+"""Of `logs`; read from a line only where they are asked for. All else is in `line`: `line->>'tenant'`."""
+_MAX_MEMORY = "1GB"
+_NOTHING = "(SELECT NULL::JSON AS json LIMIT 0)"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest lines that fit, as JSON; how many fit in all; how many could not be read."""
+
+    lines: list[str]
+    count: int
+    unreadable: int
+
+
+class LogTable:
+    """The lines of *files* from *since_ms* to *until_ms*, of *release* or all."""
+
+    def __init__(self, files: Sequence[Path], since_ms: int, until_ms: int, release: str = "") -> None:
+        self._connection = duckdb.connect(
+            config={"python_enable_replacements": "false", "memory_limit": _MAX_MEMORY}
+        )
+        paths = ", ".join(_quoted(str(file)) for file in files)
+        self._connection.execute(f"SET allowed_paths = [{paths}]")
+        self._connection.execute("SET enable_external_access = false")
+        source = f"read_ndjson_objects([{paths}], ignore_errors = true)" if files else _NOTHING
+        time = "TRY_CAST(json->>'time' AS BIGINT) AS time"
+        self._connection.execute(f"CREATE VIEW lines AS SELECT json AS line, {time} FROM {source}")  # noqa: S608
+        self._within = f"time BETWEEN {since_ms} AND {until_ms}"
+        if release:  # a line may speak of another release than its container's
+            whose = (
+                f"line->>'release' = {_quoted(release)} OR line->>'container' LIKE {_quoted('%-' + release)}"
+            )
+            self._within += f" AND ({whose})"
+        view = f"CREATE VIEW logs AS SELECT {_COLUMNS} FROM lines WHERE {self._within}"  # noqa: S608
+        self._connection.execute(view)
+        self._connection.execute("SET lock_configuration = true")
+
+    def select(self, condition: Condition, limit: int) -> Found:
+        """The newest *limit* lines that fit, in no order. One pass over the files."""
+        fits = f"line IS NULL OR ({self._within} AND {condition.sql})"
+        what = f"count(line), count(*) - count(line), arg_max(line, time, {limit})"
+        sql = f"SELECT {what} FROM lines WHERE {fits}"  # noqa: S608 - its values are parameters
+        with _errors():
+            row = self._connection.execute(sql, condition.values).fetchone()
+        assert row is not None
+        return Found(row[2] or [], row[0], row[1])
+
+    def query(self, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """The columns and rows of an operator's own SELECT.
+
+        Raises:
+            RunbookError: it is no SELECT, or DuckDB has something against it.
+        """
+        with _errors():
+            kinds = [each.type for each in duckdb.extract_statements(sql)]
+            if kinds != [duckdb.StatementType.SELECT]:
+                raise RunbookError(
+                    "the SQL is not one SELECT", "the view `logs` can be read, nothing be changed"
+                )
+            done = self._connection.execute(sql)
+            return [column[0] for column in done.description or ()], _rows(done)
+
+    def count_unreadable(self) -> int:
+        """How many lines of the files are no JSON."""
+        row = self._connection.execute("SELECT count(*) - count(line) FROM lines").fetchone()
+        return row[0] if row else 0
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise RunbookError(
+            f"the query failed: {error}", "docs/logs.md has the columns, and examples"
+        ) from error
+
+
+def _rows(done: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    with _errors():
+        while rows := done.fetchmany(1000):
+            yield from rows
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

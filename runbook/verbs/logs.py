@@ -1,0 +1,120 @@
+"""`logs`: the stack's lines of the last two weeks, by queries that have a name, conditions or SQL."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runbook.console import say
+from runbook.log_lines import show_lines, show_rows
+from runbook.log_query import CONDITION, NEWEST, QUERIES, Condition, NamedQuery, listing, parse
+from runbook.log_segments import LogCopy, LogFolder, Segment, new_lines
+from runbook.log_table import LogTable
+from runbook.options import DEFAULT_STACK, Stack
+from runbook.tables import moment
+
+MAX_LINES = 100_000
+MAX_MS = 10**13
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGO = re.compile(r"(\d{1,9})([smhd])")
+
+
+def read_moment(text: str) -> int:
+    """A time in ms since 1970: so long ago, or an ISO time, UTC unless it says another zone."""
+    if found := _AGO.fullmatch(text):
+        return time.time_ns() // 1_000_000 - int(found[1]) * _UNITS_S[found[2]] * 1000
+    try:
+        then = datetime.fromisoformat(text)
+        return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time: 90s, 15m, 1h, 2d ago, or such as 2026-12-01T03:00"
+        ) from None
+
+
+Since = Annotated[
+    int | None,
+    typer.Option(parser=read_moment, metavar="TIME", help="From: 90s, 15m, 1h, 2d ago, or an ISO time."),
+]
+Until = Annotated[int | None, typer.Option(parser=read_moment, metavar="TIME", help="Up to then.")]
+
+
+def logs(
+    query: Annotated[str | None, typer.Argument(help="A name, or a condition; all lines without.")] = None,
+    argument: Annotated[str | None, typer.Argument(help="Of `request` and `sql`.")] = None,
+    since: Since = None,
+    until: Until = None,
+    release: Annotated[str, typer.Option(help="Of this release's containers only.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new lines, until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LINES, help="How many, the newest.")] = 100,
+    folder: Annotated[Path | None, typer.Option(help="A copy of a collector's folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+    stack: Stack = DEFAULT_STACK,
+) -> None:
+    """Read what the stack's containers said."""
+    chosen, condition = _understand(query, argument)
+    if follow and condition is None:
+        raise typer.BadParameter("--follow goes with a name or a condition, not with sql")
+    until_ms = until or MAX_MS
+    since_ms = since or (until or read_moment("0s")) - chosen.hours * 3_600_000
+    if since_ms > until_ms:
+        raise typer.BadParameter("--since is after --until")
+    source = LogFolder(folder) if folder else LogCopy(stack)
+
+    def is_wanted(segment: Segment) -> bool:
+        return segment.is_in(chosen.classes, since_ms, until_ms)
+
+    there = source.update(is_wanted)
+    files = [file for each in there if is_wanted(each) and (file := source.local(each))]
+    table = LogTable(files, since_ms, until_ms, release)
+    if condition is None:
+        show_rows(table, argument or "", limit, as_json=as_json)
+    else:
+        found = table.select(condition, limit)
+        show_lines(found, as_json=as_json)
+        kept = min((each.first_ms or each.opened_ms for each in there), default=None)
+        say(
+            f"{len(found.lines)} of {found.count} lines since {moment(since_ms)} UTC; "
+            + (f"the logs go back to {moment(kept)} UTC" if kept else "there are no logs yet")
+        )
+    if follow and condition is not None:
+        with suppress(KeyboardInterrupt):
+            for file in new_lines(source, chosen.classes, there):
+                show_lines(LogTable([file], 0, MAX_MS, release).select(condition, MAX_LINES), as_json=as_json)
+
+
+logs.__doc__ = f"""Read what the stack's containers said in the last two weeks.
+
+\b
+{chr(10).join(listing())}
+
+Lines of an hour without --since for all lines and failed-webhooks, of a day for the others, of all days for
+request. Conditions know AND, OR, NOT, brackets, = != > < >= <= and ~ for "contains".
+"""
+
+
+def _understand(query: str | None, argument: str | None) -> tuple[NamedQuery, Condition | None]:
+    """What is asked; no condition for SQL.
+
+    Raises:
+        RunbookError, BadParameter: the condition is none; the words are not what can be asked.
+    """
+    named = QUERIES.get(query or "")
+    if (argument is not None) != (named is not None and bool(named.example)):
+        raise typer.BadParameter("`request` takes an ID and `sql` a SELECT, all else nothing")
+    if query == "sql":
+        return QUERIES["sql"], None
+    if named is not None:
+        return named, parse(named.condition.format(json.dumps(argument)))
+    if query is None:
+        return NEWEST, Condition()
+    if re.fullmatch(r"[\w-]+", query):
+        raise typer.BadParameter(f"{query!r} is no query: {', '.join(QUERIES)}, or a condition")
+    return CONDITION, parse(query)
