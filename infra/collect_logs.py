@@ -154,7 +154,8 @@ class Segments:
             if self._file.write(content) != len(content):
                 raise OSError("a part was written")
         except OSError:
-            self._file.truncate(self._bytes)
+            self._file.seek(self._bytes)
+            self._file.truncate()
             raise
         self._bytes += len(content)
         times = [ms for ms, _ in lines]

@@ -25,9 +25,10 @@ _COMPARED = {"=": "IS NOT DISTINCT FROM", "!=": "IS DISTINCT FROM"}
 
 @dataclass(frozen=True)
 class Condition:
-    """Which lines: SQL over the columns of `logs`, and its parameters in order."""
+    """Which lines: SQL with `field[1]`, `field[2]`, … for the texts of *fields*; its parameters in order."""
 
     sql: str = "true"
+    fields: tuple[str, ...] = ("time",)
     values: tuple[object, ...] = ()
 
 
@@ -89,14 +90,19 @@ def parse(text: str) -> Condition:
     Raises:
         RunbookError: it is none; says where, and what should stand there.
     """
-    return _Parser(text).condition()
+    try:
+        return _Parser(text).condition()
+    except RecursionError:
+        raise RunbookError(
+            "the query has too many brackets", "SQL may say it: `bin/runbook logs sql`"
+        ) from None
 
 
 class _Parser:
     """Recursive descent: OR of ANDs of comparisons, NOTs and brackets."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._values = text, list[object]()
+        self._text, self._values, self._fields = text, list[object](), ["time"]
         self._tokens = [(str(each.lastgroup), each) for each in _TOKEN.finditer(text)]
         self._at = 0
 
@@ -104,7 +110,7 @@ class _Parser:
         sql = self._any()
         if self._peek()[0] != "end":
             raise self._wrong("AND or OR should stand here")
-        return Condition(sql, tuple(self._values))
+        return Condition(sql, tuple(self._fields), tuple(self._values))
 
     def _any(self) -> str:
         parts = [self._all()]
@@ -132,23 +138,25 @@ class _Parser:
         field = self._next("word", 'a field should stand here, as in level="error"')
         operator = self._next("operator", f"one of = != > < >= <= ~ should follow {field}")
         kind, literal, _ = self._peek()
-        text = f"(line->>'{field}')"  # a word: nothing in it ends the string
+        if field not in self._fields:
+            self._fields.append(field)
+        text = f"field[{self._fields.index(field) + 1}]"
         value: object
         if kind == "string":
             try:
                 value = json.loads(literal)
             except ValueError:
                 raise self._wrong('a backslash stands before a " or another one') from None
-        elif kind == "number":
+        elif kind == "number" and operator != "~":
             text, value = f"TRY_CAST({text} AS DOUBLE)", float(literal)
-        elif literal in ("true", "false"):
+        elif kind == "number" or literal in ("true", "false"):
             value = literal
         else:
             raise self._wrong(f'a string in ", a number, true or false should follow {field}{operator}')
         self._at += 1
-        self._values.append(str(value) if operator == "~" else value)
+        self._values.append(value)
         if operator == "~":
-            return f"coalesce(contains(lower(line->>'{field}'), lower(?)), false)"
+            return f"coalesce(contains(lower({text}), lower(?)), false)"
         return f"coalesce({text} {_COMPARED.get(operator, operator)} ?, false)"
 
     def _peek(self) -> tuple[str, str, int]:

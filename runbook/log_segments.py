@@ -30,7 +30,6 @@ from infra.manifest import BUILD
 from infra.stack_name import bare_name, prefix_of
 from runbook.console import say
 from runbook.errors import RunbookError
-from runbook.layout import layout_of
 from runbook.log_query import CLASSES
 
 FOLDER = "/var/tmp"  # noqa: S108 - in the collector's container, a volume of its own
@@ -108,8 +107,6 @@ class LogCopy(LogFolder):
     """What this machine has of a stack's log."""
 
     def __init__(self, stack: str) -> None:
-        if not layout_of(stack).monitoring:
-            raise _no_collector(f"stack {stack} keeps no logs", stack)
         super().__init__(BUILD / "logs" / bare_name(stack))
         self._stack, self._name = stack, f"{prefix_of(stack)}-logs"
 

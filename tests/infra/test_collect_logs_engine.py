@@ -1,0 +1,180 @@
+"""The collector in a container, fed by a real engine's `fluentd` log driver."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from collector_kit import PROGRAM, lines_in, record
+from docker.models.containers import Container
+from docker.types import LogConfig
+from waiting import wait_until
+
+from contracts.free_ports import free_ports
+from infra.base_images import Mode, Role, ensure, resolve
+from infra.containers import ContainerExec
+
+pytestmark = pytest.mark.integration
+
+SITE = Path(sys.prefix) / "lib/python3.11/site-packages/msgpack"
+WRITES = """
+import json, sys, time
+for number in range(int(sys.argv[1])):
+    line = {"msg": f"{sys.argv[2]}-{number}", "level": "error", "time": time.time_ns() // 1000000}
+    print(json.dumps(line), flush=True)
+    time.sleep(float(sys.argv[3]))
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def made() -> Iterator[list[Container]]:
+    """Containers that go with the test, with their volumes."""
+    containers: list[Container] = []
+    yield containers
+    for each in containers:
+        each.remove(force=True)
+    for volume in docker.from_env().volumes.list(filters={"label": "hl-test"}):
+        volume.remove()
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    """Python's base image."""
+    found = resolve(Role.PYTHON, Mode.AUTO)
+    ensure(found, print)
+    return found.name
+
+
+def collector_in(image: str, made: list[Container], port: int, *options: str, **more: Any) -> Container:
+    """The collector as a stack runs it: no root, read-only, 64 MB."""
+    if not more:
+        docker.from_env().volumes.create(f"hl-logs-{port}", labels={"hl-test": ""})
+    storage = more or {"volumes": {f"hl-logs-{port}": {"bind": "/var/tmp", "mode": "rw"}}}
+    shared = {str(PROGRAM): {"bind": "/conf/collect_logs.py", "mode": "ro"},
+              str(SITE): {"bind": "/site/msgpack", "mode": "ro"}}  # fmt: skip
+    storage["volumes"] = {**storage.get("volumes", {}), **shared}
+    container = docker.from_env().containers.run(
+        image,
+        ["python3", "/conf/collect_logs.py", "--folder", "/var/tmp", *options],
+        name=f"hl-collector-{port}",
+        environment={"PYTHONPATH": "/site"},
+        user="65532:65532",
+        read_only=True,
+        init=True,
+        mem_limit="64m",
+        ports={"24224/tcp": ("127.0.0.1", port)},
+        detach=True,
+        **storage,
+    )
+    made.append(container)
+    return container
+
+
+def writer(
+    image: str, made: list[Container], port: int, count: int, name: str, pause_s: float = 0
+) -> Container:
+    """A container whose lines go to the collector."""
+    container = docker.from_env().containers.run(
+        image,
+        ["python3", "-c", WRITES, str(count), name, str(pause_s)],
+        name=f"hl-{name}-{port}",
+        init=True,
+        labels={"runbook.role": "web", "runbook.release": "r-1234567"},
+        network_mode="none",
+        detach=True,
+        log_config=LogConfig(
+            type="fluentd",
+            config={
+                "fluentd-async": "true",
+                "fluentd-address": f"127.0.0.1:{port}",
+                "labels": "runbook.role,runbook.release",
+                "tag": "{{.Name}}",
+            },
+        ),
+    )
+    made.append(container)
+    return container
+
+
+def lines_of(container: Container, name: str = "*") -> list[dict[str, Any]]:
+    """All lines that a collector has, copied out as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        code, names = ContainerExec(str(container.name)).run(["find", "/var/tmp", "-name", "*.jsonl*"])
+        assert code == 0
+        for path in names.splitlines():
+            target = Path(folder, *Path(path).parts[-2:])
+            target.parent.mkdir(exist_ok=True)
+            code, text = ContainerExec(str(container.name)).run(
+                ["python3", "-c", "import sys; print(open(sys.argv[1], 'rb').read().hex())", path]
+            )
+            if code == 0:  # else compressed meanwhile
+                target.write_bytes(bytes.fromhex(text))
+        return lines_in(Path(folder), name)
+
+
+def is_listening(container: Container) -> bool:
+    """Whether the collector in it takes connections."""
+    code, _ = ContainerExec(str(container.name)).run(
+        ["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 24224))"]
+    )
+    return code == 0
+
+
+def test_what_is_written_while_it_is_down_comes_later(image: str, made: list[Container]) -> None:
+    """Containers start without it; the engine keeps the lines; a kill in mid-stream costs few of them."""
+    (port,) = free_ports(1)
+    early = writer(image, made, port, 3, "early")
+    wait_until(lambda: early.logs().count(b"\n") == 3)
+    collecting = collector_in(image, made, port)
+    wait_until(lambda: {"early-0", "early-1", "early-2"} <= {line["msg"] for line in lines_of(collecting)})
+    found = [line for line in lines_of(collecting, "rest") if line["msg"] == "early-0"]
+    assert {key: found[0][key] for key in ("container", "role", "release", "stream")} == {
+        "container": f"hl-early-{port}", "role": "web", "release": "r-1234567", "stream": "stdout",
+    }  # fmt: skip
+
+    stream = writer(image, made, port, 200, "stream", 0.02)
+    wait_until(lambda: any(line["msg"].startswith("stream-") for line in lines_of(collecting)))
+    collecting.kill("KILL")
+    collecting.wait()
+    before = stream.logs().count(b"\n")
+    wait_until(lambda: stream.logs().count(b"\n") >= min(before + 10, 200))
+    collecting.start()
+    wait_until(lambda: "stream-199" in {line["msg"] for line in lines_of(collecting)})
+    got = [line["msg"] for line in lines_of(collecting) if line["msg"].startswith("stream-")]
+    assert len(set(got)) >= 190  # what was in flight at the kill has no other copy in the collector
+    early.remove(force=True)
+    made.remove(early)
+
+
+def test_a_full_disk_ends_nothing(image: str, made: list[Container]) -> None:
+    """What there was no space for is counted, and said when there is space again; all lines are whole."""
+    (port,) = free_ports(1)
+    options = {"tmpfs": {"/var/tmp": "size=600k,mode=1777"}}
+    collecting = collector_in(image, made, port, "--megabytes", "100", **options)
+    wait_until(lambda: is_listening(collecting))
+    run = ContainerExec(str(collecting.name)).run
+    assert run(["sh", "-c", "head -c 300000 /dev/zero > /var/tmp/fill"])[0] == 0
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for number in range(2000):
+            line = {"msg": "Message failed", "level": "error", "number": number, "pad": os.urandom(500).hex()}
+            connection.sendall(record(line))
+        found = lines_of(collecting)
+        numbers = [line["number"] for line in found]  # a few more fit after one that was too much
+        assert numbers == sorted(set(numbers))
+        assert 0 < len(found) < 300
+        assert run(["rm", "/var/tmp/fill"])[0] == 0
+        wait_until(lambda: any(line.get("dropped", 0) > 0 for line in lines_of(collecting, "rest")))
+        connection.sendall(record({"msg": "after", "level": "error", "time": 1}))
+        wait_until(lambda: lines_of(collecting)[-1]["msg"] == "after")
+    collecting.reload()
+    assert (collecting.status, collecting.attrs["RestartCount"]) == ("running", 0)
+    memory_mb = collecting.stats(stream=False)["memory_stats"]["usage"] / 1e6
+    assert memory_mb < 48
