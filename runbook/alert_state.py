@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from runbook.errors import RunbookError
-from runbook.monitors import Alert, AppliedSilence, Monitors, Rule
+from runbook.monitoring_api import Alert, AppliedSilence, Monitors, Rule
 
 WATCHDOG = "Watchdog"
 """The alert that always fires: where it does not arrive, no other would."""

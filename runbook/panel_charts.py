@@ -12,7 +12,7 @@ from infra.errors import printable
 from infra.monitoring.panels import WINDOW, Panel, Unit
 from infra.release_page.plot import Chart, Limit, Line
 from infra.release_page.thinning import Point
-from runbook.monitors import Monitors
+from runbook.monitoring_api import Monitors
 
 STEPS = 180
 MAX_LINES = 8

@@ -12,7 +12,7 @@ import typer
 from runbook.alert_state import AlertState, is_urgent, read_alerts
 from runbook.console import print_json, say, show
 from runbook.errors import RunbookError
-from runbook.monitors import Alert, monitors_of
+from runbook.monitoring_api import Alert, monitors_of
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.tables import cell, span
 

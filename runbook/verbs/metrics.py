@@ -18,7 +18,7 @@ from infra.monitoring.panels import read_panels
 from runbook.console import out, print_json, say, show, show_row
 from runbook.errors import RunbookError
 from runbook.metrics_page import metrics_page
-from runbook.monitors import monitors_of
+from runbook.monitoring_api import monitors_of
 from runbook.options import DEFAULT_STACK, Json, Stack
 from runbook.panel_charts import PanelChart, read_charts
 from runbook.sparklines import ASCII, BLOCKS, rows

@@ -17,7 +17,7 @@ from waiting import wait_until
 from infra.stack_settings import StackSettings
 from runbook.alert_state import read_alerts
 from runbook.errors import RunbookError
-from runbook.monitors import Alert, monitors_of
+from runbook.monitoring_api import Alert, monitors_of
 from runbook.silence import Alertmanager
 from runbook.verbs.alerts import alerts, lines
 
@@ -78,7 +78,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def set_layout(url: str) -> None:
         layout = StackSettings(monitoring=True, monitoring_port=int(url.rpartition(":")[2]))
-        monkeypatch.setattr("runbook.monitors.layout_of", lambda _: layout)
+        monkeypatch.setattr("runbook.monitoring_api.layout_of", lambda _: layout)
 
     return set_layout
 
@@ -288,7 +288,7 @@ def test_no_proxy_is_asked(
 
 def test_a_stack_without_monitors_is_told_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """The setting, and the verb."""
-    monkeypatch.setattr("runbook.monitors.layout_of", lambda _: StackSettings())
+    monkeypatch.setattr("runbook.monitoring_api.layout_of", lambda _: StackSettings())
     with pytest.raises(RunbookError, match="stack prod has no monitors") as refusal:
         alerts(stack="prod")
     assert refusal.value.hint == (

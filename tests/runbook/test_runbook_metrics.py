@@ -26,7 +26,7 @@ from infra.stack_settings import StackSettings
 from runbook.console import show_row
 from runbook.errors import RunbookError
 from runbook.metrics_page import metrics_page
-from runbook.monitors import MetricSeries, Monitors
+from runbook.monitoring_api import MetricSeries, Monitors
 from runbook.panel_charts import MAX_LINES, STEPS, PanelChart, read_chart
 from runbook.sparklines import ASCII, BLOCKS, rows, spark
 from runbook.verbs.metrics import Since, metrics
@@ -70,7 +70,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def stack(prometheus: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A stack whose monitors it is, seen at 80 columns."""
     layout = StackSettings(monitoring=True, monitoring_port=int(prometheus.rpartition(":")[2]))
-    monkeypatch.setattr("runbook.monitors.layout_of", lambda _: layout)
+    monkeypatch.setattr("runbook.monitoring_api.layout_of", lambda _: layout)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(locale, "getencoding", lambda: "UTF-8")
     return "dev"
