@@ -165,6 +165,7 @@ class Monitor(_Section):
     scrape_each_s: float = Field(ge=1)
     window_s: float = Field(gt=0)
     min_requests: int = Field(ge=1)
+    min_errors: int = Field(ge=1)
     error_rate: float = Field(gt=0, lt=1)
     outage_error_rate: float = Field(gt=0, lt=1)
     outage_answer_s: float = Field(gt=0)

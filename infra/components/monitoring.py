@@ -126,7 +126,7 @@ class Monitoring(pulumi.ComponentResource):
             args.packages,
             [*command, "--days", str(_KEPT_DAYS), "--megabytes", str(args.layout.log_mb)],
             files={"collect_logs.py": _COLLECTOR.read_text(encoding="utf-8")},
-            data=("logs", _LOGS_FOLDER),
+            data=("log-data", _LOGS_FOLDER),
             ports=[port],
         )
 

@@ -180,9 +180,12 @@ CASES = [
     _fires("ErrorRate", "P2", "errors above it", {**proxy(2, 0.03)}, but=("ErrorBudgetTicket",)),
     _fires("Outage", "P1", "errors far above it", {**proxy(2, 0.11)}, but=("ErrorRate", "ErrorBudgetTicket")),
     Case(
-        "few webhooks are no evidence",
+        "few slow answers are no evidence", {**proxy(0.04), **answers({"0.1": 0, "0.5": 0, "3": 0.04}, 0.04)}
+    ),
+    Case(
+        "few errors are no evidence",
         {
-            **proxy(0.04, 0.04),
+            **proxy(0.04, 0.01),
             **answers({"0.1": 0.04, "0.5": 0.04, "3": 0.04}, 0.04),
             **webhooks("accepted", 0.04),
         },

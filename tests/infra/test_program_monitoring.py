@@ -1,0 +1,155 @@
+"""What the program declares to watch a stack, and of what it does not watch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from declared_stack import PREFIX, SECRETS, Declared, DeclaredStack, declare
+from fake_docker_api import FakeDocker, fake_docker
+
+MONITORS = ("prometheus", "alertmanager", "blackbox", "node-exporter", "redis-exporter", "logs")
+ON = {"monitoring": True}
+PRODUCTION = {**ON, "sandbox": False}
+OUTSIDE = {"ALERT_CHANNEL_URL": "https://hooks.example.org/team-secret", "RESEND_API_KEY": "re_the-mail-key"}
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeDocker]:
+    """One without containers."""
+    with fake_docker() as engine:
+        yield engine
+
+
+def file_of(declared: DeclaredStack, role: str, name: str) -> str:
+    """The text of a monitor's file."""
+    uploads = declared[f"{PREFIX}-{role}-conf-seed"].inputs["uploads"]
+    uploads = uploads["value"] if isinstance(uploads, dict) else uploads  # as it is marked as a secret
+    (found,) = [each["content"] for each in uploads if each["file"] == f"/conf/{name}"]
+    return str(found)
+
+
+def alertmanager(declared: DeclaredStack) -> dict[str, Any]:
+    """Its configuration."""
+    found: dict[str, Any] = json.loads(file_of(declared, "alertmanager", "alertmanager.yml"))
+    return found
+
+
+def labels(container: Declared) -> dict[str, str]:
+    """By name."""
+    return {each["label"]: each["value"] for each in container.inputs["labels"]}
+
+
+def test_off(engine: FakeDocker) -> None:
+    """Without the setting nothing of it is there, and logs are the engine's own files."""
+    declared = declare(engine.host)
+    assert not [each.name for each in declared.resources if each.name.endswith(MONITORS)]
+    assert {each.inputs["logDriver"] for each in declared.containers()} == {"json-file"}
+    assert 8084 not in [port["internal"] for port in declared[f"{PREFIX}-proxy"].inputs["ports"]]
+
+
+def test_on(engine: FakeDocker) -> None:
+    """All monitors, and the lines of whatever serves go to the collector; their own do not."""
+    declared = declare(engine.host, layout=ON)
+    for role in MONITORS:
+        assert declared[f"{PREFIX}-{role}"].inputs["logDriver"] == "json-file", role
+    served = [each for each in declared.containers() if labels(each)["runbook.role"] not in MONITORS]
+    assert {labels(each)["runbook.role"] for each in served} == {"redis", "proxy", "sandbox", "web", "worker"}
+    for each in served:
+        assert each.inputs["logDriver"] == "fluentd"
+        assert each.inputs["logOpts"]["fluentd-async"] == "true"
+        assert each.inputs["logOpts"]["fluentd-address"] == "127.0.0.1:24224"
+
+
+def test_only_loopback(engine: FakeDocker) -> None:
+    """The collector has a port for the engine on its machine; pages are behind the proxy's on loopback."""
+    declared = declare(engine.host, layout={**ON, "bind": "0.0.0.0"})
+    published = {role: declared[f"{PREFIX}-{role}"].inputs.get("ports") for role in MONITORS}
+    (port,) = published.pop("logs")
+    assert (port["ip"], port["external"]) == ("127.0.0.1", 24224)
+    assert set(map(bool, published.values())) == {False}
+    pages = [port for port in declared[f"{PREFIX}-proxy"].inputs["ports"] if port["internal"] == 8084]
+    assert [port["ip"] for port in pages] == ["127.0.0.1"]
+
+
+def test_names_stay(engine: FakeDocker) -> None:
+    """Prometheus asks by names that all releases' containers have: a release changes nothing of it."""
+    declared = declare(engine.host, layout=ON)
+    asked = json.loads(file_of(declared, "prometheus", "prometheus.yml"))["scrape_configs"]
+    names = {name for job in asked for found in job.get("dns_sd_configs", []) for name in found["names"]}
+    aliases = {
+        alias
+        for container in declared.containers()
+        for network in container.inputs["networksAdvanced"]
+        for alias in network["aliases"]
+    }
+    assert names == {"web", "worker"}
+    assert names <= aliases
+    assert "r-" not in file_of(declared, "prometheus", "prometheus.yml")
+
+
+def test_no_secret_is_shown(engine: FakeDocker) -> None:
+    """Neither an address nor a key stands where `docker inspect` shows it, nor a plain hash of one."""
+    declared = declare(engine.host, layout=PRODUCTION, secrets={**SECRETS, **OUTSIDE})
+    for container in declared.containers():
+        shown = json.dumps(dict(container.inputs))
+        for value in (*SECRETS.values(), *OUTSIDE.values()):
+            assert value not in shown, container.name
+    other = declare(
+        engine.host, layout=PRODUCTION, secrets={**SECRETS, **OUTSIDE, "RELEASE_KEY": "another-key"}
+    )
+    name = f"{PREFIX}-alertmanager"
+    assert labels(declared[name])["runbook.configuration"] != labels(other[name])["runbook.configuration"]
+
+
+def test_sandbox_hears(engine: FakeDocker) -> None:
+    """A dev stack's alerts stay in the dev stack."""
+    config = alertmanager(declare(engine.host, layout=ON))
+    (team,) = [each for each in config["receivers"] if each["name"] == "team"]
+    assert team["slack_configs"][0]["api_url"].startswith("http://sandbox:9000/")
+    assert config["global"]["smtp_smarthost"] == "sandbox:2525"
+    assert not config["global"]["smtp_require_tls"]
+
+
+@pytest.mark.parametrize(("port", "tls"), [(587, True), (465, False)])
+def test_outside(engine: FakeDocker, port: int, tls: bool) -> None:
+    """Elsewhere mail goes by Resend's SMTP with its key, encrypted, unless another server is named."""
+    mail = {"alert_mail_to": "team@example.org", "alert_mail_from": "alerts@example.org"}
+    layout = {**PRODUCTION, **mail, "alert_smtp": f"smtp.resend.com:{port}"}
+    config = alertmanager(declare(engine.host, layout=layout, secrets={**SECRETS, **OUTSIDE}))
+    assert config["global"] == {
+        "smtp_smarthost": f"smtp.resend.com:{port}",
+        "smtp_from": "alerts@example.org",
+        "smtp_auth_username": "resend",
+        "smtp_auth_password": OUTSIDE["RESEND_API_KEY"],
+        "smtp_require_tls": tls,
+    }
+    (team,) = [each for each in config["receivers"] if each["name"] == "team"]
+    assert team["email_configs"][0]["to"] == "team@example.org"
+    assert team["slack_configs"][0]["api_url"] == OUTSIDE["ALERT_CHANNEL_URL"]
+
+
+def test_nobody_hears(engine: FakeDocker) -> None:
+    """It is said, with what to set; the stack is watched all the same."""
+    declared = declare(engine.host, layout=PRODUCTION)
+    assert "alerts reach nobody" in "".join(declared.log)
+    assert {each["name"]: set(each) - {"name"} for each in alertmanager(declared)["receivers"]} == {
+        "team": set(),
+        "nobody": set(),
+    }
+
+
+def test_heartbeat(engine: FakeDocker) -> None:
+    """The alert that always fires goes to the dead man's switch alone."""
+    secrets = {**SECRETS, "ALERT_HEARTBEAT_URL": "https://hc.example.org/ping/secret"}
+    config = alertmanager(declare(engine.host, layout=PRODUCTION, secrets=secrets))
+    (watchdog,) = [each for each in config["route"]["routes"] if each["matchers"] == ['alertname="Watchdog"']]
+    assert watchdog["receiver"] == "heartbeat"
+
+
+def test_mail_without_sender(engine: FakeDocker) -> None:
+    """Refused before anything is made: the mail server would."""
+    with pytest.raises(Exception, match="alert_mail_from should be"):
+        declare(engine.host, layout={**PRODUCTION, "alert_mail_to": "team@example.org"})

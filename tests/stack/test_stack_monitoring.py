@@ -1,0 +1,175 @@
+"""A stack that is watched: each fault is told of once, with its severity, and when it is over.
+
+`RUNBOOK_GATE=full .venv/bin/pytest -s tests/stack/test_stack_monitoring.py` plants every fault, with the
+probes and windows of `targets.toml`, and prints the rows of docs/monitoring.md: an hour.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from abandoned import OURS, remove_abandoned
+from instant_gate import InstantGate
+from monitored_stack import MonitoredStack
+from on_demand import FULL, on_demand
+from project import Project
+
+pytestmark = [pytest.mark.stack]
+
+QUICK = {
+    "probe_each_s = 60 ": "probe_each_s = 4 ",
+    "scrape_each_s = 15 ": "scrape_each_s = 2 ",
+    "window_s = 300 ": "window_s = 20 ",
+}
+ENVIRONMENT = """\
+  runbook:env:
+    MAX_ATTEMPTS: 10
+    RETRY_CAP_S: 30
+    SILENT_AFTER_S: 60
+"""
+SENT_WITHIN_S = 45 if FULL else 300
+"""Beside the probes: a scrape, a look at the rules, and Alertmanager's wait for what hangs together."""
+RESOLVED_WITHIN_S = 900
+KINDS = ("channel", "mail")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is planted, and the alert that it raises; `also`: those that may be told of beside it.
+
+    `after_s`: its limit is on something that has to last, so long.
+    """
+
+    alert: str
+    severity: str
+    plant: Callable[[MonitoredStack], AbstractContextManager[None]]
+    also: tuple[str, ...] = ()
+    after_s: float = 0
+
+
+BUDGET = ("ErrorBudgetBurn", "ErrorBudgetTicket")
+"""In a stack that is minutes old any error is a large share of three days'."""
+BACKLOG = ("RepliesSlow", "QueueOld", "UnknownOutcomes")
+"""What an outage leaves behind when it is over."""
+URGENT = [
+    Fault("HealthFailing", "P0", MonitoredStack.health_failing, (*BUDGET, "Outage", "ErrorRate")),
+    Fault(
+        "DatabaseUnreachable",
+        "P0",
+        MonitoredStack.database_unreachable,
+        (*BACKLOG, "CreditFailures", "DatabaseSlow"),
+    ),
+    Fault("WahaUnreachable", "P0", MonitoredStack.waha_unreachable, BACKLOG),
+    Fault(
+        "RedisUnreachable",
+        "P0",
+        MonitoredStack.redis_unreachable,
+        (*BACKLOG, *BUDGET, "Outage", "ErrorRate", "FailedWebhooks", "NoWorker"),
+    ),
+    Fault("NoWorker", "P0", MonitoredStack.no_worker, BACKLOG),
+]
+OTHERS = [
+    Fault("HealthSlow", "P1", MonitoredStack.health_slow, ("TargetDown", "ServerDown")),
+    Fault("ServiceDown", "P2", MonitoredStack.service_down),
+    Fault("ServerDown", "P1", MonitoredStack.server_down),
+    Fault("SignatureFailures", "P1", MonitoredStack.unsigned),
+    Fault("InvalidPayloads", "P3", MonitoredStack.invalid, ("FailedWebhooks",)),
+    Fault("QueueOld", "P1", MonitoredStack.old_message, after_s=120),
+    Fault("UnknownOutcomes", "P2", MonitoredStack.unknown_outcome, ("RepliesSlow",)),
+    Fault("NoCredit", "P2", MonitoredStack.no_credit),
+    Fault("CreditFailures", "P1", MonitoredStack.credit_failure),
+    Fault("MemoryHigh", "P2", MonitoredStack.much_memory),
+    Fault("CpuHigh", "P2", MonitoredStack.busy_processor),
+    Fault("RedisConnections", "P2", MonitoredStack.many_connections),
+    Fault("SilentSessions", "P2", MonitoredStack.silent_session, after_s=60),
+]
+SHORT = [
+    Fault("SignatureFailures", "P1", MonitoredStack.unsigned),
+    Fault("UnknownOutcomes", "P2", MonitoredStack.unknown_outcome),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredStack]:
+    """One that is live, with messages coming; its gates pass everything at once."""
+    remove_abandoned()
+    project = Project.copy(tmp_path_factory.mktemp("monitored"), f"{OURS}-monitored", is_monitored=True)
+    InstantGate(project, tmp_path_factory.mktemp("gate"))
+    if not FULL:
+        project.change("targets.toml", QUICK)
+    with (project.root / f"Pulumi.{project.stack}.yaml").open("a") as file:
+        file.write(ENVIRONMENT)
+    project.deploy()
+    monitored = MonitoredStack(project)
+    with monitored.traffic():
+        monitored.wait_for(lambda: monitored.firing() == set(), "nothing fires", RESOLVED_WITHIN_S)
+        yield monitored
+    project.runbook("destroy")
+    assert project.leftovers() == []
+
+
+def plant(stack: MonitoredStack, faults: Sequence[Fault]) -> None:
+    """Plant all *faults* together; each is told of once, as it should be, and then its end. Prints a row."""
+    probes_s = stack.monitor.probe_failures * stack.monitor.probe_each_s
+    stack.forget()
+    told_s: dict[str, float] = {}
+    with ExitStack() as undo:
+        began = {}
+        for fault in faults:
+            undo.enter_context(fault.plant(stack))
+            began[fault.alert] = time.monotonic()
+        for fault in faults:
+            until = began[fault.alert] + fault.after_s + probes_s + SENT_WITHIN_S
+            wait_until_told(stack, f"{fault.severity} {fault.alert}", until - time.monotonic())
+            told_s[fault.alert] = time.monotonic() - began[fault.alert]
+    ended = time.monotonic()
+    for fault in faults:
+        wait_until_told(stack, f"Resolved {fault.alert}", RESOLVED_WITHIN_S)
+        row = (what_of(fault), fault.alert, fault.severity, f"{told_s[fault.alert]:.0f} s")
+        print("|", " | ".join((*row, f"{time.monotonic() - ended:.0f} s")), "|")
+    allowed = {name for fault in faults for name in (fault.alert, *fault.also)}
+    for kind in KINDS:
+        raised = {title: count for title, count in stack.told(kind).items() if not title.startswith("Res")}
+        assert {title.split()[1] for title in raised} <= allowed
+        wanted = [f"{fault.severity} {fault.alert} ({stack.project.stack})" for fault in faults]
+        assert {title: raised[title] for title in wanted} == dict.fromkeys(wanted, 1)
+
+
+def wait_until_told(stack: MonitoredStack, what: str, within_s: float) -> None:
+    """Until the team has heard of it both ways."""
+    for kind in KINDS:
+        stack.wait_for(partial(stack.has_told, kind, what), f"{kind}: {what}", within_s)
+
+
+def what_of(fault: Fault) -> str:
+    """The fault in words."""
+    return (fault.plant.__doc__ or "").strip().rstrip(".")
+
+
+def test_fault_that_pages(stack: MonitoredStack) -> None:
+    """The database answers nobody: P0, by mail and in the channel, once, and its end."""
+    plant(stack, URGENT[1:2])
+
+
+def test_other_faults(stack: MonitoredStack) -> None:
+    """Two at a time are told of by themselves."""
+    plant(stack, SHORT)
+
+
+@on_demand
+@pytest.mark.parametrize("fault", URGENT, ids=lambda fault: fault.alert)
+def test_each_urgent_fault(stack: MonitoredStack, fault: Fault) -> None:
+    """While a P0 fires nothing below it is told of: one by one."""
+    plant(stack, [fault])
+
+
+@on_demand
+@pytest.mark.parametrize("fault", OTHERS, ids=lambda fault: fault.alert)
+def test_each_other_fault(stack: MonitoredStack, fault: Fault) -> None:
+    """Each by itself, too."""
+    plant(stack, [fault])

@@ -1,0 +1,389 @@
+"""A stack with its monitors: what its team was told, and the faults that it should be told of."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+from project import Project
+
+from contracts.targets import Monitor, Targets, read_targets
+from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
+from infra.containers import ContainerExec
+from infra.observed import stack_containers
+from infra.stack_name import prefix_of
+
+_MB = 1024 * 1024
+_HOG = "import time; held = bytearray(b'x') * (%d * 1024 * 1024); time.sleep(%d)"
+_BURN = "import time, threading\nend = time.time() + %d\nwhile time.time() < end: pass"
+_CONNECT = """
+import socket, time
+held = [socket.create_connection(("redis", 6379)) for _ in range(%d)]
+time.sleep(%d)
+"""
+LONGEST_S = 1200
+"""A fault that nobody takes back ends by itself."""
+
+
+@dataclass
+class MonitoredStack:
+    """The `project`'s stack."""
+
+    project: Project
+
+    @cached_property
+    def secret(self) -> str:
+        """What its webhooks are signed with."""
+        return self.project.webhook_secret()
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Those of the copy."""
+        return read_targets(self.project.root / "targets.toml")
+
+    @property
+    def monitor(self) -> Monitor:
+        """What alerts, in the copy."""
+        return self.targets.monitor
+
+    # --- what the team was told
+
+    def told(self, kind: str) -> Counter[str]:
+        """How often each title came by `channel` or `mail`, like `P1 Outage (stack)`."""
+        if kind == "mail":
+            return Counter(mail["subject"] for mail in self.sandbox("GET", "/resend/sent"))
+        posts = self.sandbox("GET", "/channel/posts")
+        return Counter(each["title"] for post in posts for each in post["attachments"])
+
+    def has_told(self, kind: str, what: str) -> bool:
+        """Whether the team has heard, that way, of `P1 Outage`, or of `Resolved Outage`."""
+        return self.told(kind)[f"{what} ({self.project.stack})"] > 0
+
+    def forget(self) -> None:
+        """Empty both."""
+        self.sandbox("DELETE", "/channel/posts")
+        self.sandbox("DELETE", "/resend/sent")
+
+    def firing(self) -> set[str]:
+        """The alerts that fire now, silenced or not, but for the Watchdog."""
+        found = self.prometheus("alerts")["alerts"]
+        firing = {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
+        return firing - {"Watchdog"}
+
+    def prometheus(self, path: str) -> dict[str, Any]:
+        """The data of an answer of its Prometheus."""
+        url = f"http://127.0.0.1:{self.project.ports['monitoring_port']}/prometheus/api/v1/{path}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            data: dict[str, Any] = json.load(answer)["data"]
+        return data
+
+    def sandbox(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
+        """Ask the sandbox."""
+        url = f"http://127.0.0.1:{self.project.ports['sandbox_port']}{path}"
+        data = json.dumps(body).encode() if body else None
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+    # --- what can be done to it
+
+    def send(self, text: str = "hello", *, signed: bool = True, body: bytes = b"", **event: Any) -> int:
+        """One webhook through the public frontend; the answer's status, 0 without one."""
+        chat = f"49{time.time_ns() % 10**11}@c.us"
+        content = body or encode(message_event(text, chat_id=chat, **event))
+        headers = signed_headers(content, self.secret if signed else "wrong")
+        url = f"http://127.0.0.1:{self.project.ports['port']}{WEBHOOK_PATH}"
+        with suppress(OSError):
+            request = urllib.request.Request(url, content, headers, method="POST")
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+        return 0
+
+    def container(self, role: str) -> Container:
+        """One of the live release's, or of the infrastructure's."""
+        live = self.project.outputs()["release"]
+        found = stack_containers(self.project.stack, docker.from_env())
+        roles = [each for each in found if each.labels.get("runbook.role") == role]
+        return next(each for each in roles if each.labels.get("runbook.release", live) == live)
+
+    def containers(self, role: str) -> list[Container]:
+        """All of the live release's with this role."""
+        live = self.project.outputs()["release"]
+        found = stack_containers(self.project.stack, docker.from_env())
+        wanted = {"runbook.role": role, "runbook.release": live}
+        return [each for each in found if wanted.items() <= each.labels.items()]
+
+    def redis(self, *command: str) -> str:
+        """What `redis-cli` prints."""
+        run = 'REDISCLI_AUTH="$(cat /conf/password)" exec redis-cli "$@"'
+        name = f"{prefix_of(self.project.stack)}-redis"
+        code, output = ContainerExec(name).run(["sh", "-c", run, "sh", *command])
+        assert code == 0, output
+        return output.strip()
+
+    @contextmanager
+    def fault(self, service: str, **fault: object) -> Iterator[None]:
+        """Something is wrong with a service of the sandbox."""
+        self.sandbox("PUT", f"/faults/{service}", fault)
+        try:
+            yield
+        finally:
+            self.sandbox("DELETE", f"/faults/{service}")
+
+    @contextmanager
+    def paused(self, *containers: Container) -> Iterator[None]:
+        """They stand still."""
+        for each in containers:
+            each.pause()
+        try:
+            yield
+        finally:
+            for each in containers:
+                each.unpause()
+
+    @contextmanager
+    def stopped(self, *containers: Container) -> Iterator[None]:
+        """They are stopped as by `docker stop`."""
+        for each in containers:
+            each.stop(timeout=5)
+        try:
+            yield
+        finally:
+            for each in containers:
+                each.start()
+
+    @contextmanager
+    def redis_setting(self, name: str, value: object) -> Iterator[None]:
+        """Redis' configuration has another value."""
+        before = self.redis("config", "get", name).splitlines()[-1]
+        self.redis("config", "set", name, str(value))
+        try:
+            yield
+        finally:
+            self.redis("config", "set", name, before)
+
+    @contextmanager
+    def runs_beside(self, role: str, code: str) -> Iterator[None]:
+        """Python code runs in the container of the *role*, until the block ends."""
+        api = docker.from_env().api
+        run = api.exec_create(self.container(role).id, ["python3", "-c", code])["Id"]
+        api.exec_start(run, detach=True)
+        try:
+            yield
+        finally:
+            if pid := api.exec_inspect(run)["Pid"]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    @contextmanager
+    def again_and_again(self, do: Callable[[], object], each_s: float) -> Iterator[None]:
+        """Do it, in a thread, each so many seconds."""
+        stop = threading.Event()
+
+        def run() -> None:
+            while not stop.wait(each_s):
+                do()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    # --- the faults, each by what should be alerted
+
+    @contextmanager
+    def health_failing(self) -> Iterator[None]:
+        """No web server answers."""
+        with self.paused(*self.containers("web")):
+            yield
+
+    @contextmanager
+    def health_slow(self) -> Iterator[None]:
+        """The proxy stands still for longer than an answer may take, again and again."""
+        proxy, for_s = self.container("proxy"), self.targets.health.answer_s + 1
+
+        def stand_still() -> None:
+            with self.paused(proxy):
+                time.sleep(for_s)
+
+        with self.again_and_again(stand_still, 0.3):
+            yield
+
+    def database_unreachable(self) -> Any:
+        """Convex answers nobody."""
+        return self.fault("convex", down=True)
+
+    def waha_unreachable(self) -> Any:
+        """WAHA answers nobody."""
+        return self.fault("waha", down=True)
+
+    def service_down(self) -> Any:
+        """Sentry answers nobody."""
+        return self.fault("sentry", down=True)
+
+    def redis_unreachable(self) -> Any:
+        """Redis stands still."""
+        return self.paused(self.container("redis"))
+
+    def no_worker(self) -> Any:
+        """The only worker is stopped."""
+        return self.stopped(*self.containers("worker"))
+
+    def server_down(self) -> Any:
+        """One web server of two stands still."""
+        return self.paused(self.containers("web")[0])
+
+    @contextmanager
+    def restart_loop(self) -> Iterator[None]:
+        """A worker is restarted three times, each a little after its figures were told."""
+        (worker,) = self.containers("worker")
+        for _ in range(3):
+            worker.restart(timeout=3)
+            time.sleep(2 * self.monitor.scrape_each_s)
+        yield
+
+    @contextmanager
+    def webhooks_refused(self) -> Iterator[None]:
+        """Redis has no memory for more messages: each webhook is answered 503."""
+        with self.redis_setting("maxmemory", self.memory() + 100), self.traffic(8):
+            yield
+
+    @contextmanager
+    def few_webhooks_refused(self) -> Iterator[None]:
+        """Of some hundred webhooks a few are answered 503."""
+        for _ in range(200):
+            assert self.send() == 202
+        with self.redis_setting("maxmemory", self.memory() + 100):
+            while self.send() != 503:  # each web process sees it soon
+                continue
+            for _ in range(5):
+                self.send()
+        yield
+
+    @contextmanager
+    def slow_redis(self, ms: int) -> Iterator[None]:
+        """Redis takes writes only after so long, again and again."""
+        with self.again_and_again(lambda: self.redis("client", "pause", str(ms), "write"), ms / 1000):
+            yield
+
+    @contextmanager
+    def unsigned(self) -> Iterator[None]:
+        """Webhooks come with a wrong signature."""
+        with self.again_and_again(lambda: self.send(signed=False), 0.3):
+            yield
+
+    @contextmanager
+    def invalid(self) -> Iterator[None]:
+        """Signed ones that are no events."""
+        with self.again_and_again(lambda: self.send(body=b"{"), 0.3):
+            yield
+
+    @contextmanager
+    def old_message(self) -> Iterator[None]:
+        """A message of a session that is stopped: nobody can answer it."""
+        self.send(session="stopped-1")
+        yield
+        self.drop("dead")
+
+    @contextmanager
+    def dead_letter(self) -> Iterator[None]:
+        """A message that was given up; it is dropped at the end."""
+        self.send(session="stopped-2")
+        yield
+        self.drop("dead")
+
+    @contextmanager
+    def unknown_outcome(self) -> Iterator[None]:
+        """WAHA takes a message and says 500."""
+        with self.fault("waha", status=500, after=True):
+            self.send()
+            self.wait_for(lambda: int(self.redis("xlen", "{wa}:unknown")) > 0, "an unknown outcome")
+        yield
+        self.drop("unknown")
+
+    @contextmanager
+    def no_credit(self) -> Iterator[None]:
+        """A tenant without credit writes."""
+        done = self.project.runbook("tenants", "grant", "poor", "0")
+        assert done.returncode == 0, done.stderr
+        with self.again_and_again(lambda: self.send(session="poor"), 1):
+            yield
+
+    @contextmanager
+    def credit_failure(self) -> Iterator[None]:
+        """The database is away for a moment, in which a message comes."""
+        with self.fault("convex", status=500):
+            self.send()
+            time.sleep(3)
+        yield
+
+    @contextmanager
+    def much_memory(self) -> Iterator[None]:
+        """A process in a web container takes most of what the container may have."""
+        with self.runs_beside("web", _HOG % (170, LONGEST_S)):
+            yield
+
+    @contextmanager
+    def busy_processor(self) -> Iterator[None]:
+        """All cores of the machine are busy."""
+        with ExitStack() as undo:
+            for _ in range(docker.from_env().info()["NCPU"]):
+                undo.enter_context(self.runs_beside("sandbox", _BURN % LONGEST_S))
+            yield
+
+    @contextmanager
+    def many_connections(self) -> Iterator[None]:
+        """Redis has nearly as many connections as it may."""
+        with self.redis_setting("maxclients", 60), self.runs_beside("web", _CONNECT % (45, LONGEST_S)):
+            yield
+
+    @contextmanager
+    def silent_session(self) -> Iterator[None]:
+        """A session that spoke once."""
+        self.send(session="quiet")
+        yield
+        self.redis("hdel", "{wa}:sessions", "quiet")
+
+    def memory(self) -> int:
+        """What Redis uses, in bytes."""
+        lines = self.redis("info", "memory").splitlines()
+        return int(next(line.partition(":")[2] for line in lines if line.startswith("used_memory:")))
+
+    def drop(self, kept: str) -> None:
+        """Delete what was given up."""
+        done = self.project.runbook("queue", "drop", "--all", "--yes", "--from", kept)
+        assert done.returncode == 0, done.stderr
+
+    @contextmanager
+    def traffic(self, per_s: float = 5) -> Iterator[None]:
+        """Messages come, steadily."""
+        with self.again_and_again(self.send, 1 / per_s):
+            yield
+
+    def wait_for(self, reached: Callable[[], bool], what: str, within_s: float = 300) -> float:
+        """Until it is so; how long that took."""
+        began = time.monotonic()
+        while not reached():
+            waited = time.monotonic() - began
+            told = f"{dict(self.told('channel'))}, fires: {self.firing()}"
+            assert waited < within_s, f"not within {within_s:.0f} s: {what}; told {told}"
+            time.sleep(0.3)
+        return time.monotonic() - began
