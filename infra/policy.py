@@ -15,6 +15,7 @@ from pulumi import ResourceTransformationArgs, ResourceTransformationResult
 
 from infra.base_images import is_fixed
 from infra.dynamic.stack_id import STATE_LABEL
+from infra.stack_settings import SEEN_VOLUMES
 from service.settings import SECRET_NAMES
 
 Inputs = Mapping[str, Any]
@@ -48,8 +49,10 @@ class Policy:
 
     def _check(self, resource: ResourceTransformationArgs) -> ResourceTransformationResult | None:
         inputs, opts = resource.props, resource.opts
-        if resource.type_ == _VOLUME and opts.protect and opts.retain_on_delete:
-            self._protected.add(str(inputs["name"]))
+        if resource.type_ == _VOLUME and opts.retain_on_delete:
+            name = str(inputs["name"])
+            if opts.protect or name.endswith(SEEN_VOLUMES):
+                self._protected.add(name)
         if resource.type_ != _CONTAINER:
             return None
         is_started = inputs.get("start") is not False

@@ -20,9 +20,11 @@ MAX_STACK_NAME = 63 - len("runbook--web-32-r-1234567")
 ALERT_SECRETS = frozenset({"ALERT_CHANNEL_URL", "ALERT_HEARTBEAT_URL", "ALERT_SMTP_PASSWORD"})
 """Secrets of the monitoring: where alerts are posted, what hears that they are sent, the mail key."""
 
-DATA_VOLUMES = ("redis-data", "proxy-routes", "prometheus-data", "alertmanager-data", "log-data")
-"""Ends of the names of the volumes that only `bin/runbook destroy` removes: the messages, who is live, and
-what was seen."""
+DATA_VOLUMES = ("redis-data", "proxy-routes")
+"""Ends of the names of the volumes that only `bin/runbook destroy` removes: the messages, and who is live."""
+
+SEEN_VOLUMES = ("prometheus-data", "alertmanager-data", "log-data")
+"""Those with what was seen: they stay, too, but a stack whose monitoring is turned off has no use for them."""
 
 
 class StackSettings(BaseModel):

@@ -11,7 +11,7 @@ from docker.models.volumes import Volume
 
 from infra.dynamic.stack_id import STATE_LABEL
 from infra.stack_name import bare_name
-from infra.stack_settings import DATA_VOLUMES
+from infra.stack_settings import DATA_VOLUMES, SEEN_VOLUMES
 from runbook.errors import RunbookError
 
 _IN_USE = 409
@@ -63,7 +63,8 @@ def volumes_in(deployment: Mapping[str, Any]) -> set[str]:
 def _volumes_of(stack: str, engine: docker.DockerClient) -> list[Volume]:
     """Those with the stack's label, and those with data: one that was restored by hand has no label."""
     found = engine.volumes.list(filters={"label": f"runbook.stack={bare_name(stack)}"})
-    names = {f"runbook-{bare_name(stack)}-{part}" for part in DATA_VOLUMES} - {each.name for each in found}
+    kept = (*DATA_VOLUMES, *SEEN_VOLUMES)
+    names = {f"runbook-{bare_name(stack)}-{part}" for part in kept} - {each.name for each in found}
     for name in sorted(names):
         try:
             found.append(engine.volumes.get(name))

@@ -10,7 +10,7 @@ import pulumi_docker as docker
 from infra.docker_provider.facts import facts_of
 from infra.dynamic.stack_id import STATE_LABEL
 from infra.observed import STACK_LABEL
-from infra.stack_settings import DATA_VOLUMES
+from infra.stack_settings import DATA_VOLUMES, SEEN_VOLUMES
 
 _AS_FOUND = ["driver", "driverOpts", "labels"]
 """What a volume that was there before, restored from a backup for example, may have otherwise than ours."""
@@ -44,10 +44,10 @@ class StackContext:
 
         To a provider any difference is a reason to delete a volume and make an empty one: none is looked at.
         """
-        keep = part in DATA_VOLUMES
+        protect, keep = part in DATA_VOLUMES, part in (*DATA_VOLUMES, *SEEN_VOLUMES)
         name = f"{self.prefix}-{part}"
         opts = pulumi.ResourceOptions(
-            parent=parent, ignore_changes=_AS_FOUND, protect=keep, retain_on_delete=keep
+            parent=parent, ignore_changes=_AS_FOUND, protect=protect, retain_on_delete=keep
         )
         return docker.Volume(name, name=name, labels=self.labels(), opts=opts)
 

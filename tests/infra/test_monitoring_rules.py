@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from alert_cases import CASES, HEALTHY, Case
+from alert_rules import alerts_in
 from debian_programs import need
 
 from contracts.targets import Targets, read_targets
@@ -18,11 +19,6 @@ from infra.monitoring.rules import rules_file
 @pytest.fixture(scope="module", autouse=True)
 def _promtool() -> None:
     need("prometheus")
-
-
-def alerts_in(rules: str) -> dict[str, str]:
-    """The names of the alerts with their severities."""
-    return dict(re.findall(r"alert: (\w+)\n(?:.*\n)*?    labels: \{severity: (\w+)", rules))
 
 
 def is_firing(alert: str, severity: str, *, expected: bool, at: str) -> dict[str, object]:

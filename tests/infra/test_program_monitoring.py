@@ -153,3 +153,11 @@ def test_mail_without_sender(engine: FakeDocker) -> None:
     """Refused before anything is made: the mail server would."""
     with pytest.raises(Exception, match="alert_mail_from should be"):
         declare(engine.host, layout={**PRODUCTION, "alert_mail_to": "team@example.org"})
+
+
+def test_what_was_seen_stays(engine: FakeDocker) -> None:
+    """No update deletes it; but it stands in no way where the monitoring is turned off."""
+    declared = declare(engine.host, layout=ON)
+    for part in ("prometheus-data", "alertmanager-data", "log-data"):
+        volume = declared[f"{PREFIX}-{part}"]
+        assert (volume.retain_on_delete, volume.protect) == (True, False), part

@@ -22,6 +22,7 @@ from project import Project
 
 from contracts.targets import Monitor, Targets, read_targets
 from contracts.webhook import WEBHOOK_PATH, encode, message_event, signed_headers
+from infra.base_images import Mode, Role, resolve
 from infra.containers import ContainerExec
 from infra.observed import stack_containers
 from infra.stack_name import prefix_of
@@ -33,6 +34,14 @@ _CONNECT = """
 import socket, time
 held = [socket.create_connection(("redis", 6379)) for _ in range(%d)]
 time.sleep(%d)
+"""
+_FILL = """
+import os, time
+disk = os.statvfs("/")
+wanted = int(%f * disk.f_blocks) - (disk.f_blocks - disk.f_bavail)
+with open("/filled", "wb") as file:
+    os.posix_fallocate(file.fileno(), 0, max(1, wanted) * disk.f_frsize)
+    time.sleep(1200)
 """
 LONGEST_S = 1200
 """A fault that nobody takes back ends by itself."""
@@ -262,27 +271,42 @@ class MonitoredStack:
 
     @contextmanager
     def webhooks_refused(self) -> Iterator[None]:
-        """Redis has no memory for more messages: each webhook is answered 503."""
-        with self.redis_setting("maxmemory", self.memory() + 100), self.traffic(8):
+        """Redis has no memory for more messages: webhooks are answered 503."""
+        with self.redis_setting("maxmemory", self.memory() + 100):
             yield
 
     @contextmanager
     def few_webhooks_refused(self) -> Iterator[None]:
-        """Of some hundred webhooks a few are answered 503."""
-        for _ in range(200):
-            assert self.send() == 202
+        """Of some hundred webhooks ten are answered 503."""
+        for _ in range(round(self.monitor.window_s)):
+            self.send()
         with self.redis_setting("maxmemory", self.memory() + 100):
-            while self.send() != 503:  # each web process sees it soon
-                continue
-            for _ in range(5):
-                self.send()
+            refused = 0
+            while refused < 10:
+                refused += self.send() == 503
         yield
 
     @contextmanager
-    def slow_redis(self, ms: int) -> Iterator[None]:
-        """Redis takes writes only after so long, again and again."""
-        with self.again_and_again(lambda: self.redis("client", "pause", str(ms), "write"), ms / 1000):
+    def slow_writes(self) -> Iterator[None]:
+        """Redis takes writes only each 1.5 s."""
+        with self.again_and_again(lambda: self.redis("client", "pause", "1500", "write"), 1.5):
             yield
+
+    def slow_database(self) -> Any:
+        """Convex answers after 0.9 s."""
+        return self.fault("convex", latency_ms=900)
+
+    def slow_model(self) -> Any:
+        """The model answers after 5 s."""
+        return self.fault("ai", latency_ms=5000)
+
+    def nearly_full_redis(self) -> Any:
+        """Redis uses 88 % of its memory."""
+        return self.redis_setting("maxmemory", round(self.memory() / 0.88))
+
+    def outgrown_redis(self) -> Any:
+        """Redis' memory is too small for what comes."""
+        return self.redis_setting("maxmemory", round(self.memory() / 0.8))
 
     @contextmanager
     def unsigned(self) -> Iterator[None]:
@@ -292,8 +316,20 @@ class MonitoredStack:
 
     @contextmanager
     def invalid(self) -> Iterator[None]:
-        """Signed ones that are no events."""
-        with self.again_and_again(lambda: self.send(body=b"{"), 0.3):
+        """Among many webhooks some are no events."""
+        with self.traffic(15), self.again_and_again(lambda: self.send(body=b"{"), 2):
+            yield
+
+    @contextmanager
+    def often_invalid(self) -> Iterator[None]:
+        """Of all signed webhooks many are no events."""
+        with self.again_and_again(lambda: self.send(body=b"{"), 0.2):
+            yield
+
+    @contextmanager
+    def too_many(self) -> Iterator[None]:
+        """More webhooks come than one address may send."""
+        with self.traffic(14), self.traffic(14):
             yield
 
     @contextmanager
@@ -301,12 +337,14 @@ class MonitoredStack:
         """A message of a session that is stopped: nobody can answer it."""
         self.send(session="stopped-1")
         yield
+        self.wait_for(lambda: int(self.redis("xlen", "{wa}:dead")) > 0, "it is given up", LONGEST_S)
         self.drop("dead")
 
     @contextmanager
     def dead_letter(self) -> Iterator[None]:
-        """A message that was given up; it is dropped at the end."""
+        """A message is given up."""
         self.send(session="stopped-2")
+        self.wait_for(lambda: int(self.redis("xlen", "{wa}:dead")) > 0, "it is given up", LONGEST_S)
         yield
         self.drop("dead")
 
@@ -318,6 +356,32 @@ class MonitoredStack:
             self.wait_for(lambda: int(self.redis("xlen", "{wa}:unknown")) > 0, "an unknown outcome")
         yield
         self.drop("unknown")
+
+    def exporter_down(self) -> Any:
+        """The exporter of the machine's figures is stopped."""
+        return self.stopped(self.container("node-exporter"))
+
+    def collector_down(self) -> Any:
+        """The collector of the logs is stopped."""
+        return self.stopped(self.container("logs"))
+
+    def heartbeat_fails(self) -> Any:
+        """What hears the heartbeat answers 400."""
+        return self.fault("heartbeat", status=400)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """The engine's disk is filled to 88 %, in a container's own layer."""
+        container = docker.from_env().containers.create(
+            resolve(Role.PYTHON, Mode.AUTO).name,
+            ["python3", "-c", _FILL % 0.88],
+            network_mode="none",
+        )
+        try:
+            container.start()
+            yield
+        finally:
+            container.remove(force=True)
 
     @contextmanager
     def no_credit(self) -> Iterator[None]:
