@@ -24,7 +24,7 @@ DATA_VOLUMES = ("redis-data", "proxy-routes")
 """Ends of the names of the volumes that only `bin/runbook destroy` removes: the messages, and who is live."""
 
 SEEN_VOLUMES = ("prometheus-data", "alertmanager-data", "log-data")
-"""Those with what was seen: they stay, too, but a stack whose monitoring is turned off has no use for them."""
+"""Those with what was seen: they stay, too, and a stack whose monitoring is turned off does without them."""
 
 
 class StackSettings(BaseModel):

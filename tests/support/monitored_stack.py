@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -99,6 +100,23 @@ class MonitoredStack:
             data: dict[str, Any] = json.load(answer)["data"]
         return data
 
+    def alertmanager(self, path: str) -> Any:
+        """An answer of its Alertmanager."""
+        url = f"http://127.0.0.1:{self.project.ports['monitoring_port']}/alertmanager/api/v2/{path}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)
+
+    def evaluations(self) -> float:
+        """When the rules were looked at last, in seconds since 1970."""
+        groups = self.prometheus("rules?type=alert")["groups"]
+        return min(datetime.fromisoformat(each["lastEvaluation"][:19]).timestamp() for each in groups)
+
+    def logs(self, *words: str) -> list[dict[str, Any]]:
+        """What `bin/runbook logs` finds."""
+        done = self.project.runbook("logs", *words, "--json", "--limit", "100000")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def sandbox(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:
         """Ask the sandbox."""
         url = f"http://127.0.0.1:{self.project.ports['sandbox_port']}{path}"
@@ -112,7 +130,10 @@ class MonitoredStack:
         """One webhook through the public frontend; the answer's status, 0 without one."""
         chat = f"49{time.time_ns() % 10**11}@c.us"
         content = body or encode(message_event(text, chat_id=chat, **event))
-        headers = signed_headers(content, self.secret if signed else "wrong")
+        return self.post(content, signed_headers(content, self.secret if signed else "wrong"))
+
+    def post(self, content: bytes, headers: dict[str, str]) -> int:
+        """A request to the webhook's path; as `send`."""
         url = f"http://127.0.0.1:{self.project.ports['port']}{WEBHOOK_PATH}"
         with suppress(OSError):
             request = urllib.request.Request(url, content, headers, method="POST")
@@ -144,6 +165,29 @@ class MonitoredStack:
         code, output = ContainerExec(name).run(["sh", "-c", run, "sh", *command])
         assert code == 0, output
         return output.strip()
+
+    def containers_of(self, release: str) -> list[str]:
+        """The names of a release's containers, running or not."""
+        found = stack_containers(self.project.stack, docker.from_env())
+        return [str(each.name) for each in found if each.labels.get("runbook.release") == release]
+
+    def misbehave(self) -> str:
+        """Let the live release log a line of each kind; the id of a request that was well."""
+        assert self.send(signed=False) == 401
+        with self.fault("waha", status=400):
+            self.send()
+            self.wait_for(lambda: bool(self.logs("errors", "--since", "1m")), "a message failed")
+        self.redis("client", "pause", "1500", "write")
+        assert self.send() == 202
+        while self.send() != 429:
+            continue
+        self.wait_for(lambda: self.send() == 202, "the rate limit lets one through")
+        body = encode(message_event("hello", chat_id="4915500000001@c.us"))
+        headers = signed_headers(body, self.secret)
+        assert self.post(body, headers) == 202
+        wanted = headers["X-Webhook-Request-Id"]
+        self.wait_for(lambda: len(self.logs("request", wanted)) == 3, "its reply is logged")
+        return wanted
 
     @contextmanager
     def fault(self, service: str, **fault: object) -> Iterator[None]:
