@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from infra.errors import printable
 from runbook.errors import RunbookError
 from runbook.log_query import Condition
 
@@ -103,9 +104,8 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise RunbookError(
-            f"the query failed: {error}", "docs/logs.md has the columns, and examples"
-        ) from error
+        said = "\n".join(map(printable, str(error).splitlines()))  # it may quote a line
+        raise RunbookError(f"the query failed: {said}", "docs/logs.md has the columns") from error
 
 
 def _rows(done: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

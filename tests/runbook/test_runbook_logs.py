@@ -1,0 +1,196 @@
+"""`logs`: what an operator types, and what comes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from log_kit import NOW_MS, line, type_logs, write_segment
+
+from runbook.verbs.logs import read_moment
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_newest_lines_come_oldest_first(tmp_path: Path, capsys: Capture) -> None:
+    """As many as asked for; how many there are, and since when, is said beside."""
+    write_segment(tmp_path, "rest", *(line(f"m{number}", NOW_MS + number) for number in range(10)))
+    assert type_logs("--folder", str(tmp_path), "--since", "2026-11-29", "--limit", "2") == 0
+    said = capsys.readouterr()
+    assert [row.split()[:5] for row in said.out.splitlines()] == [
+        ["2026-11-30", f"00:53:20.{number:03d}", "info", "web-1-r-1234567", f"m{number}"] for number in (8, 9)
+    ]
+    assert (
+        "2 of 10 lines since 2026-11-29 00:00:00 UTC; the logs go back to 2026-11-30 00:53:20 UTC" in said.err
+    )
+
+
+def test_json_is_one_object_a_line(tmp_path: Path, capsys: Capture) -> None:
+    """As it was written, with whose it is."""
+    write_segment(tmp_path, "refusals", line("no", action="rate_limit", security=True, ip="::1"), packed=True)
+    assert type_logs("rate-limit", "--folder", str(tmp_path), "--since", "2026-11-29", "--json") == 0
+    (found,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (found["msg"], found["ip"], found["role"]) == ("no", "::1", "web")
+
+
+def test_nothing_in_a_line_steers_the_terminal(tmp_path: Path, capsys: Capture) -> None:
+    """Neither as text nor as JSON: colours, titles, line ends, and text that runs backwards."""
+    evil = "\x1b]0;x\x07\n\r\x9b31m\u202e\u2028"
+    write_segment(
+        tmp_path, "rest", line(evil, level=evil, **{evil: evil, "container": evil, "requestId": evil})
+    )
+    for more in ([], ["--json"]):
+        type_logs("--folder", str(tmp_path), "--since", "2026-11-29", *more)
+        out = capsys.readouterr().out
+        assert out.count("\n") == 1
+        assert out.rstrip("\n").isprintable()
+    type_logs("sql", "SELECT msg, line FROM logs", "--folder", str(tmp_path), "--since", "2026-11-29")
+    assert all(row.isprintable() for row in capsys.readouterr().out.split("\n"))
+
+
+def test_everything_about_one_request_is_in_order(tmp_path: Path, capsys: Capture) -> None:
+    """Over classes, replicas and releases; of lines of one ms the one that was received comes first."""
+    write_segment(tmp_path, "rest", line("Message failed", NOW_MS + 5, requestId="a", container="w-r-2"))
+    write_segment(
+        tmp_path,
+        "webhooks",
+        line("Webhook verified", event="verified", requestId="a"),
+        line("no", requestId="b"),
+    )
+    write_segment(tmp_path, "received", line("Webhook received", event="received", requestId="a"))
+    type_logs("request", "a", "--since", "2026-11-29", "--folder", str(tmp_path), "--json")
+    found = [json.loads(row)["msg"] for row in capsys.readouterr().out.splitlines()]
+    assert found == ["Webhook received", "Webhook verified", "Message failed"]
+
+
+def test_a_request_s_id_is_no_condition(tmp_path: Path, capsys: Capture) -> None:
+    """Whatever stands in it."""
+    write_segment(tmp_path, "rest", line("x", requestId='a" OR msg="x'), line("y", requestId="b"))
+    assert type_logs("request", 'a" OR msg="x', "--since", "2026-11-29", "--folder", str(tmp_path)) == 0
+    assert "1 of 1 lines" in capsys.readouterr().err
+    assert type_logs("request", '{"', "--since", "2026-11-29", "--folder", str(tmp_path)) == 0
+
+
+def test_a_release_is_that_of_the_container(tmp_path: Path, capsys: Capture) -> None:
+    """Also where the line speaks of another."""
+    write_segment(
+        tmp_path,
+        "rest",
+        line("a"),
+        line("Live release", NOW_MS + 1, release="r-2"),
+        line("b", container="c-r-2", release="r-2"),
+    )
+    type_logs("--release", "r-1234567", "--since", "2026-11-29", "--folder", str(tmp_path), "--json")
+    assert [json.loads(row)["msg"] for row in capsys.readouterr().out.splitlines()] == ["a", "Live release"]
+
+
+def test_lines_that_cannot_be_read_are_counted(tmp_path: Path, capsys: Capture) -> None:
+    """A disk that lost its power, or half a line: never fatal."""
+    write_segment(tmp_path, "rest", line("a"), "\0\0\0\n", '{"msg": "ha\n', "[\n", line("b"))
+    assert type_logs("--since", "2026-11-29", "--folder", str(tmp_path)) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2
+    assert "3 lines cannot be read" in said.err
+    assert type_logs("sql", "SELECT msg FROM logs", "--since", "2026-11-29", "--folder", str(tmp_path)) == 0
+    assert "3 lines cannot be read" in capsys.readouterr().err
+
+
+def test_sql_reads_the_columns_and_the_rest(tmp_path: Path, capsys: Capture) -> None:
+    """A table; or JSON, one object a row."""
+    write_segment(tmp_path, "rest", line("a", durationMs=5, tenant="t"), line("a", durationMs=7), line("b"))
+    sql = "SELECT msg, sum(durationMs) AS ms, max(line->>'tenant') AS tenant FROM logs GROUP BY 1 ORDER BY 1"
+    options = ("--since", "2026-11-29", "--folder", str(tmp_path))
+    assert type_logs("sql", sql, *options) == 0
+    assert [row.split() for row in capsys.readouterr().out.splitlines()] == [
+        ["msg", "ms", "tenant"], ["a", "12.0", "t"], ["b", "-", "-"],
+    ]  # fmt: skip
+    assert type_logs("sql", sql, "--json", "--limit", "1", *options) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"msg": "a", "ms": 12, "tenant": "t"}
+    assert "the first 1 rows" in said.err
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELCT", "syntax error"),
+        ("SELECT nothing FROM logs", "nothing"),
+        ("SELECT 1; SELECT 2", "not one SELECT"),
+        ("", "not one SELECT"),
+        ("DROP VIEW logs", "not one SELECT"),
+        ("COPY (SELECT 1) TO 'FOLDER/new'", "not one SELECT"),
+        ("COPY (SELECT 1) TO 'FILE'", "not one SELECT"),
+        ("ATTACH 'FOLDER/new.db'", "not one SELECT"),
+        ("INSTALL httpfs", "not one SELECT"),
+        ("SET enable_external_access = true", "not one SELECT"),
+        ("PRAGMA database_list", "not one SELECT"),
+        ("SELECT * FROM read_text('/etc/passwd')", "disabled by configuration"),
+        ("SELECT * FROM '/etc/passwd'", "does not exist"),
+        ("SELECT * FROM '/etc/passwd.csv'", "disabled by configuration"),
+        ("SELECT * FROM glob('/*')", "disabled by configuration"),
+        ("SELECT * FROM 'http://127.0.0.1:1/x.csv'", "disabled by configuration"),
+        ("SELECT * FROM files", "does not exist"),
+        ("SELECT CAST(msg || chr(27) || '[31m' AS INTEGER) FROM logs", "a?[31m"),
+    ],
+)
+def test_sql_can_only_read_the_lines(tmp_path: Path, capsys: Capture, sql: str, said: str) -> None:
+    """No other file, no network, no change, no variable of our own; what is wrong is said."""
+    file = write_segment(tmp_path, "rest", line("a"))
+    before = file.read_bytes()
+    sql = sql.replace("FOLDER", str(tmp_path)).replace("FILE", str(file))
+    assert type_logs("sql", sql, "--since", "2026-11-29", "--folder", str(tmp_path)) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert said in told
+    assert "\x1b" not in told
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--since", "5x"], "'5x' is no time"),
+        (["--since", "1h", "--until", "2h"], "--since is after --until"),
+        (["--since", "2026-13-01"], "is no time"),
+        (["nonsense"], "'nonsense' is no query: failed-webhooks, "),
+        (["request"], "`request` takes an ID"),
+        (["sql"], "`sql` a SELECT"),
+        (["errors", "x"], "all else nothing"),
+        (["sql", "SELECT 1", "--follow"], "--follow goes with"),
+        (["--limit", "0"], "--limit"),
+    ],
+)
+def test_what_cannot_be_asked_is_usage(tmp_path: Path, capsys: Capture, words: list[str], said: str) -> None:
+    """Exit code 2, with what was wrong."""
+    assert type_logs(*words, "--folder", str(tmp_path)) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_time_may_be_ago_or_a_date() -> None:
+    """UTC, unless it says another zone."""
+    now_ms = time.time() * 1000
+    for text, ago_s in (("90s", 90), ("15m", 900), ("1h", 3600), ("2d", 172_800)):
+        assert abs(now_ms - ago_s * 1000 - read_moment(text)) < 60_000
+    assert read_moment("2026-11-30T00:53:20") == read_moment("2026-11-30T02:53:20+02:00") == NOW_MS
+
+
+def test_help_names_each_query(capsys: Capture) -> None:
+    """With how it is typed."""
+    assert type_logs("--help") == 0
+    said = capsys.readouterr().out
+    for words in (
+        "logs failed-webhooks ",
+        "logs request ID ",
+        "logs sql 'SELECT",
+        'logs \'level="error" AND',
+    ):
+        assert f"bin/runbook {words}" in said
+
+
+def test_no_lines_are_no_error(tmp_path: Path, capsys: Capture) -> None:
+    """A stack that was just made."""
+    assert type_logs("errors", "--folder", str(tmp_path)) == 0
+    assert "0 of 0 lines" in capsys.readouterr().err
