@@ -1,4 +1,4 @@
-"""`python -m benchmarks [webhooks] [latency] [memory] [worker]`: what `bin/runbook bench` runs."""
+"""`python -m benchmarks [webhooks] [latency] [memory] [worker] [logs]`: what `bin/runbook bench` runs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds of each load.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of a round.")]
 WarmUp = Annotated[float | None, typer.Option(min=0.1, help="Seconds before each round.")]
 MemoryWebhooks = Annotated[int | None, typer.Option(min=100, help="Webhooks over which memory is watched.")]
+LogLines = Annotated[int | None, typer.Option(min=100, help="Log lines that a question is asked to.")]
 Backlog = Annotated[int | None, typer.Option(min=2, help="Messages that the worker drains.")]
 
 
@@ -40,6 +41,7 @@ def bench(
     warm_up: WarmUp = None,
     memory_webhooks: MemoryWebhooks = None,
     backlog: Backlog = None,
+    log_lines: LogLines = None,
     folder: Annotated[Path, typer.Option(help="Where the servers keep their data: on a disk.")] = REPOSITORY
     / ".build/bench",
     report: Annotated[Path | None, typer.Option(help="Where the report goes, as JSON.")] = None,
@@ -56,6 +58,7 @@ def bench(
         "warm_up_s": warm_up,
         "memory_webhooks": memory_webhooks,
         "backlog": backlog,
+        "log_lines": log_lines,
     }
     sizes = replace(sizes, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     err = Console(stderr=True, highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.report import BenchReport, Drain, Latency, Memory, Webhooks
+from benchmarks.report import BenchReport, Drain, Latency, LogQuery, Memory, Webhooks
 from contracts.targets import Bench
 from contracts.verdict import Check, Verdict
 
@@ -29,6 +29,8 @@ def _checks(report: BenchReport, targets: Bench) -> Iterator[Check]:
         yield _memory(report.memory, targets)
     if report.worker:
         yield _worker(report.worker, targets)
+    if report.logs:
+        yield _logs(report.logs, targets)
 
 
 def _webhooks(found: Webhooks, targets: Bench) -> Check:
@@ -89,6 +91,19 @@ def _worker(found: Drain, targets: Bench) -> Check:
         unit="per second",
         samples=found.messages,
         detail="each answered once",
+    )
+
+
+def _logs(found: LogQuery, targets: Bench) -> Check:
+    low, high = found.ratio_range
+    return Check(
+        name="log lines, failed webhooks of an hour",
+        verdict=_met(found.ratio >= targets.times_jq),
+        value=round(found.ratio, 2),
+        limit=targets.times_jq,
+        unit="times jq",
+        samples=len(found.rounds["ours"]),
+        detail=f"rounds from {low:.2f} to {high:.2f}; {found.megabytes:g} MB, each program's start included",
     )
 
 

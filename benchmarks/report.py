@@ -120,6 +120,21 @@ class Drain(_Figures):
     cpu: dict[str, float]
 
 
+LogSide = Literal["jq", "ours"]
+
+
+class LogQuery(_Figures):
+    """A question to log lines; each round's seconds, a program's start included. `found`: the answer."""
+
+    lines: int
+    megabytes: float
+    rounds: dict[LogSide, list[float]]
+    median_s: dict[LogSide, float]
+    ratio: float
+    ratio_range: tuple[float, float]
+    found: int
+
+
 class BenchReport(_Figures):
     """A whole run; parts that were left out are null."""
 
@@ -130,4 +145,5 @@ class BenchReport(_Figures):
     latency: Latency | None = None
     memory: Memory | None = None
     worker: Drain | None = None
+    logs: LogQuery | None = None
     checks: list[Check] = []

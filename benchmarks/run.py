@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.checks import checks_of
 from benchmarks.drain import measure_drain
 from benchmarks.latency import measure_latency
+from benchmarks.logs import measure_logs
 from benchmarks.machine import read_machine
 from benchmarks.memory import measure_memory
 from benchmarks.progress import Say
@@ -25,6 +26,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     MEMORY = "memory"
     WORKER = "worker"
+    LOGS = "logs"
 
 
 def run(parts: set[Part], sizes: Sizes, targets: Bench, *, folder: Path, say: Say) -> BenchReport:
@@ -49,5 +51,6 @@ def run(parts: set[Part], sizes: Sizes, targets: Bench, *, folder: Path, say: Sa
         else None,
         memory=measure_memory(folder, sizes, say) if Part.MEMORY in parts else None,
         worker=measure_drain(folder, sizes, say) if Part.WORKER in parts else None,
+        logs=measure_logs(folder, sizes, say) if Part.LOGS in parts else None,
     )
     return report.model_copy(update={"checks": checks_of(report, targets)})

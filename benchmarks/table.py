@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report import BenchReport, Course, Drain, Latency, Memory, Webhooks
+from benchmarks.report import BenchReport, Course, Drain, Latency, LogQuery, Memory, Webhooks
 from contracts.verdict import Check, Verdict
 
 _COLUMNS = ("", "reference", "tuned", "ours", "ratio", "target", "")
@@ -41,6 +41,8 @@ def rows_of(report: BenchReport, checks: Mapping[str, Check]) -> Iterator[Row]:
         yield _memory_row(report.memory, checks["memory growth of the web process"])
     if report.worker:
         yield _worker_row(report.worker, checks["messages per second of a worker"])
+    if report.logs:
+        yield _logs_row(report.logs, checks["log lines, failed webhooks of an hour"])
 
 
 def notes_of(report: BenchReport) -> Iterator[str]:
@@ -109,6 +111,18 @@ def _worker_row(found: Drain, check: Check) -> Row:
         f"{found.per_second:,.0f}",
         "",
         f"{check.limit:g}",
+        _WORDS[check.verdict],
+    )
+
+
+def _logs_row(found: LogQuery, check: Check) -> Row:
+    return (
+        f"a question to {found.lines:,} log lines",
+        f"jq {found.median_s['jq']:.2f} s",
+        "",
+        f"{found.median_s['ours']:.2f} s",
+        f"{found.ratio:.2f}",
+        f"{check.limit:g} times",
         _WORDS[check.verdict],
     )
 

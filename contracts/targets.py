@@ -16,11 +16,11 @@ from pydantic import (
     model_validator,
 )
 
+from contracts.errors import TargetsError
+
+__all__ = ["TARGETS_FILE", "Bench", "Targets", "TargetsError", "read_targets"]
+
 TARGETS_FILE = Path(__file__).resolve().parent.parent / "targets.toml"
-
-
-class TargetsError(Exception):
-    """`targets.toml` cannot be read or breaks a rule; the message names every problem, one a line."""
 
 
 class _Section(BaseModel):
@@ -208,6 +208,7 @@ class Bench(_Section):
     memory_growth: float = Field(ge=0)
     memory_growth_mb: float = Field(ge=0)
     worker_per_s: float = Field(gt=0)
+    times_jq: float = Field(gt=0)
 
 
 class Targets(_Section):

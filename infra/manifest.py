@@ -14,10 +14,10 @@ from typing import Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from infra.checkout import BUILD as BUILD
+from infra.checkout import REPOSITORY as REPOSITORY
 from infra.stack_settings import StackSettings
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-BUILD = REPOSITORY / ".build"
 MANIFEST_LABEL = "runbook.manifest"
 _FOLDER_MODE, _FILE_MODE = 0o755, 0o644
 _MODES = f"{_FOLDER_MODE:o} {_FILE_MODE:o}\0".encode()

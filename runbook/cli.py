@@ -12,7 +12,7 @@ import requests
 import typer
 from docker.errors import DockerException
 
-from contracts.targets import TargetsError
+from contracts.errors import TargetsError
 from infra.errors import Refused
 from runbook.console import deliver_result, prepare_streams, say_error
 from runbook.errors import RunbookError

@@ -35,15 +35,19 @@ _PREFIX = re.compile(r"runbook-.+?-(?=(?:web|worker|proxy|redis|logs|sandbox)\b)
 
 def show_lines(found: Found, *, as_json: bool) -> None:
     """Print what was *found*, the oldest first."""
-    rows = [json.loads(line) for line in found.lines]
-    for fields in sorted(rows, key=lambda each: (each["time"], _ORDER.get(each.get("event"), len(_ORDER)))):
+    rows = sorted(((json.loads(line), line) for line in found.lines), key=_place)
+    for fields, line in rows:
         if as_json:
-            show(json.dumps(fields))  # to ASCII: nothing in it steers a terminal
+            show(line if line.isascii() and line.isprintable() else json.dumps(fields))
         elif out.is_terminal:
             out.print(_line(fields), soft_wrap=True)
         else:
             show(_line(fields).plain)
     _say_unreadable(found.unreadable)
+
+
+def _place(row: tuple[dict[str, Any], str]) -> tuple[float, int]:
+    return row[0]["time"], _ORDER.get(row[0].get("event", ""), len(_ORDER))
 
 
 def show_rows(table: LogTable, sql: str, limit: int, *, as_json: bool) -> None:

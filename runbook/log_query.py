@@ -20,7 +20,6 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])|(?P<word>[A-Za-z_]\w*)"""
     r"""|(?P<operator>!=|>=|<=|[=><~])|(?P<bracket>[()])|(?P<end>$)|(?P<wrong>\S))"""
 )
-_COMPARED = {"=": "IS NOT DISTINCT FROM", "!=": "IS DISTINCT FROM"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class _Parser:
 
     def _one(self) -> str:
         if self._took("NOT"):
-            return f"(NOT {self._one()})"
+            return f"({self._one()} IS NOT TRUE)"  # nor does a line fit that lacks the field
         if self._took("("):
             inner = self._any()
             if not self._took(")"):
@@ -156,8 +155,8 @@ class _Parser:
         self._at += 1
         self._values.append(value)
         if operator == "~":
-            return f"coalesce(contains(lower({text}), lower(?)), false)"
-        return f"coalesce({text} {_COMPARED.get(operator, operator)} ?, false)"
+            return f"contains(lower({text}), lower(?))"
+        return f"({text} {'IS DISTINCT FROM' if operator == '!=' else operator} ?)"
 
     def _peek(self) -> tuple[str, str, int]:
         """The next token: its kind, its text, its place."""

@@ -23,10 +23,10 @@ import requests
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 
+from infra.checkout import BUILD
 from infra.containers import ContainerExec
 from infra.errors import Refused, printable
 from infra.file_lock import held
-from infra.manifest import BUILD
 from infra.stack_name import bare_name, prefix_of
 from runbook.console import say
 from runbook.errors import RunbookError

@@ -28,6 +28,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     MEMORY = "memory"
     WORKER = "worker"
+    LOGS = "logs"
 
 
 Only = Annotated[
@@ -40,12 +41,13 @@ Check = Annotated[bool, typer.Option("--check", help="Exit 1 if a target of targ
 def bench(only: Only = None, short: Short = False, check: Check = False, as_json: Json = False) -> None:
     """Measure how fast the service is.
 
-    Webhooks per second beside a plain reference, latency at half that load, memory, a worker's drain.
+    Webhooks per second beside a plain reference, latency at half that load, memory, a worker's drain,
+    a question to log lines beside jq.
 
     It starts servers of its own on loopback; no stack is touched.
     """
-    if shutil.which("redis-server") is None:
-        install(["redis-server"], say)
+    if missing := [program for program in ("redis-server", "jq") if shutil.which(program) is None]:
+        install(missing, say)  # packages of the same names
     report = REPORTS / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}.json"
     switches = {"--short": short, "--check": check, "--json": as_json}
     code = run_child(

@@ -21,7 +21,14 @@ from benchmarks.programs import REPOSITORY
 
 pytestmark = pytest.mark.integration
 
-TINY = ["--rounds=1", "--seconds=0.5", "--warm-up=0.3", "--memory-webhooks=500", "--backlog=200"]
+TINY = [
+    "--rounds=1",
+    "--seconds=0.5",
+    "--warm-up=0.3",
+    "--memory-webhooks=500",
+    "--backlog=200",
+    "--log-lines=3000",
+]
 WITHIN_S = 120.0
 POLL_INTERVAL_S = 0.05
 
@@ -29,7 +36,7 @@ POLL_INTERVAL_S = 0.05
 @pytest.fixture(scope="module", autouse=True)
 def redis_server() -> None:
     """The program, as `bin/runbook bench` sees to it."""
-    need("redis-server")
+    need("redis-server", "jq")
 
 
 def started_by(run: subprocess.Popen[bytes]) -> set[psutil.Process]:
@@ -75,7 +82,8 @@ def test_everything_is_measured_and_nothing_left_behind(data: Path, tmp_path: Pa
     assert all(load["statuses"].keys() == {"202"} and load["answered"] > 0 for load in loads)
     assert report["memory"]["load"]["statuses"] == {"202": 500}
     assert report["worker"]["messages"] == 200
-    assert len(report["checks"]) == 4
+    assert report["logs"]["found"] > 50
+    assert len(report["checks"]) == 5
     assert b"webhooks per second" in out
     assert len(started) > 10
     assert not [process for process in started if process.is_running()]

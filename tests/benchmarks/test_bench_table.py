@@ -13,7 +13,9 @@ from benchmarks.report import BenchReport
 from benchmarks.table import show_report
 from contracts.targets import Bench
 
-TARGETS = Bench(times_reference=8, p99_ms=20, memory_growth=0.05, memory_growth_mb=5, worker_per_s=1000)
+TARGETS = Bench(
+    times_reference=8, p99_ms=20, memory_growth=0.05, memory_growth_mb=5, worker_per_s=1000, times_jq=10
+)
 
 
 def shown(found: BenchReport) -> list[str]:
