@@ -79,7 +79,8 @@ def logs(
     else:
         found = table.select(condition, limit)
         show_lines(found, as_json=as_json)
-        kept = min((each.first_ms or each.opened_ms for each in there if each.class_name in chosen.classes), default=None)
+        mine = (each for each in there if each.class_name in chosen.classes)
+        kept = min((each.first_ms or each.opened_ms for each in mine), default=None)
         say(
             f"{len(found.lines)} of {found.count} lines since {moment(since_ms)} UTC; "
             + (f"the logs go back to {moment(kept)} UTC" if kept else "there are no logs yet")

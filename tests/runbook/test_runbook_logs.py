@@ -41,11 +41,12 @@ def test_nothing_in_a_line_steers_the_terminal(tmp_path: Path, capsys: Capture) 
     write_segment(
         tmp_path, "rest", line(evil, level=evil, **{evil: evil, "container": evil, "requestId": evil})
     )
+    write_segment(tmp_path, "webhooks", line("raw").replace("raw", "\u202e\u2028\x9b"))  # not escaped
     for more in ([], ["--json"]):
         type_logs("--folder", str(tmp_path), "--since", "2026-11-29", *more)
         out = capsys.readouterr().out
-        assert out.count("\n") == 1
-        assert out.rstrip("\n").isprintable()
+        assert out.count("\n") == 2
+        assert out.replace("\n", "").isprintable()
     type_logs("sql", "SELECT msg, line FROM logs", "--folder", str(tmp_path), "--since", "2026-11-29")
     assert all(row.isprintable() for row in capsys.readouterr().out.split("\n"))
 
