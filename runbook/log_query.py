@@ -20,15 +20,21 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])|(?P<word>[A-Za-z_]\w*)"""
     r"""|(?P<operator>!=|>=|<=|[=><~])|(?P<bracket>[()])|(?P<end>$)|(?P<wrong>\S))"""
 )
+_PLAIN = re.compile(r'"[\w .:-]*"', re.ASCII)
+"""Strings that JSON writes in one way only, with their quotes."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Which lines: SQL with `field[1]`, `field[2]`, … for the texts of *fields*; its parameters in order."""
+    """Which lines: SQL with `field[1]`, `field[2]`, … for the texts of *fields*; its parameters in order.
+
+    `texts`: a line that fits has each of them somewhere; those that have not need not be taken apart.
+    """
 
     sql: str = "true"
     fields: tuple[str, ...] = ("time",)
     values: tuple[object, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,22 +48,34 @@ class NamedQuery:
     example: str = ""
 
 
+_NOT_GATE = 'lane!="gate"'
+"""What the gate of a release sends is refused on purpose."""
+
 QUERIES = {
     "failed-webhooks": NamedQuery(
-        "webhooks that were refused, messages that failed", 'webhook=true AND event="failed"', 1
+        "webhooks that were refused, messages that failed",
+        f'webhook=true AND event="failed" AND {_NOT_GATE}',
+        1,
     ),
     "rate-limit": NamedQuery(
-        "addresses that sent too much", 'security=true AND action="rate_limit"', 24, ("refusals",)
+        "addresses that sent too much",
+        f'security=true AND action="rate_limit" AND {_NOT_GATE}',
+        24,
+        ("refusals",),
     ),
     "slow": NamedQuery("requests of more than 1 s", 'msg="Slow request detected"', 24, ("rest", "refusals")),
     "unauthorized": NamedQuery(
         "no signature, a wrong one, a stale event",
-        'security=true AND (action="unauthorized" OR action="invalid_signature" OR action="stale_event")',
+        'security=true AND (action="unauthorized" OR action="invalid_signature" OR action="stale_event") '
+        f"AND {_NOT_GATE}",
         24,
         ("refusals",),
     ),
     "invalid-signature": NamedQuery(
-        "signatures that do not fit", 'security=true AND action="invalid_signature"', 24, ("refusals",)
+        "signatures that do not fit",
+        f'security=true AND action="invalid_signature" AND {_NOT_GATE}',
+        24,
+        ("refusals",),
     ),
     "errors": NamedQuery(
         "level error and above, tracebacks",
@@ -102,6 +120,8 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text, self._values, self._fields = text, list[object](), ["time"]
+        self._needed: list[str] = []  # the texts of comparisons that all lines have to fit
+        self._depth = 0  # within how many OR, NOT and brackets
         self._tokens = [(str(each.lastgroup), each) for each in _TOKEN.finditer(text)]
         self._at = 0
 
@@ -109,12 +129,14 @@ class _Parser:
         sql = self._any()
         if self._peek()[0] != "end":
             raise self._wrong("AND or OR should stand here")
-        return Condition(sql, tuple(self._fields), tuple(self._values))
+        return Condition(sql, tuple(self._fields), tuple(self._values), tuple(self._needed))
 
     def _any(self) -> str:
         parts = [self._all()]
         while self._took("OR"):
             parts.append(self._all())
+            if not self._depth:
+                self._needed.clear()
         return f"({' OR '.join(parts)})"
 
     def _all(self) -> str:
@@ -125,9 +147,14 @@ class _Parser:
 
     def _one(self) -> str:
         if self._took("NOT"):
-            return f"({self._one()} IS NOT TRUE)"  # nor does a line fit that lacks the field
+            self._depth += 1
+            inner = self._one()
+            self._depth -= 1
+            return f"({inner} IS NOT TRUE)"  # nor does a line fit that lacks the field
         if self._took("("):
+            self._depth += 1
             inner = self._any()
+            self._depth -= 1
             if not self._took(")"):
                 raise self._wrong("a ) is missing")
             return inner
@@ -154,6 +181,8 @@ class _Parser:
             raise self._wrong(f'a string in ", a number, true or false should follow {field}{operator}')
         self._at += 1
         self._values.append(value)
+        if operator == "=" and not self._depth and _PLAIN.fullmatch(literal):
+            self._needed.append(literal)
         if operator == "~":
             return f"contains(lower({text}), lower(?))"
         return f"({text} {'IS DISTINCT FROM' if operator == '!=' else operator} ?)"

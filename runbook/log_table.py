@@ -67,10 +67,12 @@ class LogTable:
         """The newest *limit* lines that fit, in no order. One pass over the files."""
         # Each line is parsed once for all fields: a `->>` for each costs twice as much.
         fields = f"json_extract_string(line, [{', '.join(map(_quoted, condition.fields))}])"
+        rarest = max(condition.texts, key=len, default="")  # one look costs as much as another saves
+        has = f"contains(line::VARCHAR, {_quoted(rarest)})" if rarest else "true"
         time = "TRY_CAST(field[1] AS BIGINT)"
         sql = (
             f"SELECT count(line), count(*) - count(line), arg_max(line, {time}, {limit}) "  # noqa: S608
-            f"FROM (SELECT line, {fields} AS field FROM {self._lines}) "
+            f"FROM (SELECT line, {fields} AS field FROM {self._lines} WHERE line IS NULL OR {has}) "
             f"WHERE line IS NULL OR ({condition.sql} AND {time} {self._times})"
         )
         with _errors():

@@ -129,3 +129,19 @@ def test_a_named_query_looks_where_its_lines_are(tmp_path: Path, name: str) -> N
 def test_the_classes_are_the_collector_s() -> None:
     """It runs alone, so they are named twice."""
     assert set(CLASSES) == set(SHARES)
+
+
+@pytest.mark.parametrize(
+    ("condition", "texts"),
+    [
+        ('event="failed" AND webhook=true', {'"failed"'}),
+        ('event="failed" OR webhook=true', set()),
+        ('NOT event="failed" AND role="web"', {'"web"'}),
+        ('(event="failed" OR level="error") AND role="web"', {'"web"'}),
+        ('event!="failed" AND msg~"x" AND status=4', set()),
+        (r'msg="a\"b" AND reason="ü"', set()),
+    ],
+)
+def test_texts_that_every_line_has(condition: str, texts: set[str]) -> None:
+    """Only what a line must have to fit, and what JSON writes in one way."""
+    assert set(parse(condition).texts) == texts

@@ -35,7 +35,6 @@ QUICK = {
     "webhook_p95_ms = 500": "webhook_p95_ms = 20000",
     "reply_p95_ms = 3000": "reply_p95_ms = 60000",
     "database_p95_ms = 500": "database_p95_ms = 20000",
-    "outage_answer_s = 3 ": "outage_answer_s = 30 ",
     "queue_age_s = 120 ": "queue_age_s = 600 ",
 }
 ENVIRONMENT = """\
