@@ -34,7 +34,7 @@ from infra.images.recipes import (
 
 __all__ = [
     "MONITORS", "SERVING", "BaseImage", "Mode", "Origin", "Role",
-    "age_days", "ensure", "ensure_all", "is_fixed", "refresh", "refresh_all", "resolve",
+    "age_days", "ensure", "ensure_all", "is_fixed", "refresh", "refresh_all", "resolve", "resolve_monitors",
 ]  # fmt: skip
 
 _FIXED = re.compile(r"(@|^)sha256:[0-9a-f]{64}$|^runbook/[a-z]+:(\w+-)*[0-9a-f]{7,12}(-\d{8})?$")
@@ -82,6 +82,14 @@ def resolve(role: Role | str, mode: Mode | str, engine: ImageEngine | None = Non
     if mode is Mode.OFFICIAL:
         return BaseImage(role, official, Origin.OFFICIAL)  # `ensure` says what is missing
     return BaseImage(role, dated_tag(role, _today()), Origin.DEBIAN)
+
+
+def resolve_monitors(mode: Mode | str, engine: ImageEngine | None = None) -> list[BaseImage]:
+    """The images of a stack's monitors; Grafana's where theirs are official: nothing equals that one."""
+    monitors = [resolve(role, mode, engine) for role in MONITORS]
+    if any(image.origin is Origin.DEBIAN for image in monitors):
+        return monitors
+    return [*monitors, resolve(Role.GRAFANA, Mode.OFFICIAL, engine)]
 
 
 def refresh(

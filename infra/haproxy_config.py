@@ -96,12 +96,18 @@ frontend monitoring
   http-request redirect location /prometheus/ if {{ path / }}
   use_backend alertmanager if {{ path_beg /alertmanager }}
   default_backend prometheus
-
+@GRAFANA@
 backend prometheus
   server prometheus ipv4@prometheus:9090
 
 backend alertmanager
   server alertmanager ipv4@alertmanager:9093
+"""
+
+_USE_GRAFANA = "  use_backend grafana if { path_beg /grafana }\n\n"
+_GRAFANA = """
+backend grafana
+  server grafana ipv4@grafana:3000
 """
 
 _SET_LANE = "http-request set-header X-Gate-Lane 1"
@@ -131,9 +137,15 @@ class Backend:
     servers: tuple[str, ...]
 
 
-def base_config(*, sandbox: bool, monitoring: bool = False) -> str:
+def base_config(*, sandbox: bool, monitoring: bool = False, grafana: bool = False) -> str:
     """The part that no release changes: limits, timeouts, the frontends of health, sandbox and monitors."""
-    return _BASE + (_SANDBOX if sandbox else "") + (_MONITORING if monitoring else "")
+    monitors = _MONITORING.replace("@GRAFANA@\n", _USE_GRAFANA if grafana else "\n")
+    return (
+        _BASE
+        + (_SANDBOX if sandbox else "")
+        + (monitors if monitoring else "")
+        + (_GRAFANA if monitoring and grafana else "")
+    )
 
 
 def route_config(route: RouteName, to: Backend) -> str:

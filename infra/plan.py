@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra.base_images import MONITORS, BaseImage, Role, resolve
+from infra.base_images import BaseImage, Role, resolve, resolve_monitors
 from infra.components.hardening import collected_logs
 from infra.components.sandbox_app import ENVIRONMENT as SANDBOX_ENVIRONMENT
 from infra.deploy_request import DeployRequest
@@ -71,7 +71,7 @@ class Build:
     redis: BaseImage
     haproxy: BaseImage
     sandbox_context: Path | None
-    monitors: dict[Role, BaseImage]
+    monitors: list[BaseImage]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def read_plan(config: StackConfig, request: DeployRequest, history: History) -> 
             redis=resolve(Role.REDIS, mode),
             haproxy=resolve(Role.HAPROXY, mode),
             sandbox_context=snapshot("sandbox", site) if config.layout.sandbox else None,
-            monitors={role: resolve(role, mode) for role in MONITORS} if config.layout.monitoring else {},
+            monitors=resolve_monitors(mode) if config.layout.monitoring else [],
         ),
     )
 

@@ -13,7 +13,7 @@ import pulumi_docker as docker
 import stamina
 
 from contracts.targets import Targets, read_targets
-from infra.base_images import BaseImage
+from infra.base_images import BaseImage, Role
 from infra.components.hardening import collected_logs
 from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.proxy import Proxy, ProxyArgs, shared_proxy
@@ -122,7 +122,10 @@ def _infrastructure(
     redis = RedisStore(
         RedisArgs(context, _shared_image(images[0], of_redis), config.layout, _password(config), of_redis)
     )
-    proxy = Proxy(ProxyArgs(context, _shared_image(images[1], of_proxy), config.layout, of_proxy))
+    has_grafana = plan.build is not None and any(each.role is Role.GRAFANA for each in plan.build.monitors)
+    proxy = Proxy(
+        ProxyArgs(context, _shared_image(images[1], of_proxy), config.layout, of_proxy, has_grafana)
+    )
     if plan.build:
         _warn_of_base_config(ProxyControl(f"{config.prefix}-proxy").route("00-base"), proxy.base)
     moves = observed.live.moves if observed.live else ()
@@ -132,7 +135,7 @@ def _infrastructure(
 
 def _monitoring(stack: Stack, build: Build, packages: pulumi.Output[str]) -> None:
     """What watches the stack. Nothing of a release waits for it."""
-    config, made = stack.config, {image.name: image for image in build.monitors.values()}
+    config, made = stack.config, {image.name: image for image in build.monitors}
     names = {name: _base(image) for name, image in made.items()}
     to = destinations(config)
     if not to.has_team:
@@ -147,7 +150,7 @@ def _monitoring(stack: Stack, build: Build, packages: pulumi.Output[str]) -> Non
             context=stack.context,
             layout=config.layout,
             targets=stack.targets,
-            images={role: names[image.name] for role, image in build.monitors.items()},
+            images={image.role: names[image.name] for image in build.monitors},
             packages=packages,
             destinations=to,
             redis_password=config.secrets[REDIS_PASSWORD],

@@ -9,7 +9,17 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 from contracts.targets import read_targets
-from infra.base_images import SERVING, BaseImage, Mode, Role, age_days, ensure_all, refresh_all, resolve
+from infra.base_images import (
+    MONITORS,
+    SERVING,
+    BaseImage,
+    Mode,
+    age_days,
+    ensure_all,
+    refresh_all,
+    resolve,
+    resolve_monitors,
+)
 from infra.images.engine import ImageEngine
 from infra.manifest import REPOSITORY
 from infra.python_site import ensure_site
@@ -36,12 +46,11 @@ def prepare(stack: str, *, refresh_images: bool = False) -> None:
     read_targets()  # a mistake there should show before anything is built
     ensure_engine(say)
     layout = layout_of(stack)
-    will_have_monitors = layout.monitoring or (is_dev(stack) and not configuration_file(stack).exists())
-    roles = tuple(Role) if will_have_monitors else SERVING
+    has_monitors = layout.monitoring or (is_dev(stack) and not configuration_file(stack).exists())
     # Building the CLI takes minutes where it cannot be downloaded; the images are made meanwhile.
     side_by_side(
         partial(ensure_cli, say),
-        partial(_ensure_images, roles, layout.images, refresh_images),
+        partial(_ensure_images, layout.images, refresh_images, has_monitors=has_monitors),
         partial(ensure_site, REPOSITORY / "service/requirements.lock"),
     )
 
@@ -72,10 +81,11 @@ def _end_work() -> None:
         time.sleep(_POLL_INTERVAL_S)
 
 
-def _ensure_images(roles: Sequence[Role], mode: Mode, refreshed: bool) -> None:
+def _ensure_images(mode: Mode, refreshed: bool, *, has_monitors: bool) -> None:
     if refreshed:
-        refresh_all(roles, mode, say)
-    images = [resolve(role, mode) for role in roles]
+        refresh_all((*SERVING, *(MONITORS if has_monitors else ())), mode, say)
+    images = [resolve(role, mode) for role in SERVING]
+    images += resolve_monitors(mode) if has_monitors else []
     ensure_all(images, say)
     for line in old_images(images, read_targets().images.old_after_days):
         say(line)

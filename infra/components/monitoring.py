@@ -19,6 +19,8 @@ from infra.base_images import Role
 from infra.components.hardening import hardened, seed
 from infra.components.stack_context import StackContext
 from infra.monitoring.alertmanager import Destinations, alertmanager_config
+from infra.monitoring.dashboard import DASHBOARDS, DATASOURCE, dashboard
+from infra.monitoring.panels import read_panels
 from infra.monitoring.prometheus import LOGS_PORT, blackbox_config, prometheus_config
 from infra.monitoring.rules import rules_file
 from infra.stack_settings import StackSettings
@@ -115,6 +117,8 @@ class Monitoring(pulumi.ComponentResource):
             files={"redis.json": f'{{"redis://redis:6379": "{args.redis_password}"}}'},
         )
         self._collect_logs()
+        if Role.GRAFANA in args.images:
+            self._draw_dashboard()
         self.register_outputs({})
 
     def _collect_logs(self) -> None:
@@ -130,6 +134,31 @@ class Monitoring(pulumi.ComponentResource):
             ports=[port],
         )
 
+    def _draw_dashboard(self) -> None:
+        """Grafana, for everybody to look at; what it keeps of its own goes with its container."""
+        self._run(
+            "grafana",
+            Role.GRAFANA,
+            ["/run.sh"],
+            files={
+                "provisioning/datasources/prometheus.yml": DATASOURCE,
+                "provisioning/dashboards/runbook.yml": DASHBOARDS,
+                "dashboards/runbook.json": dashboard(
+                    self._args.context.stack, read_panels(self._args.targets)
+                ),
+            },
+            memory_mb=256,
+            tmpfs={"/tmp": 4, "/var/lib/grafana": 64},  # noqa: S108 - in the container
+            envs=[
+                "GF_AUTH_ANONYMOUS_ENABLED=true",
+                "GF_ANALYTICS_REPORTING_ENABLED=false",
+                "GF_ANALYTICS_CHECK_FOR_UPDATES=false",
+                f"GF_PATHS_PROVISIONING={_CONF}/provisioning",
+                f"GF_SERVER_ROOT_URL={self._args.layout.monitoring_url}/grafana/",
+                "GF_SERVER_SERVE_FROM_SUB_PATH=true",
+            ],
+        )
+
     def _run(
         self,
         role: str,
@@ -139,6 +168,7 @@ class Monitoring(pulumi.ComponentResource):
         files: dict[str, str] | None = None,
         data: tuple[str, str] | None = None,
         memory_mb: int = 64,
+        tmpfs: dict[str, int] | None = None,
         **more: Any,
     ) -> None:
         """A container with its *files* in a volume of its own, and a volume for what it keeps, if any."""
@@ -174,7 +204,7 @@ class Monitoring(pulumi.ComponentResource):
             networks_advanced=context.joined(role),
             volumes=volumes,
             labels=context.labels(role=role, configuration=self._hash(files or {})),
-            **hardened(_NOBODY, memory_mb, {"/tmp": 4}),  # noqa: S108 - a tmpfs in the container
+            **hardened(_NOBODY, memory_mb, tmpfs or {"/tmp": 4}),  # noqa: S108 - in the container
             **more,
             opts=pulumi.ResourceOptions(parent=self, depends_on=seeded),
         )

@@ -38,6 +38,7 @@ class ProxyArgs:
     image: pulumi.Input[str]
     layout: StackSettings
     decision: Decision
+    has_grafana: bool = False
 
 
 class Proxy(pulumi.ComponentResource):
@@ -54,7 +55,9 @@ class Proxy(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(opts, as_it_was(args.decision.as_it_was))
         super().__init__("runbook:infra:Proxy", "proxy", None, opts)
         context, name = args.context, f"{args.context.prefix}-proxy"
-        self.base = base_config(sandbox=args.layout.sandbox, monitoring=args.layout.monitoring)
+        self.base = base_config(
+            sandbox=args.layout.sandbox, monitoring=args.layout.monitoring, grafana=args.has_grafana
+        )
         routes = context.volume("proxy-routes", self)
         seeded = seed(
             f"{name}-routes",

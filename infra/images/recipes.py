@@ -35,13 +35,14 @@ class Role(StrEnum):
     BLACKBOX = "blackbox"
     NODE = "node"
     REDIS_EXPORTER = "redisexporter"
+    GRAFANA = "grafana"
 
 
 SERVING = (Role.PYTHON, Role.REDIS, Role.HAPROXY)
 """What every stack has."""
 
 MONITORS = (Role.PROMETHEUS, Role.ALERTMANAGER, Role.BLACKBOX, Role.NODE, Role.REDIS_EXPORTER)
-"""What a stack with monitoring has, too."""
+"""What a stack with monitoring has, too; where their official images are had, Grafana with them."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ RECIPES = {
     Role.BLACKBOX: _monitor("prom/blackbox-exporter:v0.25.0"),
     Role.NODE: _monitor("prom/node-exporter:v1.8.2"),
     Role.REDIS_EXPORTER: _monitor("oliver006/redis_exporter:v1.62.0"),
+    Role.GRAFANA: Recipe(official="grafana/grafana:11.2.0", packages=(), changes=()),  # Debian has none
 }
 
 

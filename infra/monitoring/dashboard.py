@@ -18,7 +18,7 @@ datasources:
 """
 """For `provisioning/datasources/`."""
 
-DASHBOARD_FOLDER = "/etc/grafana/dashboards"
+DASHBOARD_FOLDER = "/conf/dashboards"
 DASHBOARDS = f"""\
 apiVersion: 1
 providers:

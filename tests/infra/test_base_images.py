@@ -18,11 +18,12 @@ from infra.base_images import (
     ensure_all,
     refresh,
     resolve,
+    resolve_monitors,
 )
 from infra.errors import PartMissing
 from infra.images import debian
 from infra.images.engine import DockerImages
-from infra.images.recipes import Recipe, User, content_tag, dated_tag, plain_tag
+from infra.images.recipes import MONITORS, RECIPES, Recipe, User, content_tag, dated_tag, plain_tag
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 
@@ -222,3 +223,20 @@ def test_a_refresh_makes_todays_image_and_removes_the_oldest(
         assert made.name == dated_tag(Role.HAPROXY, TODAY)
         left = {*engine.names("runbook/haproxy")} - {plain_tag(Role.HAPROXY)}
         assert left == {earlier[1], made.name}
+
+
+@pytest.mark.parametrize("role", MONITORS)
+def test_monitors_of_debian_are_one_image(role: Role) -> None:
+    """Most of it is the system around them; and Grafana, which Debian has not, is left out."""
+    images = resolve_monitors(Mode.DEBIAN, FakeEngine())
+    assert {image.name.partition(":")[0] for image in images} == {"runbook/monitors"}
+    assert [image.role for image in images if image.role is role] == [role]
+    assert Role.GRAFANA not in {image.role for image in images}
+
+
+def test_official_monitors_come_with_grafana() -> None:
+    """Where theirs can be pulled, so can its."""
+    everything = {recipe.official for recipe in RECIPES.values()}
+    images = resolve_monitors(Mode.AUTO, FakeEngine(pullable=everything))
+    assert [image.role for image in images] == [*MONITORS, Role.GRAFANA]
+    assert {image.origin for image in images} == {Origin.OFFICIAL}

@@ -63,6 +63,7 @@ def test_base_images_are_made_anew_only_when_that_is_asked_for(
     for name in ("ensure_engine", "ensure_cli", "ensure_site", "refresh_all", "ensure_all"):
         monkeypatch.setattr(f"{module}.{name}", lambda *_, name=name: did.append(name))
     monkeypatch.setattr(f"{module}.resolve", lambda role, _mode: BaseImage(role, "x", Origin.DEBIAN))
+    monkeypatch.setattr(f"{module}.resolve_monitors", lambda _mode: [])
     monkeypatch.setattr(f"{module}.age_days", lambda _image, _engine: 0)
     prepare("dev", refresh_images=refresh_images)
     images = [name for name in did if name.endswith("_all")]
