@@ -138,3 +138,12 @@ def test_commands_name_the_stack(tmp_path: Path) -> None:
     commands = re.findall(r"`(bin/runbook [^`]+)`", rules)
     assert commands and all(command.endswith("--stack prod") for command in commands)
     assert run(tmp_path, read_targets(), [], "prod") == ""
+
+
+def test_documented() -> None:
+    """docs/monitoring.md has each alert with its severity, and no other."""
+    page = Path(__file__).parents[2].joinpath("docs/monitoring.md").read_text(encoding="utf-8")
+    section = page.partition("\n## The alerts\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"(?m)^\| (`[^|]+`) \| (P\d|none) \|", section)
+    told = {name: severity for names, severity in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told == alerts_in(rules_file(read_targets(), "dev"))
