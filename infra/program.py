@@ -178,7 +178,8 @@ def _decisions(config: StackConfig, plan: Plan, request: DeployRequest, observed
         shared_redis(config.prefix, plan.build.redis.name, config.layout, password, network),
         shared_proxy(config.prefix, plan.build.haproxy.name, config.layout, network),
     ]
-    return decide(shared, request)
+    collector = {f"{config.prefix}-logs": [("127.0.0.1", config.layout.log_port)]}
+    return decide(shared, request, others=collector if config.layout.monitoring else None)
 
 
 def _refuse_another_password(config: StackConfig, password: str, request: DeployRequest) -> None:

@@ -66,9 +66,14 @@ class Decision:
 
 
 def decide(
-    wanted: Sequence[SharedContainer], request: DeployRequest, engine: docker.DockerClient | None = None
+    wanted: Sequence[SharedContainer],
+    request: DeployRequest,
+    engine: docker.DockerClient | None = None,
+    others: Mapping[str, Sequence[tuple[str, int]]] | None = None,
 ) -> list[Decision]:
     """What becomes of each of the *wanted*, before anything is declared. A preview only says what is wrong.
+
+    *others*: the ports that containers publish which may be replaced at any time, by container.
 
     Raises:
         Refused: one would be replaced and that was not asked for, or a port is taken.
@@ -81,8 +86,10 @@ def decide(
         if decision is None:
             decision = Decision(each.fingerprint())
             problems += _replaced(each, running, request) if running else []
-            ports += _taken_ports(each, running, engine)
+            ports += _taken_ports(each.ports, running, engine)
         decisions.append(decision)
+    for name, published in (others or {}).items():
+        ports += _taken_ports(published, _running(name, engine), engine)
     if (problems or ports) and (request.is_rehearsal or not pulumi.runtime.is_dry_run()):
         raise Refused("\n".join([*problems, *ports]), _HOW if problems else "")
     for problem in [*problems, *ports, *([_HOW] if problems else [])]:
@@ -129,10 +136,12 @@ def _difference(before: str, after: str) -> str:
     return "changed: " + ", ".join(sorted({part.partition("=")[0] for part in old ^ new}))
 
 
-def _taken_ports(wanted: SharedContainer, running: _Running | None, engine: docker.DockerClient) -> list[str]:
-    """A line for each port that the container would publish and does not have yet, but somebody else."""
+def _taken_ports(
+    wanted: Sequence[tuple[str, int]], running: _Running | None, engine: docker.DockerClient
+) -> list[str]:
+    """A line for each port that a container would publish and does not have yet, but somebody else."""
     own = running.ports if running else ()
-    holders = {port: holder_of(*port, engine) for port in wanted.ports if port[1] not in own}
+    holders = {port: holder_of(*port, engine) for port in wanted if port[1] not in own}
     return [
         f"port {number} of {address} is taken: {holder}. Nothing was changed; end that, or take another: "
         "`bin/pulumi config set --path runbook:layout.port NUMBER` (or candidate_port, baseline_port, …)"

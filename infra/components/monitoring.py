@@ -82,6 +82,7 @@ class Monitoring(pulumi.ComponentResource):
                 "/bin/alertmanager",
                 f"--config.file={_CONF}/alertmanager.yml",
                 "--storage.path=/alertmanager",
+                "--data.maintenance-interval=1m",  # what was sent, and what is silent, survives a kill
                 "--cluster.listen-address=",  # there is one
                 f"--web.external-url={external}/alertmanager/",
             ],

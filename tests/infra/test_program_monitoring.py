@@ -161,3 +161,13 @@ def test_what_was_seen_stays(engine: FakeDocker) -> None:
     for part in ("prometheus-data", "alertmanager-data", "log-data"):
         volume = declared[f"{PREFIX}-{part}"]
         assert (volume.retain_on_delete, volume.protect) == (True, False), part
+
+
+def test_log_port_taken(engine: FakeDocker) -> None:
+    """As by another stack's collector: named before anything is made; its own is no obstacle."""
+    engine.run(f"{PREFIX}-logs", HostConfig={"PortBindings": {"24224/tcp": [{"HostPort": "24224"}]}})
+    engine.run("port-of-ours", Ports=[{"IP": "127.0.0.1", "PublicPort": 24224}])
+    declare(engine.host, layout=ON)
+    del engine.containers[f"{PREFIX}-logs"]
+    with pytest.raises(Exception, match=r"port 24224 of 127\.0\.0\.1 is taken: container port-of-ours"):
+        declare(engine.host, layout=ON)
