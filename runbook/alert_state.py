@@ -6,11 +6,9 @@ import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from infra.monitoring.rules import WATCHDOG
 from runbook.errors import RunbookError
 from runbook.monitoring_api import Alert, AppliedSilence, Monitors, Rule
-
-WATCHDOG = "Watchdog"
-"""The alert that always fires: where it does not arrive, no other would."""
 
 _SEVERITIES = ("P0", "P1", "P2", "P3")
 URGENT = _SEVERITIES[:2]
