@@ -137,6 +137,12 @@ CASES = [
     ),
     Case("one failed probe", {PROBED: "1x30 0x3 1x6"}, at="8m30s"),
     _fires("HealthFailing", "P0", "two failed probes", {PROBED: "1x20 0x20"}, at="7m30s"),
+    _fires(
+        "HealthFailing",
+        "P0",
+        "no web server at all",
+        {PROBED: "1x20 0x20", UP % "a": "1x20 0x20", UP % "b": "1x20 0x20"},
+    ),
     Case("an answer below the limit", {TOOK: steady(5)}),
     _fires("HealthSlow", "P1", "an answer above it", {TOOK: steady(5.1)}),
     Case("a slow failure is no slow answer", {TOOK: "5.1x40", PROBED: "1x30 0x3 1x6"}, at="8m"),
