@@ -113,6 +113,7 @@ class Monitoring(pulumi.ComponentResource):
             [
                 "/redis_exporter",
                 "--redis.addr=redis://redis:6379",
+                "--connection-timeout=3s",  # less than a scrape may take: it is to tell that Redis is silent
                 f"--redis.password-file={_CONF}/redis.json",
             ],
             files={"redis.json": f'{{"redis://redis:6379": "{args.redis_password}"}}'},
