@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class Monitoring(pulumi.ComponentResource):
                 "--connection-timeout=3s",  # less than a scrape may take: it is to tell that Redis is silent
                 f"--redis.password-file={_CONF}/redis.json",
             ],
-            files={"redis.json": f'{{"redis://redis:6379": "{args.redis_password}"}}'},
+            files={"redis.json": json.dumps({"redis://redis:6379": args.redis_password})},
         )
         self._collect_logs()
         if Role.GRAFANA in args.images:
