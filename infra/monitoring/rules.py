@@ -45,7 +45,6 @@ def _values(targets: Targets) -> Mapping[str, float | str]:
     spans = {
         "scrape": monitor.scrape_each_s,
         "two_scrapes": 2 * monitor.scrape_each_s,
-        "three_scrapes": 3 * monitor.scrape_each_s,
         "window": monitor.window_s,
         "minute": max(60.0, 4 * monitor.scrape_each_s),
         "probe": monitor.probe_each_s,

@@ -319,7 +319,7 @@ CASES = [
     ),
     _fires("DiskFull", "P1", "the disk", {DISK: steady(14)}),
     _fires("TargetDown", "P2", "an exporter", {'up{job="redis",instance="r"}': "1x20 0x20"}),
-    _fires("TargetDown", "P2", "no worker tells figures", {'up{job="worker",instance="w"}': "1x10 _x30"}),
+    _fires("TargetDown", "P2", "no worker tells figures", {'up{job="worker",instance="w"}': "_x40"}),
     Case("one web server of two", {'up{job="web",instance="b"}': "1x20 0x20"}),
     _fires(
         "LogsNotCollected", "P2", "the collector", {'probe_success{job="logs",instance="l"}': "1x20 0x20"}

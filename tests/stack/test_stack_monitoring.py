@@ -94,7 +94,7 @@ TOGETHER = [
         Fault("UnknownOutcomes", "P2", MonitoredStack.unknown_outcome),
         Fault("NoCredit", "P2", MonitoredStack.no_credit),
         Fault("RedisConnections", "P2", MonitoredStack.many_connections),
-        Fault("TargetDown", "P2", MonitoredStack.exporter_down),
+        Fault("TargetDown", "P2", MonitoredStack.exporter_down, after_s=75),
         Fault("LogsNotCollected", "P2", MonitoredStack.collector_down),
         Fault("SilentSessions", "P2", MonitoredStack.silent_session, after_s=90),
         Fault("QueueOld", "P1", MonitoredStack.old_message, ("DeadLetters",), after_s=120),
