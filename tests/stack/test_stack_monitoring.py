@@ -118,10 +118,10 @@ TOGETHER = [
         Fault("RedisOutgrown", "P2", MonitoredStack.outgrown_redis),
     ],
     [
-        Fault("HealthSlow", "P1", MonitoredStack.health_slow, ("TargetDown", "ServerDown", "HealthFailing")),
+        Fault("HealthSlow", "P1", MonitoredStack.health_slow, ("Outage", "ErrorRate"), after_s=60),
         Fault("RedisMemory", "P1", MonitoredStack.nearly_full_redis, ("RedisOutgrown",)),
-        Fault("FailedWebhooks", "P2", MonitoredStack.often_invalid, ("InvalidPayloads",)),
     ],
+    [Fault("FailedWebhooks", "P2", MonitoredStack.often_invalid, ("InvalidPayloads",))],
     [Fault("RateLimited", "P3", MonitoredStack.too_many, ("FailedWebhooks",))],
     [Fault("RestartLoop", "P2", MonitoredStack.restart_loop, ("NoWorker", "TargetDown"), after_s=120)],
     [

@@ -29,6 +29,7 @@ from infra.observed import stack_containers
 from infra.stack_name import prefix_of
 
 _MB = 1024 * 1024
+_FILLER = "{wa}:filler"
 _HOG = "import time; held = bytearray(b'x') * (%d * 1024 * 1024); time.sleep(%d)"
 _BURN = "import time, threading\nend = time.time() + %d\nwhile time.time() < end: pass"
 _CONNECT = """
@@ -110,6 +111,12 @@ class MonitoredStack:
         """When the rules were looked at last, in seconds since 1970."""
         groups = self.prometheus("rules?type=alert")["groups"]
         return min(datetime.fromisoformat(each["lastEvaluation"][:19]).timestamp() for each in groups)
+
+    def last_probe_s(self) -> float:
+        """When the health report was probed last, in seconds since 1970."""
+        targets = self.prometheus("targets?state=active")["activeTargets"]
+        (probe,) = [each for each in targets if each["labels"]["job"] == "health"]
+        return datetime.fromisoformat(probe["lastScrape"][:19] + "+00:00").timestamp() + 1
 
     def logs(self, *words: str) -> list[dict[str, Any]]:
         """What `bin/runbook logs` finds."""
@@ -270,15 +277,13 @@ class MonitoredStack:
 
     @contextmanager
     def health_slow(self) -> Iterator[None]:
-        """The proxy stands still for longer than an answer may take, again and again."""
-        proxy, for_s = self.container("proxy"), self.targets.health.answer_s + 1
-
-        def stand_still() -> None:
-            with self.paused(proxy):
-                time.sleep(for_s)
-
-        with self.again_and_again(stand_still, 0.3):
-            yield
+        """The proxy stands still when it is probed, for longer than an answer may take."""
+        proxy, slow_s = self.container("proxy"), self.targets.health.answer_s + 1
+        next_s = self.last_probe_s() + self.monitor.probe_each_s - 1
+        time.sleep(max(0.0, next_s - time.time()))
+        with self.paused(proxy):
+            time.sleep(1 + slow_s)
+        yield
 
     def database_unreachable(self) -> Any:
         """Convex answers nobody."""
@@ -344,13 +349,25 @@ class MonitoredStack:
         """The model answers after 5 s."""
         return self.fault("ai", latency_ms=5000)
 
-    def nearly_full_redis(self) -> Any:
-        """Redis uses 88 % of its memory."""
-        return self.redis_setting("maxmemory", round(self.memory() / 0.88))
+    @contextmanager
+    def filled_redis(self, share: float) -> Iterator[None]:
+        """Redis holds 50 MB of something else, and may use so little that this *share* of it is in use."""
+        self.redis("setrange", _FILLER, str(50 * _MB), "x")
+        with self.redis_setting("maxmemory", round(self.memory() / share)):
+            yield
+        self.redis("del", _FILLER)
 
-    def outgrown_redis(self) -> Any:
+    @contextmanager
+    def nearly_full_redis(self) -> Iterator[None]:
+        """Redis uses 87 % of its memory."""
+        with self.filled_redis(0.87):
+            yield
+
+    @contextmanager
+    def outgrown_redis(self) -> Iterator[None]:
         """Redis' memory is too small for what comes."""
-        return self.redis_setting("maxmemory", round(self.memory() / 0.8))
+        with self.filled_redis(0.83):
+            yield
 
     @contextmanager
     def unsigned(self) -> Iterator[None]:
@@ -373,7 +390,7 @@ class MonitoredStack:
     @contextmanager
     def too_many(self) -> Iterator[None]:
         """More webhooks come than one address may send."""
-        with self.traffic(14), self.traffic(14):
+        with self.traffic(19):
             yield
 
     @contextmanager
