@@ -171,8 +171,8 @@ def plant(stack: MonitoredStack, faults: Sequence[Fault]) -> None:
     with ExitStack() as undo:
         began = {}
         for fault in faults:
-            undo.enter_context(fault.plant(stack))
             began[fault.alert] = time.monotonic()
+            undo.enter_context(fault.plant(stack))
         for fault in faults:
             until = began[fault.alert] + fault.after_s + probes_s + SENT_WITHIN_S
             wait_until_told(stack, f"{fault.severity} {fault.alert}", until - time.monotonic())
