@@ -88,11 +88,16 @@ backend sandbox
   server sandbox ipv4@sandbox:9000
 """
 
-# Pages of other sites cannot reach it through a browser on this machine: they come with their own names.
+# No page of another site reaches it through a browser on this machine: such come with their own name, or
+# say where they are from. Alertmanager's status shows the heartbeat's address.
 _MONITORING = f"""
 frontend monitoring
   bind :{MONITORING_PORT}
   http-request deny unless {{ req.hdr(host),host_only -m str 127.0.0.1 localhost }}
+  acl is_elsewhere req.hdr(origin) -m found
+  acl is_here req.hdr(origin) -m beg http://127.0.0.1: http://localhost:
+  http-request deny if is_elsewhere !is_here
+  http-request deny if {{ path,url_dec -m sub /api/v2/status }}
   http-request redirect location /prometheus/ if {{ path / }}
   use_backend alertmanager if {{ path_beg /alertmanager }}
   default_backend prometheus

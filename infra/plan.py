@@ -29,7 +29,7 @@ from infra.provenance import Sources, read_sources
 from infra.python_site import ensure_site
 from infra.release_record import TAKES_OUT
 from infra.stack_config import StackConfig
-from infra.stack_settings import ALERT_SECRETS, GENERATED, RELEASE_KEY
+from infra.stack_settings import ALERT_SECRETS, GENERATED, RELEASE_KEY, alert_secret_problem
 from service.settings import ENVIRONMENT_NAMES, SECRET_NAMES, wrong_values
 
 MADE = {"REDIS_URL", "PSEUDONYM_KEY"}
@@ -162,6 +162,10 @@ def _environment(config: StackConfig) -> dict[str, str]:
     problems += [f"env.{line}" for line in wrong_values(config.env)]
     problems += [f"env.{name}: is a secret; `bin/runbook secrets set {name}`" for name in misplaced]
     problems += [f"secrets.{name}: is not a secret that can be set" for name in foreign]
+    wrong = (
+        alert_secret_problem(name, config.secrets[name]) for name in ALERT_SECRETS & config.secrets.keys()
+    )
+    problems += [f"secrets.{problem}" for problem in sorted(filter(None, wrong))]
     if problems:
         raise Refused("the release's configuration is wrong:\n  " + "\n  ".join(problems))
     return {**(SANDBOX_ENVIRONMENT if config.layout.sandbox else {}), **config.env}

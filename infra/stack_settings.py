@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from email.utils import getaddresses
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -27,6 +30,9 @@ SEEN_VOLUMES = ("prometheus-data", "alertmanager-data", "log-data")
 """Those with what was seen: they stay, too, and a stack whose monitoring is turned off does without them."""
 
 
+_ADDRESS = re.compile(r"[^@\s;]+@[^@\s;]+")
+
+
 class StackSettings(BaseModel):
     """`pulumi config` keys of the project, with their defaults. Ports are on `bind`."""
 
@@ -46,7 +52,7 @@ class StackSettings(BaseModel):
     log_mb: int = Field(default=1024, ge=64)
     alert_mail_to: str = ""
     alert_mail_from: str = ""
-    alert_smtp: str = Field(default="smtp.resend.com:587", pattern=r"^[^:\s]+:\d{1,5}$")
+    alert_smtp: str = "smtp.resend.com:587"
     alert_smtp_user: str = "resend"
     alertmanager_url: str = ""
     web_replicas: int = Field(default=2, ge=1, le=32)
@@ -74,6 +80,21 @@ class StackSettings(BaseModel):
             pass
         raise ValueError("should be an address of this machine, like 127.0.0.1, 0.0.0.0 or ::1")
 
+    @field_validator("alert_mail_to", "alert_mail_from")
+    @classmethod
+    def _are_mail_addresses(cls, given: str) -> str:
+        if given and not all(_ADDRESS.fullmatch(address) for _, address in getaddresses([given])):
+            raise ValueError("should be a mail address, or several with commas between")
+        return given
+
+    @field_validator("alert_smtp")
+    @classmethod
+    def _is_a_server(cls, server: str) -> str:
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
+            raise ValueError("should be host:port, like smtp.resend.com:587")
+        return server
+
     @model_validator(mode="after")
     def _mail_has_a_sender(self) -> StackSettings:
         if self.alert_mail_to and not self.alert_mail_from:
@@ -99,6 +120,18 @@ def url_at(bind: str, port: int | str) -> str:
     if address.is_unspecified:
         address = ip_address("127.0.0.1" if address.version == 4 else "::1")
     return f"http://{address if address.version == 4 else f'[{address}]'}:{port}"
+
+
+def alert_secret_problem(name: str, value: str) -> str | None:
+    """What is wrong with a secret of the monitoring, without its value; None if nothing is."""
+    if not name.endswith("_URL"):
+        return None
+    try:
+        url = urlsplit(value)
+        is_url = url.scheme in ("http", "https") and bool(url.hostname)
+    except ValueError:
+        is_url = False
+    return None if is_url else f"{name} should be a URL like https://host/path"
 
 
 def stack_name_problem(stack: str) -> str | None:

@@ -47,6 +47,9 @@ def read_alerts(monitors: Monitors, now: datetime.datetime) -> AlertState:
             is_due = (now - watchdog.since).total_seconds() > _ARRIVES_WITHIN_S
             if is_due and _key(watchdog.labels) not in silenced:
                 problems.append(f"Alertmanager has not got the alert {WATCHDOG}: it would get no other")
+            elif silence := silenced.get(_key(watchdog.labels)):
+                by = f"by {silence.by} until {silence.until:%Y-%m-%d %H:%M} UTC"
+                problems.append(f"all alerts are silenced {by}, {WATCHDOG} too")
     except RunbookError as error:
         problems.append(f"nobody is told of an alert: {error.message}")
     alerts = [

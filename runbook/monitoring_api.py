@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import docker
 import httpx
+from docker.errors import NotFound
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter
 
 from infra.errors import printable
+from infra.stack_name import prefix_of
 from runbook.errors import RunbookError
 from runbook.layout import layout_of
 
@@ -129,6 +132,14 @@ class Monitors:
         raise RunbookError(f"{path.partition('/')[0].capitalize()}: {url}: {why}", hint)
 
 
+def refuse_absent(container: str, engine: docker.DockerClient | None = None) -> None:
+    """Raise a RunbookError where there is no such container: what answers at its port is another stack's."""
+    try:
+        (engine or docker.from_env()).containers.get(container)
+    except NotFound:
+        raise RunbookError(f"there is no container {container}", "`bin/runbook up` makes it") from None
+
+
 @contextmanager
 def monitors_of(stack: str) -> Iterator[Monitors]:
     """The monitors of *stack*.
@@ -140,5 +151,6 @@ def monitors_of(stack: str) -> Iterator[Monitors]:
     if not layout.monitoring:
         setting = f"`bin/pulumi config set --path runbook:layout.monitoring true --stack {stack}`"
         raise RunbookError(f"stack {stack} has no monitors", f"{setting}, then `bin/runbook up`")
+    refuse_absent(f"{prefix_of(stack)}-prometheus")
     with httpx.Client(base_url=layout.monitoring_url, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield Monitors(client)

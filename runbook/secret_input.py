@@ -9,7 +9,7 @@ from typing import BinaryIO
 import typer
 
 from infra.errors import encodable
-from infra.stack_settings import ALERT_SECRETS, RELEASE_KEY
+from infra.stack_settings import ALERT_SECRETS, RELEASE_KEY, alert_secret_problem
 from runbook.errors import RunbookError
 from service.settings import SECRET_NAMES
 
@@ -69,6 +69,8 @@ def checked(name: str, value: str) -> str:
         raise RunbookError(f"the value given for {name} is empty or has several lines", "give one line")
     if encodable(value) != value:
         raise _not_text(name)
+    if name in ALERT_SECRETS and (problem := alert_secret_problem(name, value)):
+        raise RunbookError(problem, "give it whole, as it was given out")
     return value
 
 

@@ -71,7 +71,7 @@ class Monitoring(pulumi.ComponentResource):
             ],
             files={
                 "prometheus.yml": prometheus_config(args.targets, args.context.stack),
-                "rules.yml": rules_file(args.targets, args.context.stack),
+                "rules.yml": rules_file(args.targets, args.context.stack, args.layout.worker_replicas),
             },
             data=("prometheus-data", "/prometheus"),
             memory_mb=512,

@@ -24,7 +24,8 @@ def destinations(config: StackConfig) -> Destinations:
     channel, heartbeat = secrets.get("ALERT_CHANNEL_URL", ""), secrets.get("ALERT_HEARTBEAT_URL", "")
     password = secrets.get("ALERT_SMTP_PASSWORD") or secrets.get("RESEND_API_KEY", "")
     if layout.sandbox and not layout.alert_mail_to and not channel:
-        return replace(_SANDBOX, smtp_password=password)
+        heartbeat = heartbeat or _SANDBOX.heartbeat_url
+        return replace(_SANDBOX, smtp_password=password, heartbeat_url=heartbeat)
     return Destinations(
         mail_to=layout.alert_mail_to,
         mail_from=layout.alert_mail_from,

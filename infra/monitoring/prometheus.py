@@ -10,13 +10,11 @@ from typing import Any
 
 from contracts.targets import Targets
 from infra.haproxy_config import WEB_PORT
-from infra.monitoring.rules import duration
+from infra.monitoring.rules import SERVICES, duration
 
 PROMETHEUS_PORT, ALERTMANAGER_PORT, BLACKBOX_PORT = 9090, 9093, 9115
 NODE_PORT, REDIS_EXPORTER_PORT, WORKER_PORT, LOGS_PORT = 9100, 9121, 9100, 24224
 _HEALTH_URL = "http://proxy:8080/api/health"
-SERVICES = ("database", "waha", "inngest", "sentry", "email")
-"""Of the health report, each probed by its own module. Redis has its exporter."""
 
 
 def prometheus_config(targets: Targets, stack: str) -> str:
@@ -47,10 +45,11 @@ def prometheus_config(targets: Targets, stack: str) -> str:
                     [{"targets": [_HEALTH_URL], "labels": {"service": name}} for name in SERVICES],
                     "health_$1",
                 ),
-                _probe("logs", targets, [{"targets": [f"logs:{LOGS_PORT}"]}], "tcp"),
                 _by_name("web", WEB_PORT, monitor.scrape_each_s),
                 _by_name("worker", WORKER_PORT, monitor.scrape_each_s),
                 _fixed("proxy", "proxy:8404", "/metrics"),
+                _fixed("logs", f"logs:{LOGS_PORT}", "/metrics"),
+                _fixed("blackbox", f"blackbox:{BLACKBOX_PORT}", "/metrics"),
                 _fixed("redis", f"redis-exporter:{REDIS_EXPORTER_PORT}", "/metrics"),
                 _fixed("node", f"node-exporter:{NODE_PORT}", "/metrics"),
                 _fixed("prometheus", f"localhost:{PROMETHEUS_PORT}", "/prometheus/metrics"),
@@ -62,7 +61,7 @@ def prometheus_config(targets: Targets, stack: str) -> str:
 
 
 def blackbox_config(targets: Targets) -> str:
-    """The probes: the health report as a whole, each service in it, and whether a port is open."""
+    """The probes: the health report as a whole, and each service in it."""
     http: dict[str, Any] = {"preferred_ip_protocol": "ip4", "follow_redirects": False}
     services = {
         f"health_{name}": {
@@ -80,7 +79,6 @@ def blackbox_config(targets: Targets) -> str:
             "modules": {
                 "health": {"prober": "http", "http": {**http, "valid_status_codes": [200]}},
                 **services,
-                "tcp": {"prober": "tcp", "tcp": {"preferred_ip_protocol": "ip4"}},
             }
         },
         indent=1,

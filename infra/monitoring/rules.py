@@ -13,14 +13,17 @@ from infra.stack_name import DEFAULT_STACK, name_stack
 WATCHDOG = "Watchdog"
 """The alert that always fires: a receiver that does not hear it knows that no other would come either."""
 
+SERVICES = ("database", "waha", "sentry")
+"""Of the health report, those that may be down, each probed beside the whole. Redis has its exporter."""
+
 _TEMPLATE = Path(__file__).with_name("rules.yml")
 _PLACE = re.compile(r"@\{(?P<name>[\w.]+)(:(?P<format>[^}]+))?\}")
 _MB = 1024 * 1024
 
 
-def rules_file(targets: Targets, stack: str) -> str:
+def rules_file(targets: Targets, stack: str, worker_replicas: int = 1) -> str:
     """A rule file, as `promtool check rules` reads it. Its commands are about *stack*."""
-    values = _values(targets)
+    values = {**_values(targets), "worker_replicas": worker_replicas}
     template = _TEMPLATE.read_text(encoding="utf-8")
 
     def value(place: re.Match[str]) -> str:
@@ -56,6 +59,7 @@ def _values(targets: Targets) -> Mapping[str, float | str]:
     return {
         **thresholds,
         **{name: duration(seconds) for name, seconds in spans.items()},
+        "probes_per_s": (1 + len(SERVICES)) / monitor.probe_each_s,
         "redis_memory_bytes": REDIS_MEMORY_MB * _MB,
         "proxy_memory_bytes": PROXY_MEMORY_MB * _MB,
     }

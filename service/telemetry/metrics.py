@@ -55,6 +55,9 @@ class WebMetrics:
             registry=registry,
         )
 
+        for lane in LaneName:  # a first one that begins at 1 is no increase
+            self.webhooks.labels("accepted", lane.value)
+
         # `labels` locks and checks: once for each set of values is enough, and there are few.
         self._requests = cache(self.requests.labels)
         self._webhooks = cache(self.webhooks.labels)
@@ -106,6 +109,8 @@ class WorkerMetrics:
             ["lane"],
             registry=registry,
         )
+        for lane in LaneName:  # a first one that begins at 1 is no increase
+            self.refusals.labels(lane.value)
         self.stored = Counter(
             "messages_stored_total", "Messages too old to be answered", ["lane"], registry=registry
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 WEBHOOK = 'path="/api/webhooks/whatsapp",lane="live",status="202",method="POST"'
+PROBES = 4 / 60
+"""Health probes a second."""
 LONG = 41
 """Values of a series: ten minutes."""
 
@@ -42,11 +44,13 @@ def webhooks(outcome: str, per_s: float, values: int = LONG) -> dict[str, str]:
 
 
 def proxy(per_s: float, errors_per_s: float = 0, values: int = LONG) -> dict[str, str]:
-    """What the live frontend counts."""
+    """What the live frontend counts: so many webhooks a second, and the probes."""
     live = 'job="proxy",proxy="live"'
     return {
         f"haproxy_frontend_http_requests_total{{{live}}}": rising(per_s, values),
-        f'haproxy_frontend_http_responses_total{{{live},code="2xx"}}': rising(per_s - errors_per_s, values),
+        f'haproxy_frontend_http_responses_total{{{live},code="2xx"}}': rising(
+            per_s - errors_per_s + PROBES, values
+        ),
         f'haproxy_frontend_http_responses_total{{{live},code="5xx"}}': rising(errors_per_s, values),
     }
 
@@ -63,18 +67,22 @@ CPU = 'process_cpu_seconds_total{job="web",instance="a"}'
 STARTED = 'process_start_time_seconds{job="worker",instance="w"}'
 DISK = 'node_filesystem_avail_bytes{job="node",mountpoint="/"}'
 FAILED_PROBES = 'path="/api/health",lane="live",status="503",job="web"'
+ANSWERED_PROBES = 'path="/api/health",lane="live",status="200",job="web"'
 HEALTHY = {
+    f"http_request_duration_seconds_count{{{ANSWERED_PROBES}}}": rising(PROBES),
     'up{job="web",instance="a"}': steady(1),
     'up{job="worker",instance="w"}': steady(1),
     'up{job="redis",instance="r"}': steady(1),
     PROBED: steady(1),
     TOOK: steady(0.01),
-    'probe_success{job="logs",instance="l"}': steady(1),
+    'up{job="logs",instance="l"}': steady(1),
+    'up{job="blackbox",instance="x"}': steady(1),
     **service("database", steady(0)),
     **service("waha", steady(0)),
     **service("sentry", steady(0)),
     'redis_up{job="redis"}': steady(1),
     'worker_live{job="worker",instance="w"}': steady(1),
+    'worker_live{job="worker",instance="w2"}': steady(1),
     UP % "a": steady(1),
     UP % "b": steady(1),
     **proxy(2),
@@ -133,6 +141,7 @@ CASES = [
         {
             **{UP % "a": "_x40", UP % "b": "_x40", PROBED: steady(0)},
             'worker_live{job="worker",instance="w"}': steady(0),
+            'worker_live{job="worker",instance="w2"}': steady(0),
         },
     ),
     Case("one failed probe", {PROBED: "1x30 0x3 1x6"}, at="8m30s"),
@@ -176,7 +185,7 @@ CASES = [
         "NoWorker",
         "P0",
         "no worker that takes live messages",
-        {'worker_live{job="worker",instance="w"}': "1x20 0x20"},
+        {f'worker_live{{job="worker",instance="{each}"}}': "1x20 0x20" for each in ("w", "w2")},
     ),
     _fires("ServerDown", "P1", "one server of two", {UP % "b": "1x20 0x20"}),
     Case("a server for less than a minute", {UP % "b": "1x36 0x3"}),
@@ -203,16 +212,24 @@ CASES = [
         {**proxy(2, 0.4)},
         but=("ErrorRate", "Outage", "ErrorBudgetTicket"),
     ),
-    _fires("ErrorBudgetTicket", "P3", "the budget is used up", {**proxy(2, 0.022)}, but=("ErrorRate",)),
+    _fires("ErrorBudgetTicket", "P3", "the budget is used up", {**proxy(2, 0.04)}, but=("ErrorRate",)),
     Case(
         "health probes are no webhooks",
         {
-            **proxy(2.1, 0.1),
-            f"http_request_duration_seconds_count{{{FAILED_PROBES}}}": rising(0.1),
+            **proxy(2 + PROBES, PROBES),
+            f"http_request_duration_seconds_count{{{FAILED_PROBES}}}": rising(PROBES),
+            f"http_request_duration_seconds_count{{{ANSWERED_PROBES}}}": rising(0),
         },
     ),
     _fires(
         "WebhookSlow", "P2", "the p95 of a webhook's answer", answers({"0.1": 1.8, "0.5": 1.88, "3": 2}, 2)
+    ),
+    Case(
+        "nor are those that no server answers",
+        {
+            **proxy(PROBES, PROBES),
+            f"http_request_duration_seconds_count{{{ANSWERED_PROBES}}}": rising(0),
+        },
     ),
     Case("within the limit", answers({"0.1": 1.8, "0.5": 1.92, "3": 2}, 2)),
     _fires(
@@ -321,9 +338,28 @@ CASES = [
     _fires("TargetDown", "P2", "an exporter", {'up{job="redis",instance="r"}': "1x20 0x20"}),
     _fires("TargetDown", "P2", "no worker tells figures", {'up{job="worker",instance="w"}': "_x40"}),
     Case("one web server of two", {'up{job="web",instance="b"}': "1x20 0x20"}),
+    _fires("LogsNotCollected", "P2", "the collector", {'up{job="logs",instance="l"}': "1x20 0x20"}),
     _fires(
-        "LogsNotCollected", "P2", "the collector", {'probe_success{job="logs",instance="l"}': "1x20 0x20"}
+        "LogsNotCollected", "P2", "lines that are lost", {'collector_dropped_total{job="logs"}': "0x30 5x10"}
     ),
+    _fires(
+        "TargetDown",
+        "P2",
+        "nobody probes",
+        {'up{job="blackbox",instance="x"}': "1x10 0x30", PROBED: "1x10 _x30", TOOK: "0.01x10 _x30"},
+    ),
+    _fires(
+        "Outage",
+        "P1",
+        "though outsiders flood",
+        {
+            **proxy(2, 0.4),
+            'haproxy_frontend_http_responses_total{job="proxy",proxy="live",code="4xx"}': rising(60),
+        },
+        but=("ErrorRate", "ErrorBudgetBurn", "ErrorBudgetTicket"),
+    ),
+    Case("what outsiders are refused before they have signed", webhooks("too_large", 0.2)),
+    _fires("WorkerDown", "P1", "one worker of two", {'worker_live{job="worker",instance="w2"}': "_x40"}),
     _fires(
         "NotificationsFailing",
         "P1",

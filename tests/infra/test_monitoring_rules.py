@@ -52,7 +52,7 @@ def as_test(case: Case) -> dict[str, object]:
 
 def run(folder: Path, targets: Targets, cases: list[Case], stack: str = "dev") -> str:
     """What promtool says is wrong; nothing if all is as expected."""
-    (folder / "rules.yml").write_text(rules_file(targets, stack))
+    (folder / "rules.yml").write_text(rules_file(targets, stack, worker_replicas=2))
     tests = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": list(map(as_test, cases))}
     (folder / "tests.yml").write_text(json.dumps(tests))
     done = subprocess.run(

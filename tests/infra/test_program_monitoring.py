@@ -37,6 +37,12 @@ def alertmanager(declared: DeclaredStack) -> dict[str, Any]:
     return found
 
 
+def receiver(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """One of Alertmanager's receivers."""
+    (found,) = [each for each in config["receivers"] if each["name"] == name]
+    return dict(found)
+
+
 def labels(container: Declared) -> dict[str, str]:
     """By name."""
     return {each["label"]: each["value"] for each in container.inputs["labels"]}
@@ -107,8 +113,7 @@ def test_no_secret_is_shown(engine: FakeDocker) -> None:
 def test_sandbox_hears(engine: FakeDocker) -> None:
     """A dev stack's alerts stay in the dev stack."""
     config = alertmanager(declare(engine.host, layout=ON))
-    (team,) = [each for each in config["receivers"] if each["name"] == "team"]
-    assert team["slack_configs"][0]["api_url"].startswith("http://sandbox:9000/")
+    assert receiver(config, "channel")["slack_configs"][0]["api_url"].startswith("http://sandbox:9000/")
     assert config["global"]["smtp_smarthost"] == "sandbox:2525"
     assert not config["global"]["smtp_require_tls"]
 
@@ -126,19 +131,19 @@ def test_outside(engine: FakeDocker, port: int, tls: bool) -> None:
         "smtp_auth_password": OUTSIDE["RESEND_API_KEY"],
         "smtp_require_tls": tls,
     }
-    (team,) = [each for each in config["receivers"] if each["name"] == "team"]
-    assert team["email_configs"][0]["to"] == "team@example.org"
-    assert team["slack_configs"][0]["api_url"] == OUTSIDE["ALERT_CHANNEL_URL"]
+    assert receiver(config, "mail")["email_configs"][0]["to"] == "team@example.org"
+    assert receiver(config, "channel")["slack_configs"][0]["api_url"] == OUTSIDE["ALERT_CHANNEL_URL"]
+    # By routes of their own: a mail server that never answers holds up no post.
+    routes = [each["receiver"] for each in config["route"]["routes"][1:]]
+    assert routes == ["mail", "channel"]
+    assert all(each["continue"] for each in config["route"]["routes"][1:])
 
 
 def test_nobody_hears(engine: FakeDocker) -> None:
     """It is said, with what to set; the stack is watched all the same."""
     declared = declare(engine.host, layout=PRODUCTION)
     assert "alerts reach nobody" in "".join(declared.log)
-    assert {each["name"]: set(each) - {"name"} for each in alertmanager(declared)["receivers"]} == {
-        "team": set(),
-        "nobody": set(),
-    }
+    assert alertmanager(declared)["receivers"] == [{"name": "nobody"}]
 
 
 def test_heartbeat(engine: FakeDocker) -> None:
@@ -171,3 +176,29 @@ def test_log_port_taken(engine: FakeDocker) -> None:
     del engine.containers[f"{PREFIX}-logs"]
     with pytest.raises(Exception, match=r"port 24224 of 127\.0\.0\.1 is taken: container port-of-ours"):
         declare(engine.host, layout=ON)
+
+
+@pytest.mark.parametrize(
+    ("layout", "secrets", "said"),
+    [
+        ({"alert_mail_to": "not an address", "alert_mail_from": "a@x"}, {}, "alert_mail_to"),
+        ({"alert_mail_to": "a@x; b@x", "alert_mail_from": "a@x"}, {}, "alert_mail_to"),
+        ({"alert_smtp": "smtp.example.org"}, {}, "alert_smtp"),
+        ({"alert_smtp": "smtp.example.org:99999"}, {}, "alert_smtp"),
+        ({}, {"ALERT_CHANNEL_URL": "hooks.slack.com/services/x"}, "secrets.ALERT_CHANNEL_URL"),
+        ({}, {"ALERT_HEARTBEAT_URL": "https://"}, "secrets.ALERT_HEARTBEAT_URL"),
+    ],
+)
+def test_wrong_destination(
+    engine: FakeDocker, layout: dict[str, Any], secrets: dict[str, str], said: str
+) -> None:
+    """Refused with the key's name: Alertmanager would not start, or send nothing."""
+    with pytest.raises(Exception, match=said):
+        declare(engine.host, layout={**PRODUCTION, **layout}, secrets={**SECRETS, **secrets})
+
+
+def test_emoji(engine: FakeDocker) -> None:
+    """JSON writes it in a way that YAML does not read."""
+    mail = {"alert_mail_to": "team@example.org", "alert_mail_from": "Deploy \N{ROCKET} <alerts@example.org>"}
+    declared = declare(engine.host, layout={**PRODUCTION, **mail})
+    assert "\N{ROCKET}" in file_of(declared, "alertmanager", "alertmanager.yml")

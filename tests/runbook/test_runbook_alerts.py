@@ -79,6 +79,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def set_layout(url: str) -> None:
         layout = StackSettings(monitoring=True, monitoring_port=int(url.rpartition(":")[2]))
         monkeypatch.setattr("runbook.monitoring_api.layout_of", lambda _: layout)
+        monkeypatch.setattr("runbook.monitoring_api.refuse_absent", lambda _: None)
 
     return set_layout
 
