@@ -4,7 +4,7 @@ One file that runs alone in a container: standard library and msgpack. Each reco
 at once, in the folder of its class. Each class has a share of the space, so that lines which anybody
 outside can cause in any amount push out no others. A folder has one open segment, `OPENED-open.jsonl`, and
 finished ones, `OPENED-FIRST-LAST.jsonl`, soon `.jsonl.gz`: times in ms, of its lines too, so that a reader
-knows by the name whether he needs it. The oldest goes first.
+knows by the name whether he needs it. The oldest goes first. `GET /metrics` on the same port is answered.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import gzip
 import json
+import os
 import re
 import shutil
 import signal
@@ -33,14 +34,16 @@ SHARES = {"rest": 0.4, "webhooks": 0.3, "refusals": 0.2, "received": 0.1}
 `webhooks`: what became of each. `refusals`: those of outsiders say little that the last thousand do not.
 `received`: the one line that each webhook has before anybody knows whose it is, good or bad.
 """
-OUTSIDERS_CODES = {"malformed", "too_large", "body_timeout", "not_found"}
-OUTSIDERS_LINES = {"Invalid HTTP request received."}  # uvicorn's
+# Tuples: a line may have anything in these fields, and what cannot be hashed cannot be looked for in a set.
+OUTSIDERS_CODES = ("malformed", "too_large", "body_timeout", "not_found")
+OUTSIDERS_LINES = ("Invalid HTTP request received.",)  # uvicorn's
 
 MAX_SEGMENT_BYTES = 8_000_000
 MAX_SEGMENT_S = 3600
 MAX_CONNECTIONS = 256
 MAX_LINE = 256 * 1024
 MAX_UNFINISHED_LINES = 16
+MAX_REQUEST = 16 * 1024
 _READ_BYTES = 32 * 1024
 _MAX_MS = 10**13
 _MAINTAIN_EACH_S = 5
@@ -170,17 +173,26 @@ class Segments:
             self.prune()
 
     def prune(self) -> None:
-        """Remove finished segments, the oldest first: those that are too old, and too many."""
-        oldest_ms = time.time() * 1000 - self._max_age_ms
+        """Remove finished segments, the oldest first: those that are too old, and too many.
+
+        Too old is by the newest line of the finished segments here, or by the clock where that is earlier: a
+        clock that is ahead removes nothing by itself, nor does a line that is. Both at once do.
+        """
+        finished = sorted(self._folder.glob("*-*-*.jsonl*"), reverse=True)
+        newest_ms = max(map(_last_ms, finished), default=0)
+        oldest_ms = min(newest_ms, time.time() * 1000) - self._max_age_ms
         left = self._max_bytes - self._segment_bytes  # the open one's
-        for segment in sorted(self._folder.glob("*-*-*.jsonl*"), reverse=True):
+        for segment in finished:
             with suppress(FileNotFoundError):  # packed meanwhile: it is seen the next time
                 left -= segment.stat().st_size
-                if left < 0 or int(segment.name[28:41]) < oldest_ms:
+                if left < 0 or _last_ms(segment) < oldest_ms:
                     segment.unlink()
 
     def pack_one(self) -> bool:
-        """Compress a finished segment; whether there was one. On a full disk it stays as it is."""
+        """Compress a finished segment; whether there was one. On a full disk it stays as it is.
+
+        It goes when what it became is on the disk, with its name: a machine may lose its power at any time.
+        """
         plain = min(self._folder.glob("*-*-*.jsonl"), default=None)
         if plain is None:
             return False
@@ -188,7 +200,9 @@ class Segments:
         try:
             with plain.open("rb") as source, gzip.open(part, "wb", compresslevel=6) as packed:
                 shutil.copyfileobj(source, packed, _READ_BYTES)
+            _sync(part)
             part.rename(plain.with_name(f"{plain.name}.gz"))
+            _sync(self._folder)
             plain.unlink()
         except OSError:  # or it was pruned meanwhile
             part.unlink(missing_ok=True)
@@ -226,6 +240,19 @@ def _finish(path: Path, times: list[int]) -> None:
     path.rename(path.with_name(f"{path.name[:13]}-{min(times):013d}-{max(times):013d}.jsonl"))
 
 
+def _last_ms(segment: Path) -> int:
+    return int(segment.name[28:41])
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class Collector:
     """Takes records, puts lines that came in parts together, writes each into its class."""
 
@@ -235,7 +262,8 @@ class Collector:
         }
         self._unfinished: dict[tuple[str, str], str] = {}
         self._plain_lines: dict[str, tuple[int, int]] = {}
-        self._dropped = self._bad_streams = 0
+        self._lines = self._dropped = self._bad_streams = 0
+        self._said = (0, 0)  # of the two last: how many a line has told of
         self.connections = 0
 
     def take(self, entries: Iterable[object]) -> None:
@@ -253,12 +281,26 @@ class Collector:
             for name, some in lines.items():
                 try:
                     self._classes[name].write(some)
+                    self._lines += len(some)
                 except OSError:
                     self._dropped += len(some)
 
     def count_bad_stream(self) -> None:
         """A stream was no stream of records, or one too many."""
         self._bad_streams += 1
+
+    def metrics(self) -> str:
+        """What Prometheus asks for, since the collector started."""
+        counts = {
+            "lines": (self._lines, "Lines of containers that were written."),
+            "dropped": (self._dropped, "Lines that there was no space for, or that never ended."),
+            "bad_streams": (self._bad_streams, "Connections that were cut."),
+        }
+        return "".join(
+            f"# HELP collector_{name}_total {about}\n# TYPE collector_{name}_total counter\n"
+            f"collector_{name}_total {count}\n"
+            for name, (count, about) in counts.items()
+        )
 
     def say(self, level: str, msg: str, **fields: object) -> bool:
         """Write a line of our own; whether there was space for it."""
@@ -280,9 +322,12 @@ class Collector:
                     while await asyncio.to_thread(segments.pack_one):
                         continue
                     segments.prune()
-            lost = {"dropped": self._dropped, "badStreams": self._bad_streams}
-            if any(lost.values()) and self.say("warning", "Log lines were lost", **lost):
-                self._dropped = self._bad_streams = 0
+            total = self._dropped, self._bad_streams
+            dropped, bad = total[0] - self._said[0], total[1] - self._said[1]
+            if (dropped or bad) and self.say(
+                "warning", "Log lines were lost", dropped=dropped, badStreams=bad
+            ):
+                self._said = total
             await asyncio.sleep(_MAINTAIN_EACH_S)
 
     def _line(self, entry: Any) -> Line | None:
@@ -318,12 +363,16 @@ class Collector:
 
 
 class Stream(asyncio.BufferedProtocol):
-    """One connection. All read into one buffer: what was read is taken before anybody else reads."""
+    """One connection. All read into one buffer: what was read is taken before anybody else reads.
+
+    Of records, or one HTTP request: a record begins with no letter.
+    """
 
     _buffer = memoryview(bytearray(_READ_BYTES))
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
+        self._request: bytes | None = b""  # as long as it may be one
         self._unpacker = msgpack.Unpacker(
             unicode_errors="replace",
             read_size=_READ_BYTES,
@@ -350,11 +399,29 @@ class Stream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much was read."""
+        content: bytes | memoryview = self._buffer[:nbytes]
+        if self._request is not None:
+            content = self._request = self._request + content
+            if content[:4] == b"GET "[: len(content)]:
+                self._answer(content)
+                return
+            self._request = None
         try:
-            self._unpacker.feed(self._buffer[:nbytes])
+            self._unpacker.feed(content)
             self._collector.take(self._unpacker)
         except (ValueError, msgpack.UnpackException):  # NoRecord among them
             self._cut()
+
+    def _answer(self, request: bytes) -> None:
+        """Answer a request that has come as a whole, and end the connection."""
+        if len(request) > MAX_REQUEST:
+            self._cut()
+        elif b"\r\n\r\n" in request:
+            is_ours = request.split(b" ", 2)[1] == b"/metrics"
+            status, text = ("200 OK", self._collector.metrics()) if is_ours else ("404 Not Found", "")
+            head = f"HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n"
+            self._transport.write(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
+            self._transport.close()
 
     def _cut(self) -> None:
         self._collector.count_bad_stream()

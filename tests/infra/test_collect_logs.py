@@ -15,12 +15,13 @@ from unittest.mock import Mock
 
 import msgpack
 import pytest
-from collector_kit import SECONDS, collector, lines_in, record
+from collector_kit import SECONDS, RunningCollector, collector, lines_in, record
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 from waiting import wait_until
 
-from infra.collect_logs import SHARES, Collector, Segments, Stream, class_of, line_of
+from infra.collect_logs import MAX_REQUEST, SHARES, Collector, Segments, Stream, class_of, line_of
 
 RECORD = {
     "container_name": "/runbook-dev-web-1-r-1",
@@ -227,7 +228,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.lists(st.binary(max_size=200) | st.builds(msgpack.packb, VALUES)))
+@given(st.lists(st.binary(max_size=200) | st.just(b"GET ") | st.builds(msgpack.packb, VALUES)))
 def test_no_bytes_end_the_collector(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]) -> None:
     """Whatever comes, the connection is cut or the line kept, as JSON."""
     folder = tmp_path_factory.mktemp("logs")
@@ -270,6 +271,88 @@ def test_what_a_killed_collector_left_is_finished(tmp_path: Path) -> None:
     assert not list((tmp_path / "webhooks").glob("*.part"))
 
 
+def asked(running: RunningCollector, *pieces: bytes) -> tuple[str, str]:
+    """Head and text of the answer to a request that comes in *pieces*."""
+    with running.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.01)
+        head, _, text = b"".join(iter(lambda: connection.recv(1000), b"")).partition(b"\r\n\r\n")
+    return head.decode(), text.decode()
+
+
+def test_it_says_what_it_did(tmp_path: Path) -> None:
+    """On its own port: that the kernel takes a connection does not say that the collector works."""
+    with collector(tmp_path) as running:
+        running.send(record({"msg": "a", "time": 1}), record("plain"))
+        with running.connect() as bad:
+            bad.sendall(b"\xc1")
+            with suppress(ConnectionResetError):
+                assert bad.recv(1) == b""
+        for _ in range(2):  # to ask is no bad stream
+            head, text = asked(running, b"GET /metrics HTTP/1.1\r\nHost: logs:24224\r\nAccept: */*\r\n\r\n")
+            assert head.splitlines()[:2] == ["HTTP/1.0 200 OK", "Content-Type: text/plain; version=0.0.4"]
+            counts = {
+                sample.name: sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            }
+            assert counts == {
+                "collector_lines_total": 2, "collector_dropped_total": 0, "collector_bad_streams_total": 1,
+            }  # fmt: skip
+        wait_until(lambda: any(line.get("badStreams") == 1 for line in running.lines("rest")))
+        assert "collector_bad_streams_total 1\n" in asked(running, b"GET /metrics HTTP/1.0\r\n\r\n")[1]
+
+
+def test_a_request_may_come_in_any_pieces(tmp_path: Path) -> None:
+    """As a record may."""
+    pieces = [bytes([byte]) for byte in b"GET /metrics HTTP/1.1\r\n\r\n"]
+    with collector(tmp_path) as running:
+        assert "collector_lines_total 0\n" in asked(running, *pieces)[1]
+
+
+@pytest.mark.parametrize("target", [b"/", b"/metrics/", b"\xff", b""])
+def test_there_is_nothing_else_to_ask(tmp_path: Path, target: bytes) -> None:
+    """Any other path is not found, which is no bad stream."""
+    with collector(tmp_path) as running:
+        head, text = asked(running, b"GET " + target + b" HTTP/1.1\r\n\r\n")
+        assert (head.splitlines()[0], text) == ("HTTP/1.0 404 Not Found", "")
+        assert "collector_bad_streams_total 0\n" in asked(running, b"GET /metrics HTTP/1.1\r\n\r\n")[1]
+
+
+def test_a_request_without_an_end_is_cut(tmp_path: Path) -> None:
+    """It takes no memory without bound."""
+    with collector(tmp_path) as running, running.connect() as connection:
+        with suppress(ConnectionError):
+            connection.sendall(b"GET /" + b"x" * 2 * MAX_REQUEST)
+            assert connection.recv(1) == b""
+        assert "collector_bad_streams_total 1\n" in asked(running, b"GET /metrics HTTP/1.1\r\n\r\n")[1]
+
+
+ODD = ('["a"]', '{"a": 1}', "null", "true", "1e999", "-1", '""')
+
+
+@pytest.mark.parametrize(
+    "field", ["msg", "event", "code", "status", "security", "action", "webhook", "level"]
+)
+@pytest.mark.parametrize("its", ODD)
+def test_a_field_may_be_of_any_type(field: str, its: str) -> None:
+    """It is kept as it is."""
+    fields = {"msg": "Slow request detected", "event": "failed", "security": True, "time": 1}
+    text = json.dumps(fields)[:-1] + f', "{field}": {its}}}'
+    assert kept(text)[field] == json.loads(its)
+
+
+def test_an_odd_line_ends_no_connection(tmp_path: Path) -> None:
+    """Nor is the next one lost."""
+    with collector(tmp_path) as running:
+        running.send(record({"msg": ["a"], "time": 1}), record({"event": "failed", "code": {}, "time": 1}))
+        running.send(record({"msg": "next", "time": ["a"]}))
+        assert [line.get("msg") for line in running.lines()] == [["a"], None, "next"]
+        assert not any("badStreams" in line for line in running.lines("rest"))
+
+
 def test_a_flood_of_refusals_pushes_out_no_error(tmp_path: Path) -> None:
     """Five times their share is sent: they stay within it, and what came before is there still."""
     refusal = {**WEBHOOK, "event": "failed", "security": True, "action": "invalid_signature"}
@@ -292,15 +375,49 @@ def test_a_flood_of_refusals_pushes_out_no_error(tmp_path: Path) -> None:
 
 
 def test_what_is_too_old_goes(tmp_path: Path) -> None:
-    """By the name alone: its last line is older than fourteen days."""
-    now_ms, day_ms = int(time.time() * 1000), 86_400_000
-    folder = tmp_path / "rest"
-    folder.mkdir()
-    for age in (13, 15):
+    """By the name alone: its last line is fourteen days older than the newest there is."""
+    assert ages_left(tmp_path, 0, 13, 15) == {0, 13}
+
+
+def test_a_clock_that_is_ahead_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifteen days of it took all there was; what is too old by the lines themselves goes still."""
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 15 * 86_400)
+    assert ages_left(tmp_path, 0, 5, 13, 15) == {0, 5, 13}
+
+
+def test_a_line_that_is_ahead_removes_nothing(tmp_path: Path) -> None:
+    """A time that is not yet is not believed."""
+    assert ages_left(tmp_path, -30, 0, 13, 15) == {-30, 0, 13}
+
+
+def ages_left(folder: Path, *ages: int) -> set[int]:
+    """Of segments whose last lines are so many days old, those that stay."""
+    now_ms, day_ms = time.time_ns() // 1_000_000, 86_400_000
+    for age in ages:
         last = now_ms - age * day_ms
         (folder / f"{last - 10:013d}-{last - 5:013d}-{last:013d}.jsonl.gz").write_bytes(b"")
     Segments(folder, 1e6, 14 * day_ms).prune()
-    assert [int(path.name[28:41]) for path in folder.iterdir()] == [now_ms - 13 * day_ms]
+    return {(now_ms - int(path.name[28:41])) // day_ms for path in folder.iterdir()}
+
+
+def test_what_is_packed_is_on_the_disk_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and its name, while the plain one is there still: a power failure costs none of it."""
+    segments = Segments(tmp_path, 1e6, 10**13)
+    segments.write([(1000, b'{"time": 1000}\n')])
+    segments.close()
+    (plain,) = tmp_path.iterdir()
+    synced, fsync = [], os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append((path, (tmp_path / f"{plain.name}.gz").exists(), plain.exists()))
+
+    monkeypatch.setattr("os.fsync", noted)
+    assert segments.pack_one()
+    assert synced == [(tmp_path / f"{plain.name}.part", False, True), (tmp_path, True, True)]
+    assert not plain.exists()
 
 
 def test_a_segment_is_closed_after_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
