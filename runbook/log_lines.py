@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
@@ -43,30 +43,39 @@ def show_lines(found: Found, *, as_json: bool) -> None:
             out.print(_line(fields), soft_wrap=True)
         else:
             show(_line(fields).plain)
-    _say_unreadable(found.unreadable)
+    _say_unreadable(found.unreadable, found.broken)
 
 
 def _place(row: tuple[dict[str, Any], str]) -> tuple[float, int]:
-    return row[0]["time"], _ORDER.get(row[0].get("event", ""), len(_ORDER))
+    return _time_ms(row[0]), _ORDER.get(str(row[0].get("event")), len(_ORDER))
+
+
+def _time_ms(fields: dict[str, Any]) -> float:
+    """A line's time; DuckDB takes a number in quotes for one, too."""
+    return float(fields["time"])
 
 
 def show_rows(table: LogTable, sql: str, limit: int, *, as_json: bool) -> None:
     """Print what an operator's own SELECT gives, up to *limit* rows."""
-    columns, rows = table.query(sql)
-    shown = list(islice(rows, limit))
+    columns, rows = table.query(sql, limit + 1)
+    shown = rows[:limit]
     if as_json:
         for row in shown:
             show(json.dumps(dict(zip(columns, row, strict=True)), default=str))
     else:
         show_table(columns, shown)
-    if next(rows, None) is not None:
+    if len(rows) > limit:
         say(f"the first {limit} rows: --limit has more")
-    _say_unreadable(table.count_unreadable())
+    unreadable = table.count_unreadable()
+    _say_unreadable(unreadable, table.broken)
 
 
-def _say_unreadable(count: int) -> None:
+def _say_unreadable(count: int, broken: Sequence[str]) -> None:
     if count:
         say(f"{count} lines cannot be read" if count > 1 else "1 line cannot be read")
+    if broken:
+        what = f"{len(broken)} segments cannot" if len(broken) > 1 else "1 segment cannot"
+        say(f"{what} be read: {', '.join(broken)}")
 
 
 def _line(fields: dict[str, Any]) -> Text:
@@ -75,9 +84,9 @@ def _line(fields: dict[str, Any]) -> Text:
     whose = re.sub(
         r"^runbook-.+?-(?=(web|worker|proxy|redis|logs|sandbox)\b)", "", str(fields.get("container", "-"))
     )
-    time_ms = fields["time"]
+    time_ms = int(_time_ms(fields))
     return Text.assemble(
-        (f"{moment(time_ms)}.{int(time_ms) % 1000:03d} ", "dim"),
+        (f"{moment(time_ms)}.{time_ms % 1000:03d} ", "dim"),
         (f"{level:<8} ", _COLOURS.get(level, "")),
         (f"{printable(whose)} ", "dim"),
         (printable(fields.get("msg", "")), "bold"),

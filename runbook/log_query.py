@@ -20,8 +20,8 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])|(?P<word>[A-Za-z_]\w*)"""
     r"""|(?P<operator>!=|>=|<=|[=><~])|(?P<bracket>[()])|(?P<end>$)|(?P<wrong>\S))"""
 )
-_PLAIN = re.compile(r'"[\w .:-]*"', re.ASCII)
-"""Strings that JSON writes in one way only, with their quotes."""
+_PLAIN = re.compile(r'"(?!(?:true|false|-?\d[\d.eE+-]*)")[\w .:-]*"', re.ASCII)
+"""Strings that JSON writes in one way only, with their quotes: a line may have true or 5 without."""
 
 
 @dataclass(frozen=True)

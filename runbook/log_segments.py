@@ -103,11 +103,16 @@ class LogFolder:
         return next((path for path in found if segment_of(segment.class_name, path.name)), None)
 
 
+def folder_of(stack: str) -> Path:
+    """Where this machine keeps what it fetched of a stack's log."""
+    return BUILD / "logs" / bare_name(stack)
+
+
 class LogCopy(LogFolder):
     """What this machine has of a stack's log."""
 
     def __init__(self, stack: str) -> None:
-        super().__init__(BUILD / "logs" / bare_name(stack))
+        super().__init__(folder_of(stack))
         self._stack, self._name = stack, f"{prefix_of(stack)}-logs"
 
     def update(self, is_wanted: Wanted) -> list[Segment]:
@@ -127,6 +132,7 @@ class LogCopy(LogFolder):
                     continue  # finished, compressed or pruned while we looked
             else:
                 raise RunbookError(f"the segments in {self._name} change all the time", "run it again")
+            there = list({segment.key: segment for segment in there}.values())  # one may be just packed
             known = {(segment.key, segment.is_open) for segment in there}
             for kept in segments_in(self.folder):
                 if (kept.key, kept.is_open) not in known:
@@ -141,7 +147,14 @@ class LogCopy(LogFolder):
 
     def _fetch(self, container: Container, is_wanted: Wanted) -> list[Segment]:
         run = ContainerExec(self._name).run
-        there = list(_listed(run(["ls", *(f"{FOLDER}/{name}" for name in CLASSES)])[1]))
+        code, output = run(["ls", "-R", FOLDER])  # a class may have no folder yet
+        there = list(_listed(output))
+        if code != 0 and not there:
+            why = printable(output.strip()) or f"`ls` ended with {code}"
+            raise RunbookError(
+                f"the segments in {self._name} cannot be listed: {why}",
+                f"`docker logs {self._name}` may say more; what was fetched lies in {self.folder}",
+            )
         for segment in filter(is_wanted, there):
             if segment.is_open:
                 target = self._target(segment)

@@ -1,16 +1,18 @@
 """Segments of log lines as a table: DuckDB reads the files as they are, and nothing else.
 
-A line that is no JSON is counted, not fatal. What an operator gives as SQL can only read: one SELECT, no
-other file, no network, no setting.
+A line that is no JSON is counted, not fatal; so is a compressed segment that is cut off. What an operator
+gives as SQL can only read: one SELECT, no other file, no network, no setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -31,20 +33,31 @@ _COLUMNS = ", ".join((
 ))  # fmt: skip
 """Of `logs`; read from a line only where they are asked for. All else is in `line`: `line->>'tenant'`."""
 _MAX_MEMORY = "1GB"
+_CHUNK = 256 * 1024
 _NOTHING = "(SELECT NULL::JSON AS json LIMIT 0)"
+
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
 class Found:
-    """The newest lines that fit, as JSON; how many fit in all; how many could not be read."""
+    """The newest lines that fit, as JSON; how many fit in all; how many could not be read.
+
+    `broken` names the segments that were left out.
+    """
 
     lines: list[str]
     count: int
     unreadable: int
+    broken: tuple[str, ...] = ()
 
 
 class LogTable:
-    """The lines of *files* from *since_ms* to *until_ms*, of *release* or all."""
+    """The lines of *files* from *since_ms* to *until_ms*, of *release* or all.
+
+    `broken` names those that cannot be read, as far as anything was asked: they are left out.
+    """
 
     def __init__(self, files: Sequence[Path], since_ms: int, until_ms: int, release: str = "") -> None:
         self._connection = duckdb.connect(
@@ -53,18 +66,28 @@ class LogTable:
         paths = ", ".join(_quoted(str(file)) for file in files)
         self._connection.execute(f"SET allowed_paths = [{paths}]")
         self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+        self._release, self._times = release, f"BETWEEN {since_ms} AND {until_ms}"
+        self.broken: tuple[str, ...] = ()
+        self._see(files)
+
+    def _see(self, files: Sequence[Path]) -> None:
+        """Make the view, of *files*."""
+        self._files, release = files, self._release
+        paths = ", ".join(_quoted(str(file)) for file in files)
         lines = f"read_ndjson_objects([{paths}], ignore_errors = true)" if files else _NOTHING
         if release:  # a line may speak of another release than its container's
             its, end = _quoted(release), _quoted(f"%-{release}")
             lines += f" WHERE json IS NULL OR json->>'release' = {its} OR json->>'container' LIKE {end}"
         self._lines = f"(SELECT json AS line FROM {lines})"  # noqa: S608 - of quoted texts
-        self._times = f"BETWEEN {since_ms} AND {until_ms}"
         view = f"SELECT {_COLUMNS} FROM {self._lines} WHERE time {self._times}"  # noqa: S608
-        self._connection.execute(f"CREATE VIEW logs AS {view}")
-        self._connection.execute("SET lock_configuration = true")
+        self._connection.execute(f"CREATE OR REPLACE VIEW logs AS {view}")
 
     def select(self, condition: Condition, limit: int) -> Found:
         """The newest *limit* lines that fit, in no order. One pass over the files."""
+        return self._read(lambda: self._select(condition, limit))
+
+    def _select(self, condition: Condition, limit: int) -> Found:
         # Each line is parsed once for all fields: a `->>` for each costs twice as much.
         fields = f"json_extract_string(line, [{', '.join(map(_quoted, condition.fields))}])"
         rarest = max(condition.texts, key=len, default="")  # one look costs as much as another saves
@@ -75,13 +98,12 @@ class LogTable:
             f"FROM (SELECT line, {fields} AS field FROM {self._lines} WHERE line IS NULL OR {has}) "
             f"WHERE line IS NULL OR ({condition.sql} AND {time} {self._times})"
         )
-        with _errors():
-            row = self._connection.execute(sql, condition.values).fetchone()
+        row = self._connection.execute(sql, condition.values).fetchone()
         assert row is not None
-        return Found(row[2] or [], row[0], row[1])
+        return Found(row[2] or [], row[0], row[1], self.broken)
 
-    def query(self, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-        """The columns and rows of an operator's own SELECT.
+    def query(self, sql: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The columns and the first *limit* rows of an operator's own SELECT.
 
         Raises:
             RunbookError: it is no SELECT, or DuckDB has something against it.
@@ -92,13 +114,33 @@ class LogTable:
                 raise RunbookError(
                     "the SQL is not one SELECT", "the view `logs` can be read, nothing be changed"
                 )
+
+        def rows() -> tuple[list[str], list[tuple[Any, ...]]]:
             done = self._connection.execute(sql)
-            return [column[0] for column in done.description or ()], _rows(done)
+            return [column[0] for column in done.description or ()], done.fetchmany(limit)
+
+        return self._read(rows)
 
     def count_unreadable(self) -> int:
         """How many lines of the files are no JSON."""
-        row = self._connection.execute(f"SELECT count(*) - count(line) FROM {self._lines}").fetchone()  # noqa: S608
-        return row[0] if row else 0
+
+        def row() -> tuple[Any, ...] | None:
+            return self._connection.execute(f"SELECT count(*) - count(line) FROM {self._lines}").fetchone()  # noqa: S608
+
+        return int((self._read(row) or (0,))[0])
+
+    def _read(self, read: Callable[[], _Read]) -> _Read:
+        """What *read* gives; where DuckDB cannot read a file, without the segments that are broken."""
+        with _errors():
+            try:
+                return read()
+            except duckdb.IOException:
+                broken = [file for file in self._files if file.suffix == ".gz" and not _is_whole(file)]
+                if not broken:
+                    raise
+                self.broken += tuple(file.name for file in broken)
+                self._see([file for file in self._files if file not in broken])
+                return read()
 
 
 @contextmanager
@@ -110,10 +152,15 @@ def _errors() -> Iterator[None]:
         raise RunbookError(f"the query failed: {said}", "docs/logs.md has the columns") from error
 
 
-def _rows(done: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    with _errors():
-        while rows := done.fetchmany(1000):
-            yield from rows
+def _is_whole(file: Path) -> bool:
+    """Whether a compressed segment can be read to its end; Python takes an empty file for one."""
+    try:
+        with gzip.open(file) as content:
+            while content.read(_CHUNK):
+                continue
+        return file.stat().st_size > 0
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def _quoted(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from infra.stack_name import bare_name
 from runbook.console import err, say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
+from runbook.log_segments import folder_of
 from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.progress import Progress
@@ -33,7 +35,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (dev stacks never a
 def destroy(stack: Stack = DEFAULT_STACK, yes: Yes = False) -> None:
     """Delete the stack with all its data.
 
-    Containers, networks, volumes, secrets, configuration.
+    Containers, networks, volumes, secrets, configuration, and what this machine fetched of its logs.
     """
     if not (yes or is_dev(stack)):
         _confirm(stack)
@@ -66,6 +68,8 @@ def tear_down(workspace: Workspace, holder: Holder, engine: docker.DockerClient 
                 progress.why or str(error), "mend the cause and run the same command again"
             ) from error
     remove_volumes(workspace.stack, state_id, engine, volumes)
+    if (logs := folder_of(workspace.stack)).exists():
+        shutil.rmtree(logs)
     workspace.remove()
     say(f"stack {workspace.stack} is gone")
 

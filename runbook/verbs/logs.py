@@ -54,7 +54,9 @@ def logs(
     release: Annotated[str, typer.Option(help="Of this release's containers only.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new lines, until Ctrl-C.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=MAX_LINES, help="How many, the newest.")] = 100,
-    folder: Annotated[Path | None, typer.Option(help="A copy of a collector's folder.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A copy of a collector's folder.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
     stack: Stack = DEFAULT_STACK,
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,22 @@ OURS = {"resources": [{"urn": STACK_ID, "outputs": {"value": "ours"}}]}
 KIND = "docker:index/volume:Volume"
 VOLUME = {"urn": urn("data", KIND), "type": KIND, "id": "runbook-dev-redis-data"}
 HOLDER = Holder.here(Kind.PROCESS, "destroy")
+
+
+@pytest.fixture(autouse=True)
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this machine has the logs of stacks that it fetched."""
+    monkeypatch.setattr("runbook.log_segments.BUILD", tmp_path)
+    return tmp_path
+
+
+def test_what_was_fetched_of_its_logs_goes_too(build: Path) -> None:
+    """Another stack's stays."""
+    for name in ("dev", "dev-2"):
+        (build / "logs" / name / "rest").mkdir(parents=True)
+        (build / "logs" / name / "lock").touch()
+    tear_down(FakeWorkspace(), HOLDER)
+    assert [path.name for path in (build / "logs").iterdir()] == ["dev-2"]
 
 
 def test_the_stack_is_forgotten_after_all_of_it_is_deleted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,43 @@ def test_a_segment_that_moves_meanwhile_is_looked_for_again(collector: FakeColle
     copy = LogCopy("dev")
     copy.update(everything)
     assert texts(copy) == line("a")
+
+
+def test_a_segment_that_is_just_packed_is_read_once(
+    collector: FakeCollector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a moment it is there plain and compressed."""
+    plain = write_segment(collector.folder, "rest", line("a"))
+    plain.with_name(plain.name + ".gz").write_bytes(gzip.compress(plain.read_bytes()))
+    for status in ("running", "exited"):
+        collector.status = status
+        assert type_logs("--since", "2026-11-29") == 0
+        assert "1 of 1 lines" in capsys.readouterr().err
+
+
+def test_a_collector_that_cannot_be_listed_is_not_an_empty_one(collector: FakeCollector) -> None:
+    """What was fetched stays, and why is said."""
+    write_segment(collector.folder, "rest", line("a"))
+    copy = LogCopy("dev")
+    copy.update(everything)
+    collector.answer = lambda _command: (126, "OCI runtime exec failed: no space left on device\n")
+    with pytest.raises(RunbookError, match="cannot be listed: OCI runtime exec failed") as raised:
+        copy.update(everything)
+    assert "`docker logs runbook-dev-logs`" in raised.value.hint
+    assert texts(copy) == line("a")
+
+
+def test_a_class_without_a_folder_is_an_empty_one(collector: FakeCollector) -> None:
+    """A collector that was just started; also where none is there."""
+    write_segment(collector.folder, "rest", line("a"))
+    (collector.folder / "webhooks").rmdir()
+    copy = LogCopy("dev")
+    copy.update(everything)
+    assert texts(copy) == line("a")
+    shutil.rmtree(collector.folder)
+    collector.folder.mkdir()
+    assert copy.update(everything) == []
+    assert texts(copy) == ""
 
 
 def test_without_a_collector_it_is_said_how_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:

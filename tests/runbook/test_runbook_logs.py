@@ -98,6 +98,66 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path: Path, capsys: Capture) 
     assert "3 lines cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", [b"", b"no gzip", b"cut", b"cut at its head"])
+def test_a_broken_segment_is_left_out(tmp_path: Path, capsys: Capture, content: bytes) -> None:
+    """Named; the others are answered, with a query or SQL."""
+    broken = write_segment(tmp_path, "rest", line("lost"), packed=True)
+    whole = broken.read_bytes()
+    broken.write_bytes({b"cut": whole[:-9], b"cut at its head": whole[:5]}.get(content, content))
+    options = ("--folder", str(tmp_path), "--since", "2026-11-29")
+    said = f"1 segment cannot be read: {broken.name}\n"
+    assert type_logs(*options) == 0
+    assert said in capsys.readouterr().err
+    write_segment(tmp_path, "webhooks", line("whole"), packed=True)
+    write_segment(tmp_path, "webhooks", line("plain"), "[\n", opened=NOW_MS + 1)
+    assert type_logs("--json", *options) == 0
+    told = capsys.readouterr()
+    assert {json.loads(row)["msg"] for row in told.out.splitlines()} == {"whole", "plain"}
+    assert said in told.err
+    assert "1 line cannot be read\n" in told.err
+    assert "2 of 2 lines" in told.err
+    for sql in ("SELECT msg FROM logs ORDER BY 1", "SELECT 'plain' UNION ALL SELECT 'whole'"):
+        assert type_logs("sql", sql, *options) == 0
+        told = capsys.readouterr()
+        assert told.out.split()[-2:] == ["plain", "whole"]
+        assert said in told.err
+
+
+def test_each_broken_segment_is_named(tmp_path: Path, capsys: Capture) -> None:
+    """Where all of them are, nothing is left."""
+    names = []
+    for opened in (NOW_MS, NOW_MS + 1):
+        path = write_segment(tmp_path, "rest", line("lost"), opened=opened, packed=True)
+        path.write_bytes(path.read_bytes()[:-9])
+        names.append(path.name)
+    assert type_logs("--folder", str(tmp_path), "--since", "2026-11-29") == 0
+    told = capsys.readouterr().err
+    assert f"2 segments cannot be read: {', '.join(names)}\n" in told
+    assert "0 of 0 lines" in told
+
+
+@pytest.mark.parametrize(
+    "field", ["event", "level", "msg", "container", "code", "status", "security", "webhook"]
+)
+def test_a_field_of_any_type_is_shown(tmp_path: Path, capsys: Capture, field: str) -> None:
+    """As it is; two lines of one ms, which are put in order by their events."""
+    fields = json.loads(line("x"))
+    odd = [json.dumps({**fields, field: its}) + "\n" for its in (["a"], {"a": 1}, None, True, 5)]
+    write_segment(tmp_path, "rest", *odd, line("y", event="received"))
+    assert type_logs("--folder", str(tmp_path), "--since", "2026-11-29") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_a_time_in_quotes_is_one(tmp_path: Path, capsys: Capture) -> None:
+    """DuckDB takes it for a number."""
+    path = write_segment(tmp_path, "rest", line("b"))
+    path.write_text(line("b") + line("a").replace(str(NOW_MS), f'"{NOW_MS - 1}"'))
+    assert type_logs("--folder", str(tmp_path), "--since", "2026-11-29") == 0
+    assert [row.split()[1] for row in capsys.readouterr().out.splitlines()] == [
+        "00:53:19.999", "00:53:20.000",
+    ]  # fmt: skip
+
+
 def test_sql_reads_the_columns_and_the_rest(tmp_path: Path, capsys: Capture) -> None:
     """A table; or JSON, one object a row."""
     write_segment(tmp_path, "rest", line("a", durationMs=5, tenant="t"), line("a", durationMs=7), line("b"))
@@ -168,6 +228,14 @@ def test_what_cannot_be_asked_is_usage(tmp_path: Path, capsys: Capture, words: l
     """Exit code 2, with what was wrong."""
     assert type_logs(*words, "--folder", str(tmp_path)) == 2
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_is_not_there_is_usage(tmp_path: Path, capsys: Capture) -> None:
+    """It is no folder without lines."""
+    (tmp_path / "file").touch()
+    for name, said in (("nothing", "does not exist"), ("file", "is a file")):
+        assert type_logs("--folder", str(tmp_path / name)) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_time_may_be_ago_or_a_date() -> None:

@@ -41,6 +41,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> LogTable:
         ("durationMs=1500.5", "three"),
         ("webhook=false", "three"),
         ("webhook!=true", "three four"),
+        ('webhook="true"', "one two"),
+        ('webhook="false"', "three"),
+        ('attempt="10"', "two"),
+        ('durationMs="1500.5" AND level="warning"', "three"),
         ('msg~"O"', "one two four"),
         ("attempt~0", "two"),
         (r'reason="it said \"no\""', "one"),
@@ -140,6 +144,8 @@ def test_the_classes_are_the_collector_s() -> None:
         ('(event="failed" OR level="error") AND role="web"', {'"web"'}),
         ('event!="failed" AND msg~"x" AND status=4', set()),
         (r'msg="a\"b" AND reason="ü"', set()),
+        ('webhook="true" AND security="false" AND status="202" AND waitedMs="-1.5e3"', set()),
+        ('requestId="07d1e3" AND msg="true story" AND ip="203.0.113.9"', {'"07d1e3"', '"true story"'}),
     ],
 )
 def test_texts_that_every_line_has(condition: str, texts: set[str]) -> None:
