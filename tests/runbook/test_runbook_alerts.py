@@ -117,16 +117,56 @@ def test_check_is_for_scripts(stack_of_two: tuple[str, str], at: Callable[[str],
         alerts(check=True)
 
 
+def silenced_by_hand(alertmanager: str, but: str = "nothing") -> str:
+    """A silence of all alerts *but* one, as somebody makes it on Alertmanager's page; its id."""
+    now = datetime.datetime.now(datetime.UTC)
+    matchers = [
+        {"name": "stack", "value": "dev", "isRegex": False, "isEqual": True},
+        {"name": "alertname", "value": but, "isRegex": False, "isEqual": False},
+    ]
+    times = {"startsAt": now.isoformat(), "endsAt": (now + datetime.timedelta(seconds=600)).isoformat()}
+    asked = {"matchers": matchers, **times, "createdBy": "somebody", "comment": "by hand"}
+    answer = httpx.post(f"{alertmanager}/api/v2/silences", json=asked)
+    return str(answer.raise_for_status().json()["silenceID"])
+
+
+def test_a_silenced_watchdog_is_no_working_alerting(
+    stack_of_two: tuple[str, str], at: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever silenced everything has silenced the dead man's switch."""
+    url, alertmanager = stack_of_two
+    at(url)
+    silence = silenced_by_hand(alertmanager)
+    try:
+        wait_until(
+            lambda: all(
+                each["status"]["silencedBy"] for each in httpx.get(f"{alertmanager}/api/v2/alerts").json()
+            )
+        )
+        with pytest.raises(RunbookError, match="all alerts are silenced by somebody until"):
+            alerts()
+    finally:
+        Alertmanager(alertmanager).end(silence)
+    wait_until(
+        lambda: (
+            not any(
+                each["status"]["silencedBy"] for each in httpx.get(f"{alertmanager}/api/v2/alerts").json()
+            )
+        )
+    )
+
+
 def test_a_silence_is_shown(
     stack_of_two: tuple[str, str], at: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Until when and by whom; the label of the stack is Alertmanager's only."""
     url, alertmanager = stack_of_two
     at(url)
-    silence = Alertmanager(alertmanager).silence("dev", 600, "deployment")
+    silence = silenced_by_hand(alertmanager, but="Watchdog")
     wait_until(
         lambda: all(
-            each["status"]["silencedBy"] for each in httpx.get(f"{alertmanager}/api/v2/alerts").json()
+            each["status"]["silencedBy"] or each["labels"]["alertname"] == "Watchdog"
+            for each in httpx.get(f"{alertmanager}/api/v2/alerts").json()
         )
     )
     try:
