@@ -293,10 +293,6 @@ class MonitoredStack:
         """WAHA answers nobody."""
         return self.fault("waha", down=True)
 
-    def service_down(self) -> Any:
-        """Sentry answers nobody."""
-        return self.fault("sentry", down=True)
-
     def redis_unreachable(self) -> Any:
         """Redis stands still."""
         return self.paused(self.container("redis"))
