@@ -53,11 +53,10 @@ async def send(web: Fixture, headers: RawHeaders, chunks: list[bytes], *, ends: 
 
 
 def outcomes(web: Fixture) -> dict[str, float]:
-    """The webhooks counted so far, by outcome."""
+    """The webhooks counted so far, by outcome; those that there were none of are left out."""
     (family,) = web.web.metrics.webhooks.collect()
-    return {
-        sample.labels["outcome"]: sample.value for sample in family.samples if sample.name.endswith("_total")
-    }
+    counted = [sample for sample in family.samples if sample.name.endswith("_total") and sample.value]
+    return {sample.labels["outcome"]: sample.value for sample in counted}
 
 
 async def test_message_is_accepted_with_its_bytes(web: Fixture) -> None:
