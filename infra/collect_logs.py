@@ -253,6 +253,12 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _chunk(entry: Any) -> list[object]:
+    """The name under which the driver waits for its record, if it does."""
+    options = entry[3] if len(entry) > 3 else None
+    return [options["chunk"]] if isinstance(options, dict) and "chunk" in options else []
+
+
 class Collector:
     """Takes records, puts lines that came in parts together, writes each into its class."""
 
@@ -266,17 +272,21 @@ class Collector:
         self._said = (0, 0)  # of the two last: how many a line has told of
         self.connections = 0
 
-    def take(self, entries: Iterable[object]) -> None:
-        """Write all lines of *entries*, in the form `[tag, seconds, record, …]`.
+    def take(self, entries: Iterable[object]) -> list[object]:
+        """Write all lines of *entries*, in the form `[tag, seconds, record, options]`.
+
+        Returns the names, in the options, of those whose sender waits to hear that they are written.
 
         Raises:
             NoRecord: an entry is none; those before it are written.
         """
         lines: dict[str, list[tuple[int, bytes]]] = {}
+        waited_for: list[object] = []
         try:
             for entry in entries:
                 if (made := self._line(entry)) is not None:
                     lines.setdefault(made[0], []).append(made[1:])
+                waited_for += _chunk(entry)
         finally:
             for name, some in lines.items():
                 try:
@@ -284,6 +294,7 @@ class Collector:
                     self._lines += len(some)
                 except OSError:
                     self._dropped += len(some)
+        return waited_for
 
     def count_bad_stream(self) -> None:
         """A stream was no stream of records, or one too many."""
@@ -408,7 +419,9 @@ class Stream(asyncio.BufferedProtocol):
             self._request = None
         try:
             self._unpacker.feed(content)
-            self._collector.take(self._unpacker)
+            taken = self._collector.take(self._unpacker)
+            if taken:
+                self._transport.write(b"".join(msgpack.packb({"ack": name}) for name in taken))
         except (ValueError, msgpack.UnpackException):  # NoRecord among them
             self._cut()
 

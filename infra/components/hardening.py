@@ -62,6 +62,7 @@ def collected_logs(layout: StackSettings) -> dict[str, Any]:
     options = {
         "fluentd-address": f"127.0.0.1:{layout.log_port}",
         "fluentd-async": "true",
+        "fluentd-request-ack": "true",  # else what waits goes into the first connection, though it fails
         "fluentd-buffer-limit": "16384",  # lines; by default a million of each container stay in memory
         "labels": "runbook.role,runbook.release",
         "tag": "{{.Name}}",

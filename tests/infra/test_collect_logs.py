@@ -219,6 +219,16 @@ def test_a_bad_stream_ends_its_connection_only(tmp_path: Path, bad: bytes) -> No
         wait_until(lambda: any(line.get("badStreams") == 1 for line in running.lines("rest")))
 
 
+def test_a_record_is_acknowledged_when_it_is_written(tmp_path: Path) -> None:
+    """By the name that its sender gave it; who gives none hears nothing."""
+    with collector(tmp_path) as running, running.connect() as connection:
+        connection.sendall(record({"msg": "unnamed", "time": 1}))
+        tag, seconds, fields, _ = msgpack.unpackb(record({"msg": "named", "time": 1}))
+        connection.sendall(msgpack.packb([tag, seconds, fields, {"chunk": "its name"}]))
+        assert msgpack.unpackb(connection.recv(1000)) == {"ack": "its name"}
+        assert [line["msg"] for line in running.lines()] == ["unnamed", "named"]
+
+
 FIELDS = ["log", "container_id", "container_name", "partial_message", "partial_id", "partial_last"]
 ATOMS = st.none() | st.integers(-(2**63), 2**63) | st.text() | st.floats()
 VALUES = st.recursive(
