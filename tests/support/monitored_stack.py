@@ -384,12 +384,6 @@ class MonitoredStack:
             yield
 
     @contextmanager
-    def too_many(self) -> Iterator[None]:
-        """More webhooks come than one address may send."""
-        with self.traffic(19):
-            yield
-
-    @contextmanager
     def old_message(self) -> Iterator[None]:
         """A message of a session that is stopped: nobody can answer it."""
         self.send(session="stopped-1")
