@@ -219,7 +219,7 @@ def test_each_other_fault(stack: MonitoredStack, faults: list[Fault]) -> None:
 
 
 def test_every_alert_is_planted() -> None:
-    """But what needs days, a second worker, a Sentry of its own or thousands of webhooks; `promtool` has all."""
+    """But what needs days, more workers, another Sentry, or thousands of webhooks: promtool has it."""
     planted = {fault.alert: fault.severity for fault in (*URGENT, *chain(*TOGETHER))}
     alerts = alerts_in(rules_file(read_targets(), "dev"))
     assert alerts.keys() - planted.keys() == {
