@@ -322,12 +322,12 @@ class MonitoredStack:
 
     @contextmanager
     def few_webhooks_refused(self) -> Iterator[None]:
-        """Of some hundred webhooks ten are answered 503."""
+        """Of some thousand webhooks forty are answered 503."""
         for _ in range(round(self.monitor.window_s)):
             self.send()
         with self.redis_setting("maxmemory", self.memory() + 100):
             refused = 0
-            while refused < 10:
+            while refused < 40:
                 refused += self.send() == 503
         yield
 
@@ -475,7 +475,7 @@ class MonitoredStack:
         """A session that spoke once."""
         self.send(session="quiet")
         yield
-        self.redis("hdel", "{wa}:sessions", "quiet")
+        self.redis("zrem", "{wa}:sessions", "quiet")
 
     def memory(self) -> int:
         """What Redis uses, in bytes."""
