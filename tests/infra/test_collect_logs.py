@@ -276,7 +276,8 @@ def test_what_a_killed_collector_left_is_finished(tmp_path: Path) -> None:
     (tmp_path / "webhooks" / "1.jsonl.gz.part").write_bytes(b"half")
     with collector(tmp_path) as running:
         packed = tmp_path / "webhooks" / f"{left.name[:13]}-{NOW_MS}-{NOW_MS + 2}.jsonl.gz"
-        wait_until(packed.exists)
+        # Until it is on the disk, the plain one stays beside it.
+        wait_until(lambda: packed.exists() and not packed.with_suffix("").exists())
         assert [line["msg"] for line in running.lines()] == list(map(str, times))
     assert not list((tmp_path / "webhooks").glob("*.part"))
 
