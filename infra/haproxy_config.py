@@ -88,33 +88,6 @@ backend sandbox
   server sandbox ipv4@sandbox:9000
 """
 
-# No page of another site reaches it through a browser on this machine: such come with their own name, or
-# say where they are from. Alertmanager's status shows the heartbeat's address.
-_MONITORING = f"""
-frontend monitoring
-  bind :{MONITORING_PORT}
-  http-request deny unless {{ req.hdr(host),host_only -m str 127.0.0.1 localhost }}
-  acl is_elsewhere req.hdr(origin) -m found
-  acl is_here req.hdr(origin) -m beg http://127.0.0.1: http://localhost:
-  http-request deny if is_elsewhere !is_here
-  http-request deny if {{ path,url_dec -m sub /api/v2/status }}
-  http-request redirect location /prometheus/ if {{ path / }}
-  use_backend alertmanager if {{ path_beg /alertmanager }}
-  default_backend prometheus
-@GRAFANA@
-backend prometheus
-  server prometheus ipv4@prometheus:9090
-
-backend alertmanager
-  server alertmanager ipv4@alertmanager:9093
-"""
-
-_USE_GRAFANA = "  use_backend grafana if { path_beg /grafana }\n\n"
-_GRAFANA = """
-backend grafana
-  server grafana ipv4@grafana:3000
-"""
-
 _SET_LANE = "http-request set-header X-Gate-Lane 1"
 _LANE = {
     # Nobody outside chooses the lane; whoever comes through a loopback frontend can reach no other.
@@ -144,12 +117,32 @@ class Backend:
 
 def base_config(*, sandbox: bool, monitoring: bool = False, grafana: bool = False) -> str:
     """The part that no release changes: limits, timeouts, the frontends of health, sandbox and monitors."""
-    monitors = _MONITORING.replace("@GRAFANA@\n", _USE_GRAFANA if grafana else "\n")
-    return (
-        _BASE
-        + (_SANDBOX if sandbox else "")
-        + (monitors if monitoring else "")
-        + (_GRAFANA if monitoring and grafana else "")
+    return _BASE + (_SANDBOX if sandbox else "") + (_monitoring(grafana=grafana) if monitoring else "")
+
+
+def _monitoring(*, grafana: bool) -> str:
+    """The frontend of the monitors that have pages.
+
+    No page of another site reaches it through a browser on this machine: such come with their own name, or
+    say where they are from. Alertmanager's status shows the heartbeat's address.
+    """
+    backends = {"prometheus": 9090, "alertmanager": 9093, **({"grafana": 3000} if grafana else {})}
+    return "\n".join(
+        [
+            "",
+            "frontend monitoring",
+            f"  bind :{MONITORING_PORT}",
+            "  http-request deny unless { req.hdr(host),host_only -m str 127.0.0.1 localhost }",
+            "  acl is_elsewhere req.hdr(origin) -m found",
+            "  acl is_here req.hdr(origin) -m beg http://127.0.0.1: http://localhost:",
+            "  http-request deny if is_elsewhere !is_here",
+            "  http-request deny if { path,url_dec -m sub /api/v2/status }",
+            "  http-request redirect location /prometheus/ if { path / }",
+            *(f"  use_backend {name} if {{ path_beg /{name} }}" for name in backends),
+            "  default_backend prometheus",
+            *(f"\nbackend {name}\n  server {name} ipv4@{name}:{port}" for name, port in backends.items()),
+            "",
+        ]
     )
 
 

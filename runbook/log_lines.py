@@ -30,7 +30,7 @@ _UNSAID = {
     "stream",
     "plain",
 }
-_PREFIX = re.compile(r"runbook-.+?-(?=(?:web|worker|proxy|redis|logs|sandbox)\b)")
+_PREFIX = re.compile(r"^runbook-.+?-(?=(web|worker|proxy|redis|logs|sandbox)\b)")
 
 
 def show_lines(found: Found, *, as_json: bool) -> None:
@@ -81,9 +81,7 @@ def _say_unreadable(count: int, broken: Sequence[str]) -> None:
 def _line(fields: dict[str, Any]) -> Text:
     """When, how bad, who, what; then what matters of the rest."""
     level = printable(fields.get("level", "-"))
-    whose = re.sub(
-        r"^runbook-.+?-(?=(web|worker|proxy|redis|logs|sandbox)\b)", "", str(fields.get("container", "-"))
-    )
+    whose = _PREFIX.sub("", str(fields.get("container", "-")))
     time_ms = int(_time_ms(fields))
     return Text.assemble(
         (f"{moment(time_ms)}.{time_ms % 1000:03d} ", "dim"),

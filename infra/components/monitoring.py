@@ -57,7 +57,16 @@ class Monitoring(pulumi.ComponentResource):
     def __init__(self, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("runbook:infra:Monitoring", "monitoring", None, opts)
         self._args = args
-        external = args.layout.monitoring_url
+        self._watch()
+        self._alert()
+        self._export()
+        self._collect_logs()
+        if Role.GRAFANA in args.images:
+            self._draw_dashboard()
+        self.register_outputs({})
+
+    def _watch(self) -> None:
+        args = self._args
         self._run(
             "prometheus",
             Role.PROMETHEUS,
@@ -67,7 +76,7 @@ class Monitoring(pulumi.ComponentResource):
                 "--storage.tsdb.path=/prometheus",
                 f"--storage.tsdb.retention.time={_KEPT_DAYS}d",
                 "--storage.tsdb.retention.size=1GB",
-                f"--web.external-url={external}/prometheus/",
+                f"--web.external-url={args.layout.monitoring_url}/prometheus/",
             ],
             files={
                 "prometheus.yml": prometheus_config(args.targets, args.context.stack),
@@ -76,6 +85,9 @@ class Monitoring(pulumi.ComponentResource):
             data=("prometheus-data", "/prometheus"),
             memory_mb=512,
         )
+
+    def _alert(self) -> None:
+        args = self._args
         self._run(
             "alertmanager",
             Role.ALERTMANAGER,
@@ -85,16 +97,19 @@ class Monitoring(pulumi.ComponentResource):
                 "--storage.path=/alertmanager",
                 "--data.maintenance-interval=1m",  # what was sent, and what is silent, survives a kill
                 "--cluster.listen-address=",  # there is one
-                f"--web.external-url={external}/alertmanager/",
+                f"--web.external-url={args.layout.monitoring_url}/alertmanager/",
             ],
             files={"alertmanager.yml": alertmanager_config(args.destinations)},
             data=("alertmanager-data", "/alertmanager"),
         )
+
+    def _export(self) -> None:
+        """What has no figures of its own: the health report, the machine, Redis."""
         self._run(
             "blackbox",
             Role.BLACKBOX,
             ["/bin/blackbox_exporter", f"--config.file={_CONF}/blackbox.yml"],
-            files={"blackbox.yml": blackbox_config(args.targets)},
+            files={"blackbox.yml": blackbox_config()},
         )
         # Of the machine, without anything of it mounted: the kernel shows these to every container, and the
         # root file system lies on the engine's disk.
@@ -117,12 +132,8 @@ class Monitoring(pulumi.ComponentResource):
                 "--connection-timeout=3s",  # less than a scrape may take: it is to tell that Redis is silent
                 f"--redis.password-file={_CONF}/redis.json",
             ],
-            files={"redis.json": json.dumps({"redis://redis:6379": args.redis_password})},
+            files={"redis.json": json.dumps({"redis://redis:6379": self._args.redis_password})},
         )
-        self._collect_logs()
-        if Role.GRAFANA in args.images:
-            self._draw_dashboard()
-        self.register_outputs({})
 
     def _collect_logs(self) -> None:
         args = self._args
@@ -183,18 +194,7 @@ class Monitoring(pulumi.ComponentResource):
         if files:
             conf = context.volume(f"{role}-conf", self)
             volumes.append({"volume_name": conf.name, "container_path": _CONF, "read_only": True})
-            secret = {file: pulumi.Output.secret(text) for file, text in files.items()}
-            seeded.append(
-                seed(
-                    f"{name}-conf",
-                    context=context,
-                    image=image,
-                    volume=conf,
-                    mount=_CONF,
-                    files=secret,
-                    parent=self,
-                )
-            )
+            seeded.append(self._seed(f"{name}-conf", image, conf, files))
         if data:
             kept = context.volume(data[0], self)
             volumes.append({"volume_name": kept.name, "container_path": data[1]})
@@ -210,6 +210,19 @@ class Monitoring(pulumi.ComponentResource):
             **hardened(_NOBODY, memory_mb, tmpfs or {"/tmp": 4}),  # noqa: S108 - in the container
             **more,
             opts=pulumi.ResourceOptions(parent=self, depends_on=seeded),
+        )
+
+    def _seed(
+        self, name: str, image: pulumi.Input[str], volume: docker.Volume, files: dict[str, str]
+    ) -> docker.Container:
+        return seed(
+            name,
+            context=self._args.context,
+            image=image,
+            volume=volume,
+            mount=_CONF,
+            files={file: pulumi.Output.secret(text) for file, text in files.items()},
+            parent=self,
         )
 
     def _hash(self, files: dict[str, str]) -> str:

@@ -60,7 +60,7 @@ def prometheus_config(targets: Targets, stack: str) -> str:
     )
 
 
-def blackbox_config(targets: Targets) -> str:
+def blackbox_config() -> str:
     """The probes: the health report as a whole, and each service in it."""
     http: dict[str, Any] = {"preferred_ip_protocol": "ip4", "follow_redirects": False}
     services = {

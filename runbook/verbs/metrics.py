@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.manifest import BUILD
+from infra.checkout import BUILD
 from infra.monitoring.panels import read_panels
 from runbook.console import out, print_json, say, show, show_row
 from runbook.errors import RunbookError
