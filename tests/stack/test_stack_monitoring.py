@@ -36,12 +36,12 @@ QUICK = {
     "database_p95_ms = 500": "database_p95_ms = 20000",
     "queue_age_s = 120 ": "queue_age_s = 600 ",
 }
-ENVIRONMENT = """\
+ENVIRONMENT = f"""\
   runbook:env:
     MAX_ATTEMPTS: 10
     RETRY_CAP_S: 30
     SILENT_AFTER_S: 60
-    RATE_LIMIT_PER_MINUTE: 1200
+    RATE_LIMIT_PER_MINUTE: {1200 if FULL else 400}
 """
 SENT_WITHIN_S = 45 if FULL else 300
 """Beside the probes: a scrape, a look at the rules, and Alertmanager's wait for what hangs together."""

@@ -180,15 +180,16 @@ class MonitoredStack:
 
     def misbehave(self) -> str:
         """Let the live release log a line of each kind; the id of a request that was well."""
+        live = ("--release", self.project.outputs()["release"])
         assert self.send(signed=False) == 401
         with self.fault("waha", status=400):
             self.send()
-            self.wait_for(lambda: bool(self.logs("errors", "--since", "1m")), "a message failed")
-        self.redis("client", "pause", "1500", "write")
-        assert self.send() == 202
+            self.wait_for(lambda: bool(self.logs("errors", *live)), "a message failed")
+        with self.slow_writes():
+            self.wait_for(lambda: bool(self.send() and self.logs("slow", *live)), "a slow answer")
         while self.send() != 429:
             continue
-        self.wait_for(lambda: self.send() == 202, "the rate limit lets one through")
+        self.redis("del", *self.redis("keys", "{wa}:rate:*").split())
         body = encode(message_event("hello", chat_id="4915500000001@c.us"))
         headers = signed_headers(body, self.secret)
         assert self.post(body, headers) == 202
