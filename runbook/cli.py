@@ -8,15 +8,12 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Annotated, Never
 
-import requests
 import typer
-from docker.errors import DockerException
 
 from contracts.errors import TargetsError
 from infra.errors import Refused
 from runbook.console import deliver_result, prepare_streams, say_error
-from runbook.errors import RunbookError
-from runbook.toolchain.docker_engine import use_context
+from runbook.toolchain.docker_context import use_context
 from runbook.verbs import VERBS, load_verb
 
 _INTERRUPTED = 130
@@ -69,23 +66,36 @@ def _run(command: Callable[[], object]) -> None:
     """Run *command*; every error becomes words, and an exit code."""
     try:
         command()
-    except (RunbookError, Refused) as error:
-        say_error(error.message, error.hint)
-    except TargetsError as error:
-        say_error(str(error), "mend targets.toml")
-    except (DockerException, requests.RequestException) as error:
-        say_error(
-            f"the Docker engine: {error}", "does `docker version` answer? then run the same command again"
-        )
-    except OSError as error:
-        say_error(f"this machine: {error}", "mend the cause and run the same command again")
     except SystemExit as end:
         if end.code != _INTERRUPTED:
             raise
         say_error("interrupted", "run the same command again: it goes on from what is there")
+    except Exception as error:
+        if (words := _words_for(error)) is None:
+            raise
+        say_error(*words)
     else:
         return
     sys.exit(1)
+
+
+def _words_for(error: Exception) -> tuple[str, str] | None:
+    """What to say of *error*, and a hint; None for a fault of our own."""
+    # Not before one fails: loading them takes a tenth of the time of a question to the logs.
+    import requests
+    from docker.errors import DockerException
+
+    match error:
+        case Refused():
+            return error.message, error.hint
+        case TargetsError():
+            return str(error), "mend targets.toml"
+        case DockerException() | requests.RequestException():
+            hint = "does `docker version` answer? then run the same command again"
+            return f"the Docker engine: {error}", hint
+        case OSError():
+            return f"this machine: {error}", "mend the cause and run the same command again"
+    return None
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> Never:

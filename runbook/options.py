@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,9 +13,11 @@ import typer
 from infra.stack_name import DEFAULT_STACK
 from runbook.console import speak_of_stack
 
-__all__ = ["DEFAULT_STACK", "STACK_VARIABLE", "Json", "Stack"]
+__all__ = ["DEFAULT_STACK", "STACK_VARIABLE", "Json", "Since", "Stack", "read_moment"]
 
 STACK_VARIABLE = "RUNBOOK_STACK"
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGO = re.compile(r"(\d{1,9})([smhd])")
 _STACK = re.compile(r"(\w[\w.-]*/){0,2}\w[\w.-]{0,99}", re.ASCII)
 
 
@@ -28,6 +32,23 @@ def _stack_name(given: str) -> str:
     return given
 
 
+def read_moment(text: str) -> int:
+    """A time in ms since 1970: so long ago, or an ISO time, UTC unless it says another zone."""
+    if found := _AGO.fullmatch(text):
+        return time.time_ns() // 1_000_000 - int(found[1]) * _UNITS_S[found[2]] * 1000
+    try:
+        then = datetime.fromisoformat(text)
+        return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time: 90s, 15m, 1h, 2d ago, or such as 2026-12-01T03:00"
+        ) from None
+
+
+Since = Annotated[
+    int | None,
+    typer.Option(parser=read_moment, metavar="TIME", help="From: 90s, 15m, 1h, 2d ago, or an ISO time."),
+]
 Stack = Annotated[
     str,
     typer.Option("--stack", envvar=STACK_VARIABLE, callback=_stack_name, help="The stack to work on."),

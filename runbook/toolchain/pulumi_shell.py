@@ -17,7 +17,8 @@ from infra.errors import Refused
 from infra.stack_name import bare_name
 from runbook.deploy_lock import hold
 from runbook.options import DEFAULT_STACK, STACK_VARIABLE
-from runbook.toolchain.docker_engine import ensure_engine, use_context
+from runbook.toolchain.docker_context import use_context
+from runbook.toolchain.docker_engine import ensure_engine
 from runbook.toolchain.environment import is_dev, pulumi_environment
 from runbook.toolchain.pulumi_cli import ensure_cli
 

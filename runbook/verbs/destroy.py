@@ -16,7 +16,7 @@ from infra.stack_name import bare_name
 from runbook.console import err, say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
-from runbook.log_segments import folder_of
+from runbook.log_copy import folder_of
 from runbook.operation import OperationFailed
 from runbook.options import DEFAULT_STACK, Stack
 from runbook.progress import Progress

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,34 +13,14 @@ import typer
 from runbook.console import say
 from runbook.log_lines import show_lines, show_rows
 from runbook.log_query import CONDITION, NEWEST, QUERIES, Condition, NamedQuery, listing, parse
-from runbook.log_segments import LogCopy, LogFolder, Segment, new_lines
+from runbook.log_segments import LogFolder, Segment
 from runbook.log_table import LogTable
-from runbook.options import DEFAULT_STACK, Stack
+from runbook.options import DEFAULT_STACK, Since, Stack, read_moment
 from runbook.tables import moment
 
 MAX_LINES = 100_000
 MAX_MS = 10**13
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_AGO = re.compile(r"(\d{1,9})([smhd])")
 
-
-def read_moment(text: str) -> int:
-    """A time in ms since 1970: so long ago, or an ISO time, UTC unless it says another zone."""
-    if found := _AGO.fullmatch(text):
-        return time.time_ns() // 1_000_000 - int(found[1]) * _UNITS_S[found[2]] * 1000
-    try:
-        then = datetime.fromisoformat(text)
-        return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is no time: 90s, 15m, 1h, 2d ago, or such as 2026-12-01T03:00"
-        ) from None
-
-
-Since = Annotated[
-    int | None,
-    typer.Option(parser=read_moment, metavar="TIME", help="From: 90s, 15m, 1h, 2d ago, or an ISO time."),
-]
 Until = Annotated[int | None, typer.Option(parser=read_moment, metavar="TIME", help="Up to then.")]
 
 
@@ -68,7 +46,7 @@ def logs(
     since_ms = since or (until or read_moment("0s")) - chosen.hours * 3_600_000
     if since_ms > until_ms:
         raise typer.BadParameter("--since is after --until")
-    source = LogFolder(folder) if folder else LogCopy(stack)
+    source = LogFolder(folder) if folder else _copy_of(stack)
 
     def is_wanted(segment: Segment) -> bool:
         return segment.is_in(chosen.classes, since_ms, until_ms)
@@ -88,6 +66,8 @@ def logs(
             + (f"the logs go back to {moment(kept)} UTC" if kept else "there are no logs yet")
         )
     if follow and condition is not None:
+        from runbook.log_copy import new_lines  # as in `_copy_of`
+
         with suppress(KeyboardInterrupt):
             for file in new_lines(source, chosen.classes, there):
                 show_lines(LogTable([file], 0, MAX_MS, release).select(condition, MAX_LINES), as_json=as_json)
@@ -101,6 +81,14 @@ logs.__doc__ = f"""Read what the stack's containers said in the last two weeks.
 Lines of an hour without --since for all lines and failed-webhooks, of a day for the others, of all days for
 request. Conditions know AND, OR, NOT, brackets, = != > < >= <= and ~ for "contains".
 """
+
+
+def _copy_of(stack: str) -> LogFolder:
+    """What this machine has of the stack's log."""
+    # Not above: a question to a folder needs no engine, and loading its library takes a tenth of the time.
+    from runbook.log_copy import LogCopy
+
+    return LogCopy(stack)
 
 
 def _understand(query: str | None, argument: str | None) -> tuple[NamedQuery, Condition | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import locale
-import re
 import sys
 import time
 import webbrowser
@@ -19,39 +18,37 @@ from runbook.console import out, print_json, say, show, show_row
 from runbook.errors import RunbookError
 from runbook.metrics_page import metrics_page
 from runbook.monitoring_api import monitors_of
-from runbook.options import DEFAULT_STACK, Json, Stack
+from runbook.options import DEFAULT_STACK, Json, Since, Stack, read_moment
 from runbook.panel_charts import PanelChart, read_charts
 from runbook.sparklines import ASCII, BLOCKS, rows
 
-_UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
-
-
-def _time_back(given: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}[mhd]", given):
-        raise typer.BadParameter(f"{given!r} is no time: 15m, 1h, 6h, 2d and 14d are")
-    return given
-
+MIN_LENGTH_S = 60
+MAX_LENGTH_S = 366 * 86_400
 
 PanelName = Annotated[str | None, typer.Argument(help="Only this one.")]
-Since = Annotated[str, typer.Option("--since", callback=_time_back, help="How long back: 15m, 6h, 14d.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page with the charts here.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 
 
 def metrics(
     panel: PanelName = None,
-    since: Since = "1h",
+    since: Since = None,
     html: Html = None,
     open_page: Open = False,
     stack: Stack = DEFAULT_STACK,
     as_json: Json = False,
 ) -> None:
-    """Show how the stack does: the panels of its dashboard. `!` marks what is above its limit now."""
+    """Show how the stack does in the last hour, or since: the panels of its dashboard.
+
+    `!` marks what is above its limit now.
+    """
     panels = {each.name: each for each in read_panels()}
     if panel not in (None, *panels):
         raise RunbookError(f"there is no panel {panel!r}", f"there are {', '.join(panels)}")
-    length_s = int(since[:-1]) * _UNITS_S[since[-1]]
-    start_s = time.time() - length_s
+    start_s = (since or read_moment("1h")) / 1000
+    length_s = round(time.time() - start_s)
+    if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
+        raise typer.BadParameter("--since should be a minute to a year ago")
     with monitors_of(stack) as monitors:
         charts = read_charts(monitors, [panels[panel]] if panel else [*panels.values()], start_s, length_s)
     if html or open_page:

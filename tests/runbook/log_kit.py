@@ -15,7 +15,7 @@ from docker.errors import NotFound
 from fake_engine import Thing
 
 from runbook.cli import main, run_command_line
-from runbook.log_segments import FOLDER
+from runbook.log_copy import FOLDER
 
 NOW_MS = 1_796_000_000_000
 WEB = {"container": "runbook-dev-web-1-r-1234567", "role": "web", "release": "r-1234567", "stream": "stdout"}

@@ -26,7 +26,7 @@ HOLDER = Holder.here(Kind.PROCESS, "destroy")
 @pytest.fixture(autouse=True)
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this machine has the logs of stacks that it fetched."""
-    monkeypatch.setattr("runbook.log_segments.BUILD", tmp_path)
+    monkeypatch.setattr("runbook.log_copy.BUILD", tmp_path)
     return tmp_path
 
 

@@ -12,7 +12,8 @@ from fake_engine import FakeEngine
 from log_kit import NOW_MS, FakeCollector, line, type_logs, write_segment
 
 from runbook.errors import RunbookError
-from runbook.log_segments import CLASSES, LogCopy, Segment, new_lines
+from runbook.log_copy import LogCopy, new_lines
+from runbook.log_segments import CLASSES, Segment
 
 HOUR_MS = 3_600_000
 
@@ -24,8 +25,8 @@ def collector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCollector:
     made = FakeCollector("id-of-logs", "runbook-dev-logs", {}, folder=tmp_path / "collector")
     engine.containers.found.append(made)
     monkeypatch.setattr("docker.from_env", lambda: engine)
-    monkeypatch.setattr("runbook.log_segments.BUILD", tmp_path / "build")
-    monkeypatch.setattr("runbook.log_segments._POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr("runbook.log_copy.BUILD", tmp_path / "build")
+    monkeypatch.setattr("runbook.log_copy._POLL_INTERVAL_S", 0.01)
     return made
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from log_kit import NOW_MS, line, type_logs, write_segment
 
-from runbook.verbs.logs import read_moment
+from runbook.options import read_moment
 
 Capture = pytest.CaptureFixture[str]
 

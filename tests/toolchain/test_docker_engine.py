@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from runbook.errors import RunbookError
-from runbook.toolchain.docker_engine import engine_trouble, ensure_engine, forget_the_dead, use_context
+from runbook.toolchain.docker_context import use_context
+from runbook.toolchain.docker_engine import engine_trouble, ensure_engine, forget_the_dead
 
 Tool = Callable[[str, str], Path]
 
