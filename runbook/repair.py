@@ -128,6 +128,16 @@ def failures(containers: Iterable[Container], sleep: Callable[[float], None] = t
     return [failure for each in suspects if (failure := _failure(each, restarts[each.id])) is not None]
 
 
+def say_failing(
+    stack: str, engine: docker.DockerClient | None = None, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Say which of the stack's containers restart for ever; a release that is live may do without some."""
+    found = stack_containers(stack, engine or docker.from_env())
+    looping = [each for each in found if each.status == "restarting" or _started_again_just_now(each)]
+    for failure in failures(looping, sleep):
+        say(f"warning: {failure}")
+
+
 def _started_again_just_now(container: Container) -> bool:
     """A container that restarts for ever may run at the moment of a look."""
     return _restarts(container) > 0 and age_s(container) < _YOUNG_S

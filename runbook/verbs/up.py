@@ -23,7 +23,7 @@ from runbook.preparation import prepare
 from runbook.progress import Progress
 from runbook.pruning import prune
 from runbook.recovery import recover
-from runbook.repair import repair
+from runbook.repair import repair, say_failing
 from runbook.rotation_end import end_expired
 from runbook.stack_view import read_history, refused_in
 from runbook.verbs.watch import watch_live
@@ -66,6 +66,7 @@ def up(
     release, url = progress.outputs["release"], progress.outputs["url"]
     took = f"{time.monotonic() - began:.1f} s"
     say(f"{'' if progress.changed else 'nothing to do: '}release {release} is live at {url} ({took})")
+    say_failing(stack)
     if progress.changed:
         refused = [record.release for record in refused_in(workspace.deployment())]
         reports = BUILD / "reports" / bare_name(stack)

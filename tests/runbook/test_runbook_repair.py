@@ -15,7 +15,7 @@ from fake_workspace import FakeWorkspace
 
 from infra.base_images import Mode, Role, ensure, resolve
 from runbook.errors import RunbookError
-from runbook.repair import failures, repair
+from runbook.repair import failures, repair, say_failing
 
 pytestmark = pytest.mark.integration
 
@@ -164,6 +164,20 @@ def test_what_restarts_for_ever_is_shown_and_removed(run: Run, capsys: pytest.Ca
     assert f"{container.name} restarts for ever (" in said
     assert "exit code 3); it said last:" in said
     assert "the last words" in said
+
+
+def test_what_restarts_for_ever_is_told_after_an_update(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """It stays; what stays up, or has ended, is not told."""
+    failing, ended = run(FAILS, restart="always"), run(["true"])
+    run(WAITS)
+    until(failing, lambda: failing.attrs["RestartCount"] > 0)
+    until(ended, lambda: ended.status == "exited")
+    say_failing(OURS)
+    said = capsys.readouterr().err
+    assert said.count("warning: ") == 1
+    assert f"{failing.name} restarts for ever" in said
+    assert "the last words" in said
+    assert is_there(failing)
 
 
 def test_what_restarted_once_is_left_alone(run: Run) -> None:
