@@ -323,12 +323,12 @@ class MonitoredStack:
 
     @contextmanager
     def few_webhooks_refused(self) -> Iterator[None]:
-        """Of some thousand webhooks forty are answered 503."""
-        for _ in range(round(self.monitor.window_s)):
+        """Of some thousand webhooks a few are answered 503."""
+        for _ in range(800):
             self.send()
         with self.redis_setting("maxmemory", self.memory() + 100):
             refused = 0
-            while refused < 40:
+            while refused < 30:
                 refused += self.send() == 503
         yield
 
@@ -347,9 +347,9 @@ class MonitoredStack:
         return self.fault("ai", latency_ms=5000)
 
     @contextmanager
-    def filled_redis(self, share: float) -> Iterator[None]:
-        """Redis holds 50 MB of something else, and may use so little that this *share* of it is in use."""
-        self.redis("setrange", _FILLER, str(50 * _MB), "x")
+    def filled_redis(self, share: float, megabytes: int) -> Iterator[None]:
+        """Redis holds so much of something else, and may use so little that this *share* of it is in use."""
+        self.redis("setrange", _FILLER, str(megabytes * _MB), "x")
         with self.redis_setting("maxmemory", round(self.memory() / share)):
             yield
         self.redis("del", _FILLER)
@@ -357,13 +357,13 @@ class MonitoredStack:
     @contextmanager
     def nearly_full_redis(self) -> Iterator[None]:
         """Redis uses 87 % of its memory."""
-        with self.filled_redis(0.87):
+        with self.filled_redis(0.87, megabytes=50):
             yield
 
     @contextmanager
     def outgrown_redis(self) -> Iterator[None]:
         """Redis' memory is too small for what comes."""
-        with self.filled_redis(0.83):
+        with self.filled_redis(0.81, megabytes=5):
             yield
 
     @contextmanager
@@ -391,6 +391,7 @@ class MonitoredStack:
         yield
         self.wait_for(lambda: int(self.redis("xlen", "{wa}:dead")) > 0, "it is given up", LONGEST_S)
         self.drop("dead")
+        self.forget_session("stopped-1")
 
     @contextmanager
     def dead_letter(self) -> Iterator[None]:
@@ -399,6 +400,7 @@ class MonitoredStack:
         self.wait_for(lambda: int(self.redis("xlen", "{wa}:dead")) > 0, "it is given up", LONGEST_S)
         yield
         self.drop("dead")
+        self.forget_session("stopped-2")
 
     @contextmanager
     def unknown_outcome(self) -> Iterator[None]:
@@ -442,6 +444,7 @@ class MonitoredStack:
         assert done.returncode == 0, done.stderr
         with self.again_and_again(lambda: self.send(session="poor"), 1):
             yield
+        self.forget_session("poor")
 
     @contextmanager
     def credit_failure(self) -> Iterator[None]:
@@ -476,12 +479,16 @@ class MonitoredStack:
         """A session that spoke once."""
         self.send(session="quiet")
         yield
-        self.redis("zrem", "{wa}:sessions", "quiet")
+        self.forget_session("quiet")
 
     def memory(self) -> int:
         """What Redis uses, in bytes."""
         lines = self.redis("info", "memory").splitlines()
         return int(next(line.partition(":")[2] for line in lines if line.startswith("used_memory:")))
+
+    def forget_session(self, name: str) -> None:
+        """It is not missed any more."""
+        self.redis("zrem", "{wa}:sessions", name)
 
     def drop(self, kept: str) -> None:
         """Delete what was given up."""
