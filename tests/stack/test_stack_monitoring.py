@@ -107,7 +107,7 @@ TOGETHER = [
         Fault("RepliesSlow", "P2", MonitoredStack.slow_model),
         Fault("NotificationsFailing", "P1", MonitoredStack.heartbeat_fails),
     ],
-    [Fault("DeadLetters", "P2", MonitoredStack.dead_letter, ("QueueOld",), after_s=240)],
+    [Fault("DeadLetters", "P2", MonitoredStack.dead_letter, ("QueueOld", "SilentSessions"), after_s=240)],
     [
         Fault("ErrorRate", "P2", MonitoredStack.few_webhooks_refused, (*BUDGET, "RedisMemory")),
         Fault("ServerDown", "P1", MonitoredStack.server_down, ("TargetDown",)),
