@@ -84,7 +84,7 @@ URGENT = [
         MonitoredStack.redis_unreachable,
         (*BACKLOG, *BUDGET, "Outage", "ErrorRate", "FailedWebhooks", "NoWorker", "TargetDown"),
     ),
-    Fault("NoWorker", "P0", MonitoredStack.no_worker, BACKLOG),
+    Fault("NoWorker", "P0", MonitoredStack.no_worker, (*BACKLOG, "WorkerDown")),
 ]
 TOGETHER = [
     [
@@ -109,7 +109,9 @@ TOGETHER = [
     ],
     [Fault("DeadLetters", "P2", MonitoredStack.dead_letter, ("QueueOld", "SilentSessions"), after_s=240)],
     [
-        Fault("ErrorRate", "P2", MonitoredStack.few_webhooks_refused, (*BUDGET, "RedisMemory")),
+        Fault(
+            "ErrorRate", "P2", MonitoredStack.few_webhooks_refused, (*BUDGET, "RedisMemory", "RepliesSlow")
+        ),
         Fault("ServerDown", "P1", MonitoredStack.server_down, ("TargetDown",)),
         Fault("CreditFailures", "P1", MonitoredStack.credit_failure),
         Fault("RedisOutgrown", "P2", MonitoredStack.outgrown_redis),
@@ -120,7 +122,8 @@ TOGETHER = [
     ],
     [Fault("FailedWebhooks", "P2", MonitoredStack.often_invalid, ("InvalidPayloads",))],
     [Fault("InvalidPayloads", "P3", MonitoredStack.invalid)],
-    [Fault("RestartLoop", "P2", MonitoredStack.restart_loop, ("NoWorker", "TargetDown"), after_s=120)],
+    [Fault("RestartLoop", "P2", MonitoredStack.restart_loop, ("WorkerDown", "TargetDown"), after_s=120)],
+    [Fault("WorkerDown", "P1", MonitoredStack.worker_down, ("TargetDown",), after_s=180)],
     [
         Fault("CpuHigh", "P2", MonitoredStack.busy_processor, ("WebhookSlow", "RepliesSlow", "HealthSlow")),
         Fault("MemoryHigh", "P2", MonitoredStack.much_memory),
@@ -145,7 +148,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredStack]:
     """One that is live, with messages coming; in the short form its gates pass everything at once."""
     remove_abandoned()
     project = Project.copy(tmp_path_factory.mktemp("monitored"), f"{OURS}-monitored", is_monitored=True)
-    if not FULL:
+    if FULL:
+        project.change(
+            f"Pulumi.{project.stack}.yaml", {"sandbox: true": "sandbox: true\n    worker_replicas: 2"}
+        )
+    else:
         InstantGate(project, tmp_path_factory.mktemp("gate"))
         project.change("targets.toml", QUICK)
     with (project.root / f"Pulumi.{project.stack}.yaml").open("a") as file:
@@ -230,12 +237,11 @@ def test_each_other_fault(stack: MonitoredStack, faults: list[Fault]) -> None:
 
 
 def test_every_alert_is_planted() -> None:
-    """But what needs days, more workers, another Sentry, or thousands of webhooks: promtool has it."""
+    """But what needs days, another Sentry, or thousands of webhooks: promtool has it."""
     planted = {fault.alert: fault.severity for fault in (*URGENT, *chain(*TOGETHER))}
     alerts = alerts_in(rules_file(read_targets(), "dev"))
     assert alerts.keys() - planted.keys() == {
-        *("ErrorBudgetTicket", "NoMessages", "WebhookStalled", "ServiceDown", "WorkerDown", "Watchdog"),
-        "RateLimited",
+        *("ErrorBudgetTicket", "NoMessages", "WebhookStalled", "ServiceDown", "Watchdog", "RateLimited"),
     }
     assert planted.items() <= alerts.items()
 

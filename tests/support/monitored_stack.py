@@ -299,8 +299,12 @@ class MonitoredStack:
         return self.paused(self.container("redis"))
 
     def no_worker(self) -> Any:
-        """The only worker is stopped."""
+        """No worker runs."""
         return self.stopped(*self.containers("worker"))
+
+    def worker_down(self) -> Any:
+        """One worker of two is stopped."""
+        return self.stopped(self.containers("worker")[0])
 
     def server_down(self) -> Any:
         """One web server of two stands still."""
@@ -309,7 +313,7 @@ class MonitoredStack:
     @contextmanager
     def restart_loop(self) -> Iterator[None]:
         """A worker is restarted three times, each a little after its figures were told."""
-        (worker,) = self.containers("worker")
+        worker = self.containers("worker")[0]
         for _ in range(3):
             worker.restart(timeout=3)
             time.sleep(2 * self.monitor.scrape_each_s)
