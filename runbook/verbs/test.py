@@ -20,12 +20,14 @@ Fast = Annotated[bool, typer.Option("--fast", help="Leave out what needs contain
 
 _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
 _PYTEST = ["pytest", "--strict-config", "--durations=15"]
+# More than there are cores: most of them wait for a process, a container or a clock for most of their time.
 # As they are collected, not by how many tests a file has: files with few and long ones would come last.
-_OTHERS = [*_PYTEST, "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+_OTHERS = [*_PYTEST, "-n", "5", "--dist", "loadfile", "--no-loadscope-reorder"]
 _STACKS = [*_PYTEST, "tests/stack"]
 _BESIDE = {
     "stacks on engines of their own": [*_STACKS, "-m", "own_engine"],
-    "stacks without a gate": [*_STACKS, "-m", "not own_engine and not gate"],
+    "stacks with monitors": [*_STACKS, "-m", "monitored"],
+    "other stacks without a gate": [*_STACKS, "-m", "not own_engine and not monitored and not gate"],
 }
 """They wait for most of their time: the other tests run meanwhile."""
 _GATES = [*_STACKS, "-m", "gate"]

@@ -24,7 +24,7 @@ from project import Project
 from contracts.targets import read_targets
 from infra.monitoring.rules import rules_file
 
-pytestmark = [pytest.mark.stack]
+pytestmark = [pytest.mark.stack, pytest.mark.monitored]
 
 QUICK = {
     "probe_each_s = 60 ": "probe_each_s = 4 ",
