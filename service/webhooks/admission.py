@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import accumulate
 from typing import Any, Protocol
 
 from service.lanes import Lane
@@ -24,6 +25,9 @@ AWAY_RETRY_AFTER_S = 2
 
 MAX_BATCH = 128
 """Messages in one call: Redis does nothing else meanwhile, about 1 ms."""
+
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""... and so many bytes of them: Upstash takes requests of 10 MB, in which a quote is two characters."""
 
 ENOUGH = 8
 """Messages with which a call does not wait for its turn to end: Redis takes them while others are read."""
@@ -97,7 +101,7 @@ class StreamAdmission:
     def _begin(self) -> None:
         """Start calls with what waits now."""
         while self._waiting and len(self._calls) < MAX_CALLS:
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            batch = self._next_batch()
             if self._headroom.is_short():
                 _tell(batch, [_memory_full()] * len(batch))
                 continue
@@ -106,6 +110,13 @@ class StreamAdmission:
             call = self._store.run(_ADMIT, keys, arguments, at_once=True)
             self._calls.add(call)
             call.add_done_callback(partial(self._end, batch))
+
+    def _next_batch(self) -> list[Waiting]:
+        """Take as many as go into one call."""
+        sizes = accumulate(len(arrival.body) for arrival, _ in self._waiting[:MAX_BATCH])
+        count = max(1, sum(size <= MAX_BATCH_BYTES for size in sizes))
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
     def _end(self, batch: Sequence[Waiting], call: asyncio.Future[Any]) -> None:
         self._calls.discard(call)

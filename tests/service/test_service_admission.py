@@ -17,6 +17,8 @@ from service.storage.redis_store import RedisStore
 from service.storage.store import DiskFailed, OutOfMemory, Store, StoreAway
 from service.webhooks.admission import (
     ENOUGH,
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
     MAX_CALLS,
     Admission,
     Admitted,
@@ -132,6 +134,37 @@ class FailingStore(SilentStore):
 
     async def _end(self) -> list[int]:
         raise self._error
+
+
+class CountingStore(SilentStore):
+    """A store that takes everything, and notes the bytes of each call's events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def run(self, _script: object, keys: list[str], arguments: list[bytes], *, at_once: bool):  # noqa: ANN201
+        events = arguments[5::5]
+        self.sizes.append(sum(map(len, events)))
+        call = asyncio.get_running_loop().create_future()
+        call.set_result([0] * len(events))
+        return call
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "calls"), [(150_000, 200, 9), (MAX_BATCH_BYTES + 1, 3, 3), (100, 2 * MAX_BATCH + 1, 4)]
+)
+async def test_one_call_is_of_so_many_bytes(size: int, count: int, calls: int) -> None:
+    """Large events are divided among calls, each has one at least; small ones are as many as may be."""
+    store = CountingStore()
+    one = admission(cast(Store, store))
+    verdicts: list[Verdict] = []
+    for number in range(count):
+        one.admit(Arrival(b"x" * size, f"id{number}", "chat", "192.0.2.7", f"r{number}", 0), verdicts.append)
+    assert await eventually(lambda: len(verdicts) == count)
+    assert set(verdicts) == {Admitted.ACCEPTED}
+    assert max(store.sizes) <= max(MAX_BATCH_BYTES, size)
+    assert len(store.sizes) <= calls
 
 
 async def test_enough_messages_do_not_wait_for_the_turn_to_end() -> None:
