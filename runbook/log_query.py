@@ -26,13 +26,12 @@ _PLAIN = re.compile(r'"(?!(?:true|false|-?\d[\d.eE+-]*)")[\w .:-]*"', re.ASCII)
 
 @dataclass(frozen=True)
 class Condition:
-    """Which lines: SQL with `field[1]`, `field[2]`, … for the texts of *fields*; its parameters in order.
+    """Which lines: SQL about the JSON object `line`; its parameters in order.
 
     `texts`: a line that fits has each of them somewhere; those that have not need not be taken apart.
     """
 
     sql: str = "true"
-    fields: tuple[str, ...] = ("time",)
     values: tuple[object, ...] = ()
     texts: tuple[str, ...] = ()
 
@@ -119,7 +118,7 @@ class _Parser:
     """Recursive descent: OR of ANDs of comparisons, NOTs and brackets."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._values, self._fields = text, list[object](), ["time"]
+        self._text, self._values = text, list[object]()
         self._needed: list[str] = []  # the texts of comparisons that all lines have to fit
         self._depth = 0  # within how many OR, NOT and brackets
         self._tokens = [(str(each.lastgroup), each) for each in _TOKEN.finditer(text)]
@@ -129,7 +128,7 @@ class _Parser:
         sql = self._any()
         if self._peek()[0] != "end":
             raise self._wrong("AND or OR should stand here")
-        return Condition(sql, tuple(self._fields), tuple(self._values), tuple(self._needed))
+        return Condition(sql, tuple(self._values), tuple(self._needed))
 
     def _any(self) -> str:
         parts = [self._all()]
@@ -164,9 +163,7 @@ class _Parser:
         field = self._next("word", 'a field should stand here, as in level="error"')
         operator = self._next("operator", f"one of = != > < >= <= ~ should follow {field}")
         kind, literal, _ = self._peek()
-        if field not in self._fields:
-            self._fields.append(field)
-        text = f"field[{self._fields.index(field) + 1}]"
+        text = f"(line->>'{field}')"  # a word: nothing to quote
         value: object
         if kind == "string":
             try:
