@@ -56,6 +56,9 @@ _LEVELS = (
     ("error", re.compile(r"Traceback \(most recent|[A-Za-z_][\w.]*(Error|Exception)\b")),
 )
 
+_HALF = re.compile(r"\\u[dD]")
+"""How half a character begins."""
+
 Line = tuple[str, int, bytes]
 """A line's class, its time, and itself with its end."""
 
@@ -93,9 +96,9 @@ def line_of(text: str, record: Mapping[str, Any], engine_ms: int) -> Line:
         known = {"level": level} if level else {}
         return "rest", engine_ms, _encoded({"time": engine_ms, **known, "msg": text, "plain": True, **added})
     its_ms: Any = fields.get("time")
-    if type(its_ms) not in (int, float) or not 0 < its_ms < _MAX_MS:
+    if type(its_ms) not in (int, float) or not 1 <= its_ms < _MAX_MS:
         fields["time"] = its_ms = engine_ms
-    elif fields.keys().isdisjoint(_ADDED) and "\n" not in text and "\\ud" not in text:
+    elif fields.keys().isdisjoint(_ADDED) and "\n" not in text and not _HALF.search(text):
         # Most lines: they need not be written anew.
         return class_of(fields), int(its_ms), f"{text.rstrip()[:-1]},{_ending(*added.values())}\n".encode()
     return class_of(fields), int(its_ms), _encoded({**added, **fields})

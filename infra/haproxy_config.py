@@ -123,8 +123,8 @@ def base_config(*, sandbox: bool, monitoring: bool = False, grafana: bool = Fals
 def _monitoring(*, grafana: bool) -> str:
     """The frontend of the monitors that have pages.
 
-    No page of another site reaches it through a browser on this machine: such come with their own name, or
-    say where they are from. Alertmanager's status shows the heartbeat's address.
+    No page of another site reaches it through a browser on this machine, or shows it: such come with their
+    own name, or say where they are from. Alertmanager's status shows the heartbeat's address.
     """
     backends = {"prometheus": 9090, "alertmanager": 9093, **({"grafana": 3000} if grafana else {})}
     return "\n".join(
@@ -136,7 +136,10 @@ def _monitoring(*, grafana: bool) -> str:
             "  acl is_elsewhere req.hdr(origin) -m found",
             "  acl is_here req.hdr(origin) -m beg http://127.0.0.1: http://localhost:",
             "  http-request deny if is_elsewhere !is_here",
-            "  http-request deny if { path,url_dec -m sub /api/v2/status }",
+            "  acl is_link req.hdr(sec-fetch-mode) -m str navigate",
+            "  http-request deny if { req.hdr(sec-fetch-site) -m str cross-site } !is_link",
+            "  http-request deny if { path,url_dec -m reg alertmanager.*/status }",
+            "  http-response set-header X-Frame-Options DENY",
             "  http-request redirect location /prometheus/ if { path / }",
             *(f"  use_backend {name} if {{ path_beg /{name} }}" for name in backends),
             "  default_backend prometheus",

@@ -145,6 +145,12 @@ def _monitoring(stack: Stack, build: Build, packages: pulumi.Output[str]) -> Non
                 "`bin/pulumi config set --path runbook:layout.alert_mail_to ADDRESS` and alert_mail_from"
             )
         )
+    elif not to.heartbeat_url:
+        pulumi.log.warn(
+            for_this_stack(
+                "nobody hears where alerting itself ends: `bin/runbook secrets set ALERT_HEARTBEAT_URL`"
+            )
+        )
     Monitoring(
         MonitoringArgs(
             context=stack.context,

@@ -30,7 +30,9 @@ SEEN_VOLUMES = ("prometheus-data", "alertmanager-data", "log-data")
 """Those with what was seen: they stay, too, and a stack whose monitoring is turned off does without them."""
 
 
-_ADDRESS = re.compile(r"[^@\s;]+@[^@\s;]+")
+_ADDRESS = re.compile(r"[^@\s;{}]+@[^@\s;{}]+")  # braces would be Alertmanager's templates
+_SERVER = re.compile(r"([\w.-]+|\[[\da-fA-F:]+\]):\d{1,5}", re.ASCII)
+_URL = re.compile(r"([!-$&-~]|%[\da-fA-F]{2})+", re.ASCII)
 
 
 class StackSettings(BaseModel):
@@ -83,15 +85,17 @@ class StackSettings(BaseModel):
     @field_validator("alert_mail_to", "alert_mail_from")
     @classmethod
     def _are_mail_addresses(cls, given: str) -> str:
-        if given and not all(_ADDRESS.fullmatch(address) for _, address in getaddresses([given])):
+        addresses = [address for _, address in getaddresses([given])]
+        if given and not (
+            given.isprintable() and "{{" not in given and all(map(_ADDRESS.fullmatch, addresses))
+        ):
             raise ValueError("should be a mail address, or several with commas between")
         return given
 
     @field_validator("alert_smtp")
     @classmethod
     def _is_a_server(cls, server: str) -> str:
-        host, _, port = server.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) <= 65535:
+        if not (_SERVER.fullmatch(server) and 0 < int(server.rpartition(":")[2]) <= 65535):
             raise ValueError("should be host:port, like smtp.resend.com:587")
         return server
 
@@ -123,14 +127,18 @@ def url_at(bind: str, port: int | str) -> str:
 
 
 def alert_secret_problem(name: str, value: str) -> str | None:
-    """What is wrong with a secret of the monitoring, without its value; None if nothing is."""
+    """What is wrong with a secret of the monitoring, without its value; None if nothing is.
+
+    Alertmanager does not start with one that it cannot read, and says it aloud.
+    """
     if not name.endswith("_URL"):
-        return None
+        return None if value.isprintable() else f"{name} should have printable characters only"
     try:
         url = urlsplit(value)
-        is_url = url.scheme in ("http", "https") and bool(url.hostname)
+        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:
         is_url = False
+    is_url &= _URL.fullmatch(value) is not None
     return None if is_url else f"{name} should be a URL like https://host/path"
 
 

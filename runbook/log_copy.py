@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-import docker
 import requests
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
@@ -29,6 +28,7 @@ from infra.stack_name import bare_name, prefix_of
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.log_segments import LogFolder, Segment, Wanted, segment_of, segments_in
+from runbook.monitor_containers import monitor_container
 
 FOLDER = "/var/tmp"  # noqa: S108 - in the collector's container, a volume of its own
 _TRIES = 3
@@ -54,7 +54,7 @@ class LogCopy(LogFolder):
         Raises:
             RunbookError, Refused: there is no collector, or it cannot be asked.
         """
-        container = self._container()
+        container = monitor_container(self._stack, "logs")
         fetch = self._fetch if container.status == "running" else self._fetch_from_stopped
         with held(self.folder / "lock"):
             for _ in range(_TRIES):
@@ -71,12 +71,6 @@ class LogCopy(LogFolder):
                 if (kept.key, kept.is_open) not in known:
                     (self.folder / kept.path).unlink(missing_ok=True)
         return there
-
-    def _container(self) -> Container:
-        try:
-            return docker.from_env().containers.get(self._name)
-        except NotFound:
-            raise _no_collector(f"there is no container {self._name}", self._stack) from None
 
     def _fetch(self, container: Container, is_wanted: Wanted) -> list[Segment]:
         run = ContainerExec(self._name).run
@@ -207,8 +201,3 @@ def _listed(output: str) -> Iterator[Segment]:
             class_name = line[:-1].rpartition("/")[2]
         elif (segment := segment_of(class_name, line)) is not None:
             yield segment
-
-
-def _no_collector(message: str, stack: str) -> RunbookError:
-    setting = f"bin/pulumi config set --path runbook:layout.monitoring true --stack {stack}"
-    return RunbookError(message, f"`{setting}`, then `bin/runbook up`")

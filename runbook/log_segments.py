@@ -25,7 +25,7 @@ class Segment:
     @property
     def is_open(self) -> bool:
         """Whether lines are still written to it."""
-        return not self.first_ms
+        return "-open." in self.name
 
     @property
     def key(self) -> tuple[str, int]:

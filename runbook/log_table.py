@@ -64,6 +64,7 @@ class LogTable:
             config={
                 "python_enable_replacements": "false",
                 "memory_limit": _MAX_MEMORY,
+                "temp_directory": "",  # else what needs more fills the folder that we are in
                 "preserve_insertion_order": "false",  # a file's is none that anybody asks for
             }
         )
@@ -81,8 +82,7 @@ class LogTable:
         paths = ", ".join(_quoted(str(file)) for file in files)
         lines = f"read_ndjson_objects([{paths}], ignore_errors = true)" if files else _NOTHING
         if release:  # a line may speak of another release than its container's
-            its, end = _quoted(release), _quoted(f"%-{release}")
-            lines += f" WHERE json IS NULL OR json->>'release' = {its} OR json->>'container' LIKE {end}"
+            lines += f" WHERE json IS NULL OR ends_with(json->>'container', {_quoted(f'-{release}')})"
         self._lines = f"(SELECT json AS line FROM {lines})"  # noqa: S608 - of quoted texts
         view = f"SELECT {_COLUMNS} FROM {self._lines} WHERE time {self._times}"  # noqa: S608
         self._connection.execute(f"CREATE OR REPLACE VIEW logs AS {view}")
@@ -148,6 +148,10 @@ class LogTable:
 def _errors() -> Iterator[None]:
     try:
         yield
+    except RuntimeError as error:
+        if "interrupted" in str(error):  # DuckDB's for Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
     except duckdb.Error as error:
         said = "\n".join(map(printable, str(error).splitlines()))  # it may quote a line
         raise RunbookError(f"the query failed: {said}", "docs/logs.md has the columns") from error

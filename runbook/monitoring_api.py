@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import docker
 import httpx
-from docker.errors import NotFound
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter
 
 from infra.errors import printable
-from infra.stack_name import prefix_of
 from runbook.errors import RunbookError
 from runbook.layout import layout_of
+from runbook.monitor_containers import refuse_unless_running
 
 _TIMEOUT_S = 10.0
 _Told = TypeVar("_Told")
@@ -128,16 +126,8 @@ class Monitors:
             why = str(error) or type(error).__name__
         except (ValueError, LookupError, TypeError):
             why = "answered, but not in its own words"
-        hint = "is it running? `docker ps -a --filter label=runbook.stack`; `bin/runbook up` brings it back"
+        hint = "does `docker ps` show it? `docker logs` of it may say why; `bin/runbook up` brings it back"
         raise RunbookError(f"{path.partition('/')[0].capitalize()}: {url}: {why}", hint)
-
-
-def refuse_absent(container: str, engine: docker.DockerClient | None = None) -> None:
-    """Raise a RunbookError where there is no such container: what answers at its port is another stack's."""
-    try:
-        (engine or docker.from_env()).containers.get(container)
-    except NotFound:
-        raise RunbookError(f"there is no container {container}", "`bin/runbook up` makes it") from None
 
 
 @contextmanager
@@ -145,12 +135,9 @@ def monitors_of(stack: str) -> Iterator[Monitors]:
     """The monitors of *stack*.
 
     Raises:
-        RunbookError: it has none.
+        RunbookError: it has none, or they do not run.
     """
-    layout = layout_of(stack)
-    if not layout.monitoring:
-        setting = f"`bin/pulumi config set --path runbook:layout.monitoring true --stack {stack}`"
-        raise RunbookError(f"stack {stack} has no monitors", f"{setting}, then `bin/runbook up`")
-    refuse_absent(f"{prefix_of(stack)}-prometheus")
-    with httpx.Client(base_url=layout.monitoring_url, timeout=_TIMEOUT_S, trust_env=False) as client:
+    refuse_unless_running(stack)  # what answers at its port may be another stack's
+    url = layout_of(stack).monitoring_url
+    with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield Monitors(client)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ import typer
 from infra.stack_name import DEFAULT_STACK
 from runbook.console import speak_of_stack
 
-__all__ = ["DEFAULT_STACK", "STACK_VARIABLE", "Json", "Since", "Stack", "read_moment"]
+__all__ = ["DEFAULT_STACK", "STACK_VARIABLE", "Json", "Since", "Stack", "read_moment", "read_text"]
 
 STACK_VARIABLE = "RUNBOOK_STACK"
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -34,15 +33,25 @@ def _stack_name(given: str) -> str:
 
 def read_moment(text: str) -> int:
     """A time in ms since 1970: so long ago, or an ISO time, UTC unless it says another zone."""
-    if found := _AGO.fullmatch(text):
-        return time.time_ns() // 1_000_000 - int(found[1]) * _UNITS_S[found[2]] * 1000
     try:
-        then = datetime.fromisoformat(text)
+        if found := _AGO.fullmatch(text):
+            then = datetime.now(UTC) - timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
+        else:
+            then = datetime.fromisoformat(text)
         return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"{text!r} is no time: 90s, 15m, 1h, 2d ago, or such as 2026-12-01T03:00"
         ) from None
+
+
+def read_text(given: str) -> str:
+    """A text that DuckDB takes, too: Python makes half characters of bytes that are no UTF-8."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter(f"{given!r} is no UTF-8") from None
+    return given
 
 
 Since = Annotated[

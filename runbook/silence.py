@@ -11,7 +11,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,10 @@ from runbook.layout import layout_of
 _TIMEOUT_S = 5.0
 
 
+class NoAnswer(RunbookError):
+    """Whether it was done is not known."""
+
+
 @dataclass(frozen=True)
 class Alertmanager:
     """The one at *url*, by its API (version 2). `mend`: what to do where it does not answer."""
@@ -45,6 +49,7 @@ class Alertmanager:
 
         Raises:
             RunbookError: it cannot be reached, refused, or what answered is no Alertmanager.
+            NoAnswer: it may be silent.
         """
         now = datetime.datetime.now(datetime.UTC)
         silence = {
@@ -68,9 +73,27 @@ class Alertmanager:
                 self.mend,
             ) from error
 
-    def end(self, silence: str) -> None:
-        """End a silence before its time; raises as `silence` does."""
-        self._ask("DELETE", f"silence/{silence}")
+    def end(self, stack: str, comment: str, but: str = "") -> None:
+        """End all silences of *stack* with that *comment*, but one, before their time.
+
+        One may be there whose making was never answered, or whose end a killed Alertmanager has forgotten.
+        Raises as `silence` does.
+        """
+        asked = {"filter": f'stack="{stack}"'}
+        answer = self._ask("GET", f"silences?{urlencode(asked)}")
+        try:
+            ids = [
+                each["id"]
+                for each in answer.json()
+                if each["comment"] == comment and each["status"]["state"] != "expired"
+            ]
+        except (ValueError, LookupError, TypeError) as error:
+            raise RunbookError(
+                f"Alertmanager: GET {answer.url} answered with no silences", self.mend
+            ) from error
+        for each in ids:
+            if each != but:
+                self._ask("DELETE", f"silence/{each}")
 
     def _but_what_was_told(self, stack: str) -> list[dict[str, Any]]:
         """Not those that fire already: what ends in a silence counts as told of, though it come again."""
@@ -93,6 +116,10 @@ class Alertmanager:
             said = error.response.text[:200].strip()
             raise RunbookError(
                 f"Alertmanager: {method} {url} answered {error.response.status_code}: {said}", self.mend
+            ) from error
+        except httpx.ReadTimeout as error:
+            raise NoAnswer(
+                f"Alertmanager: {method} {url}: no answer for {_TIMEOUT_S:g} s", self.mend
             ) from error
         # The last three: the environment names a proxy or certificates that cannot be used.
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
@@ -134,11 +161,9 @@ def silenced(
     Raises:
         RunbookError: the service was down when the silence ended.
     """
-    silence = _begin(alertmanager, stack, for_s) if alertmanager else None
-    if alertmanager is None or silence is None:
+    if alertmanager is None or not _begin(alertmanager, stack, for_s):
         yield
         return
-    say(f"alerts of stack {stack} are silent for {for_s:g} s")
     end = _End(for_s, down)
     try:
         with end:
@@ -152,16 +177,28 @@ def silenced(
         raise
     finally:
         if not end.is_over:
-            _end_early(alertmanager, silence, down)
+            _end_early(alertmanager, stack, down)
 
 
-def _begin(alertmanager: Alertmanager, stack: str, for_s: float) -> str | None:
-    """The silence's id; None where there is none."""
+def _comment(stack: str) -> str:
+    """By which a deployment's silence is known. Deployments of one stack exclude each other."""
+    return f"deployment of stack {stack}"
+
+
+def _begin(alertmanager: Alertmanager, stack: str, for_s: float) -> bool:
+    """Whether alerts are, or may be, silent."""
     try:
-        return alertmanager.silence(stack, for_s, f"deployment of stack {stack}")
+        silence = alertmanager.silence(stack, for_s, _comment(stack))
+    except NoAnswer as error:
+        say(f"warning: alerts may be silent for {for_s:g} s: {error.message}; {error.hint}")
+        return True
     except RunbookError as error:
         say(f"warning: alerts are not silent: {error.message}; {error.hint}")
-        return None
+        return False
+    say(f"alerts of stack {stack} are silent for {for_s:g} s")
+    with suppress(RunbookError):  # it has just answered
+        alertmanager.end(stack, _comment(stack), but=silence)
+    return True
 
 
 class _End:
@@ -189,12 +226,12 @@ class _End:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _end_early(alertmanager: Alertmanager, silence: str, down: Callable[[], str | None]) -> None:
+def _end_early(alertmanager: Alertmanager, stack: str, down: Callable[[], str | None]) -> None:
     """Unless the service is down: then it has until the silence's own end to come back."""
     if (why := down()) is not None:
         say(f"the service is down ({why}): the silence stays until its end")
         return
     try:
-        alertmanager.end(silence)
+        alertmanager.end(stack, _comment(stack))
     except RunbookError as error:
         say(f"warning: {error.message}; the silence ends by itself")

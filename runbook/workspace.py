@@ -204,7 +204,7 @@ class Workspace:
             return done.stdout
         error = error_in(done.stderr)
         if _NOT_THERE in error:
-            raise _no_stack(self.stack)
+            raise no_stack(self.stack)
         raise RunbookError(f"{what}: {error}", passphrase_hint(error) or _PULUMI_S_OWN)
 
     def _cli(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -235,7 +235,7 @@ def open_workspace(stack: str) -> Workspace:
     """
     workspace = Workspace(stack)
     if not workspace.exists():
-        raise _no_stack(stack)
+        raise no_stack(stack)
     return workspace
 
 
@@ -266,7 +266,8 @@ def elsewhere(stack: str) -> str:
     return f"its state is elsewhere: take it and {file} from git or from the checkout that deploys the stack"
 
 
-def _no_stack(stack: str) -> RunbookError:
+def no_stack(stack: str) -> RunbookError:
+    """That there is none of that name, with those that there are."""
     try:
         is_running = bool(stack_containers(stack, docker.from_env()))
     except (DockerException, requests.RequestException):  # the state may be elsewhere than the engine
@@ -276,4 +277,6 @@ def _no_stack(stack: str) -> RunbookError:
             f"there is no stack {stack!r} in this checkout's state, and this engine has containers of it",
             elsewhere(stack),
         )
-    return RunbookError(f"there is no stack {stack!r}", f"`bin/runbook up --stack {stack}` makes it")
+    there = sorted(file.name[7:-5] for file in REPOSITORY.glob("Pulumi.?*.yaml"))
+    others = f"there are {', '.join(there)}; " if there else ""
+    return RunbookError(f"there is no stack {stack!r}", f"{others}`bin/runbook up --stack {stack}` makes it")

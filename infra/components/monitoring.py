@@ -95,7 +95,7 @@ class Monitoring(pulumi.ComponentResource):
                 "/bin/alertmanager",
                 f"--config.file={_CONF}/alertmanager.yml",
                 "--storage.path=/alertmanager",
-                "--data.maintenance-interval=1m",  # what was sent, and what is silent, survives a kill
+                "--data.maintenance-interval=10s",  # what was sent, and what is silent, survives a kill
                 "--cluster.listen-address=",  # there is one
                 f"--web.external-url={args.layout.monitoring_url}/alertmanager/",
             ],

@@ -20,9 +20,10 @@ _TITLE = (
     '{{ if eq .Status "firing" }}{{ .CommonLabels.severity }}{{ else }}Resolved{{ end }} '
     "{{ .CommonLabels.alertname }} ({{ .CommonLabels.stack }})"
 )
-_TEXT = "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.runbook }}\n{{ end }}"
+_SUMMARY = '{{ if eq .Status "resolved" }}It was: {{ end }}{{ .Annotations.summary }}'
+_TEXT = "{{ range .Alerts }}" + _SUMMARY + "\n{{ .Annotations.runbook }}\n{{ end }}"
 _MAIL = (
-    "{{ range .Alerts }}{{ .Annotations.summary }}\n"
+    "{{ range .Alerts }}" + _SUMMARY + "\n"
     'since {{ .StartsAt }}{{ if eq .Status "resolved" }}, resolved {{ .EndsAt }}{{ end }}\n'
     "type: {{ .Annotations.runbook }}\n\n{{ end }}"
     "bin/runbook alerts shows all that fires.\n"

@@ -12,6 +12,7 @@ _SANDBOX = Destinations(
     mail_from="alerts@sandbox.example",
     smtp="sandbox:2525",
     smtp_user="resend",
+    smtp_password="any",  # noqa: S106 - it takes any
     channel_url="http://sandbox:9000/channel/team",
     heartbeat_url="http://sandbox:9000/heartbeat/00000000-0000-4000-8000-000000000000",
     is_sandbox=True,
@@ -19,19 +20,27 @@ _SANDBOX = Destinations(
 
 
 def destinations(config: StackConfig) -> Destinations:
-    """Where to; Resend's key is the mail server's password unless another is set."""
+    """Where to; Resend's key is the mail server's password unless another is set.
+
+    A dev stack's sandbox hears what nobody else is named for.
+    """
     layout, secrets = config.layout, config.secrets
-    channel, heartbeat = secrets.get("ALERT_CHANNEL_URL", ""), secrets.get("ALERT_HEARTBEAT_URL", "")
+    default = _SANDBOX if layout.sandbox else Destinations()
     password = secrets.get("ALERT_SMTP_PASSWORD") or secrets.get("RESEND_API_KEY", "")
-    if layout.sandbox and not layout.alert_mail_to and not channel:
-        heartbeat = heartbeat or _SANDBOX.heartbeat_url
-        return replace(_SANDBOX, smtp_password=password, heartbeat_url=heartbeat)
-    return Destinations(
+    hears = replace(
+        default,
+        channel_url=secrets.get("ALERT_CHANNEL_URL") or default.channel_url,
+        heartbeat_url=secrets.get("ALERT_HEARTBEAT_URL") or default.heartbeat_url,
+        smtp_password=password or default.smtp_password,
+    )
+    if not layout.alert_mail_to:
+        return hears
+    return replace(
+        hears,
         mail_to=layout.alert_mail_to,
         mail_from=layout.alert_mail_from,
         smtp=layout.alert_smtp,
         smtp_user=layout.alert_smtp_user,
         smtp_password=password,
-        channel_url=channel,
-        heartbeat_url=heartbeat,
+        is_sandbox=False,
     )

@@ -15,7 +15,7 @@ from runbook.log_lines import show_lines, show_rows
 from runbook.log_query import CONDITION, NEWEST, QUERIES, Condition, NamedQuery, listing, parse
 from runbook.log_segments import LogFolder, Segment
 from runbook.log_table import LogTable
-from runbook.options import DEFAULT_STACK, Since, Stack, read_moment
+from runbook.options import DEFAULT_STACK, Since, Stack, read_moment, read_text
 from runbook.tables import moment
 
 MAX_LINES = 100_000
@@ -25,11 +25,13 @@ Until = Annotated[int | None, typer.Option(parser=read_moment, metavar="TIME", h
 
 
 def logs(
-    query: Annotated[str | None, typer.Argument(help="A name, or a condition; all lines without.")] = None,
-    argument: Annotated[str | None, typer.Argument(help="Of `request` and `sql`.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(parser=read_text, help="A name, or a condition; all lines without.")
+    ] = None,
+    argument: Annotated[str | None, typer.Argument(parser=read_text, help="Of `request` and `sql`.")] = None,
     since: Since = None,
     until: Until = None,
-    release: Annotated[str, typer.Option(help="Of this release's containers only.")] = "",
+    release: Annotated[str, typer.Option(parser=read_text, help="Of this release's containers only.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new lines, until Ctrl-C.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=MAX_LINES, help="How many, the newest.")] = 100,
     folder: Annotated[
@@ -40,10 +42,11 @@ def logs(
 ) -> None:
     """Read what the stack's containers said."""
     chosen, condition = _understand(query, argument)
-    if follow and condition is None:
-        raise typer.BadParameter("--follow goes with a name or a condition, not with sql")
-    until_ms = until or MAX_MS
-    since_ms = since or (until or read_moment("0s")) - chosen.hours * 3_600_000
+    if follow and (condition is None or until is not None):
+        raise typer.BadParameter("--follow goes with a name or a condition, not with sql or --until")
+    until_ms = MAX_MS if until is None else until
+    default_ms = (read_moment("0s") if until is None else until) - chosen.hours * 3_600_000
+    since_ms = default_ms if since is None else since
     if since_ms > until_ms:
         raise typer.BadParameter("--since is after --until")
     source = LogFolder(folder) if folder else _copy_of(stack)

@@ -45,7 +45,7 @@ def metrics(
     panels = {each.name: each for each in read_panels()}
     if panel not in (None, *panels):
         raise RunbookError(f"there is no panel {panel!r}", f"there are {', '.join(panels)}")
-    start_s = (since or read_moment("1h")) / 1000
+    start_s = (read_moment("1h") if since is None else since) / 1000
     length_s = round(time.time() - start_s)
     if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
         raise typer.BadParameter("--since should be a minute to a year ago")

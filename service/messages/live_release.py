@@ -110,7 +110,7 @@ class LiveRelease:
                 await self._log_unknown(store, str(error))
             return
         if answer != self._answer:
-            self._log.info("Live release", release=answer, ours=answer == self._release)
+            self._log.info("Live release", live=answer, ours=answer == self._release)
         self._answer, self._answered_at = answer, self._clock()
         self._metrics.live_release_known.set(1)
         if answer != self._pointed_to:

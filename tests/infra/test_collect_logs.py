@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,11 @@ def test_a_line_of_the_service_keeps_its_fields() -> None:
 
 
 def test_a_field_of_the_service_is_not_overwritten() -> None:
-    """`release` of the line "Live release" is another than the container's."""
+    """Such as the release that it speaks of."""
     assert kept('{"msg": "Live release", "time": 1, "release": "r-2"}')["release"] == "r-2"
 
 
-@pytest.mark.parametrize("its", ['"now"', "null", "true", "-1", "1e300", "[]"])
+@pytest.mark.parametrize("its", ['"now"', "null", "true", "-1", "0", "0.5", "1e300", "[]"])
 def test_without_a_time_of_its_own_the_engine_s_counts(its: str) -> None:
     """In ms, also where the line has something else there."""
     assert kept(f'{{"msg": "hi", "time": {its}}}')["time"] == SECONDS * 1000
@@ -81,9 +82,11 @@ def test_what_is_no_object_is_plain(text: str) -> None:
     assert kept(text) == {"time": SECONDS * 1000, "msg": text, "plain": True, **ADDED}
 
 
-def test_half_a_character_does_not_make_a_line_unreadable() -> None:
+@pytest.mark.parametrize("write", [str, str.upper])
+def test_half_a_character_does_not_make_a_line_unreadable(write: Callable[[str], str]) -> None:
     """Python takes a lone surrogate, JSON's other readers do not."""
-    assert kept(r'{"msg": "\ud83d", "other": "\ud83d\ude00", "time": 1}') == {
+    half, pair = (rf"\u{write(digits)}" for digits in ("d83d", "de00"))
+    assert kept(f'{{"msg": "{half}", "other": "{half}{pair}", "time": 1}}') == {
         "msg": "?", "other": "😀", "time": 1, **ADDED,
     }  # fmt: skip
 

@@ -139,6 +139,27 @@ def test_outside(engine: FakeDocker, port: int, tls: bool) -> None:
     assert all(each["continue"] for each in config["route"]["routes"][1:])
 
 
+def test_sandbox_hears_what_nobody_else_is_named_for(engine: FakeDocker) -> None:
+    """A channel of one's own takes away neither the sandbox's mail nor its heartbeat; nor does mail."""
+    secrets = {**SECRETS, "ALERT_CHANNEL_URL": OUTSIDE["ALERT_CHANNEL_URL"]}
+    config = alertmanager(declare(engine.host, layout=ON, secrets=secrets))
+    assert receiver(config, "channel")["slack_configs"][0]["api_url"] == OUTSIDE["ALERT_CHANNEL_URL"]
+    assert config["global"]["smtp_smarthost"] == "sandbox:2525"
+    assert config["global"]["smtp_auth_password"], "the sandbox takes any, but one"
+    assert receiver(config, "heartbeat")["webhook_configs"][0]["url"].startswith("http://sandbox:9000/")
+    mail = {"alert_mail_to": "team@example.org", "alert_mail_from": "alerts@example.org"}
+    config = alertmanager(declare(engine.host, layout={**ON, **mail}))
+    assert config["global"]["smtp_smarthost"] == "smtp.resend.com:587"
+    assert config["global"]["smtp_require_tls"]
+    assert receiver(config, "channel")["slack_configs"][0]["api_url"].startswith("http://sandbox:9000/")
+
+
+def test_nobody_hears_that_alerting_ends(engine: FakeDocker) -> None:
+    """A team without a dead man's switch is told how to have one."""
+    declared = declare(engine.host, layout=PRODUCTION, secrets={**SECRETS, **OUTSIDE})
+    assert "nobody hears where alerting itself ends" in "".join(declared.log)
+
+
 def test_nobody_hears(engine: FakeDocker) -> None:
     """It is said, with what to set; the stack is watched all the same."""
     declared = declare(engine.host, layout=PRODUCTION)
@@ -185,7 +206,22 @@ def test_log_port_taken(engine: FakeDocker) -> None:
         ({"alert_mail_to": "a@x; b@x", "alert_mail_from": "a@x"}, {}, "alert_mail_to"),
         ({"alert_smtp": "smtp.example.org"}, {}, "alert_smtp"),
         ({"alert_smtp": "smtp.example.org:99999"}, {}, "alert_smtp"),
-        ({}, {"ALERT_CHANNEL_URL": "hooks.slack.com/services/x"}, "secrets.ALERT_CHANNEL_URL"),
+        ({"alert_smtp": "https://smtp.example.org:587"}, {}, "alert_smtp"),
+        ({"alert_smtp": "::1:25"}, {}, "alert_smtp"),
+        ({"alert_mail_to": "{{x}}@b.c", "alert_mail_from": "a@x"}, {}, "alert_mail_to"),
+        ({"alert_mail_to": "a\x7f@x", "alert_mail_from": "a@x"}, {}, "alert_mail_to"),
+        *(
+            ({}, {"ALERT_CHANNEL_URL": url}, "secrets.ALERT_CHANNEL_URL")
+            for url in (
+                "hooks.slack.com/services/x",
+                "https://h:abc/x",
+                "https://h h/x",
+                "https://h/%zz",
+                "https://h/\x7f",
+            )
+        ),
+        ({}, {"ALERT_HEARTBEAT_URL": "https://h/%zz"}, "secrets.ALERT_HEARTBEAT_URL"),
+        ({}, {"ALERT_SMTP_PASSWORD": "a\x7fb"}, "secrets.ALERT_SMTP_PASSWORD"),
         ({}, {"ALERT_HEARTBEAT_URL": "https://"}, "secrets.ALERT_HEARTBEAT_URL"),
     ],
 )

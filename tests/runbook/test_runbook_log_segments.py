@@ -153,12 +153,14 @@ def test_a_class_without_a_folder_is_an_empty_one(collector: FakeCollector) -> N
     assert texts(copy) == ""
 
 
-def test_without_a_collector_it_is_said_how_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two commands."""
+def test_without_a_collector_it_is_said_how_to_have_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One command, in a new checkout."""
+    monkeypatch.setattr("runbook.monitor_containers.configuration_file", lambda stack: tmp_path / stack)
     assert type_logs("errors") == 1
     said = capsys.readouterr().err
-    assert "there is no container runbook-dev-logs" in said
-    assert "bin/pulumi config set --path runbook:layout.monitoring true --stack dev" in said
+    assert "there is no stack 'dev'" in said
     assert "bin/runbook up" in said
 
 

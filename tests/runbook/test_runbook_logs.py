@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from log_kit import NOW_MS, line, type_logs, write_segment
+from waiting import wait_until
 
 from runbook.options import read_moment
 
@@ -82,6 +87,7 @@ def test_a_release_is_that_of_the_container(tmp_path: Path, capsys: Capture) -> 
         line("a"),
         line("Live release", NOW_MS + 1, release="r-2"),
         line("b", container="c-r-2", release="r-2"),
+        line("Live release", NOW_MS + 1, container="c-r-2", release="r-1234567"),
     )
     type_logs("--release", "r-1234567", "--since", "2026-11-29", "--folder", str(tmp_path), "--json")
     assert [json.loads(row)["msg"] for row in capsys.readouterr().out.splitlines()] == ["a", "Live release"]
@@ -222,6 +228,10 @@ def test_sql_can_only_read_the_lines(tmp_path: Path, capsys: Capture, sql: str, 
         (["errors", "x"], "all else nothing"),
         (["sql", "SELECT 1", "--follow"], "--follow goes with"),
         (["--limit", "0"], "--limit"),
+        (["sql", "SELECT '\udcff'"], "is no UTF-8"),
+        (["--release", "\udcff"], "is no UTF-8"),
+        (["--since", "999999999d"], "is no time"),
+        (["errors", "--follow", "--until", "1m"], "--until"),
     ],
 )
 def test_what_cannot_be_asked_is_usage(tmp_path: Path, capsys: Capture, words: list[str], said: str) -> None:
@@ -263,3 +273,24 @@ def test_no_lines_are_no_error(tmp_path: Path, capsys: Capture) -> None:
     """A stack that was just made."""
     assert type_logs("errors", "--folder", str(tmp_path)) == 0
     assert "0 of 0 lines" in capsys.readouterr().err
+
+
+def test_the_first_moment_is_a_time(tmp_path: Path, capsys: Capture) -> None:
+    """It is 0 ms, which is given all the same."""
+    write_segment(tmp_path, "rest", line("a"), line("b", 1))
+    assert type_logs("--since", "1970-01-01", "--folder", str(tmp_path)) == 0
+    assert "2 of 2 lines since 1970-01-01 00:00:00 UTC" in capsys.readouterr().err
+    assert type_logs("--until", "1970-01-01", "--folder", str(tmp_path)) == 0
+    assert "0 of 0 lines" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_query_in_words(tmp_path: Path) -> None:
+    """DuckDB has an error of its own for it."""
+    endless = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+    command = [sys.executable, "-m", "runbook", "logs", "sql", endless, "--folder", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: psutil.Process(process.pid).cpu_times().user > 3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert said.splitlines()[0] == "error: interrupted"

@@ -72,7 +72,7 @@ def stack(prometheus: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A stack whose monitors it is, seen at 80 columns."""
     layout = StackSettings(monitoring=True, monitoring_port=int(prometheus.rpartition(":")[2]))
     monkeypatch.setattr("runbook.monitoring_api.layout_of", lambda _: layout)
-    monkeypatch.setattr("runbook.monitoring_api.refuse_absent", lambda _: None)
+    monkeypatch.setattr("runbook.monitoring_api.refuse_unless_running", lambda _: None)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(locale, "getencoding", lambda: "UTF-8")
     return "dev"

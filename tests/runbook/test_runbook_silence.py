@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -96,6 +98,36 @@ def test_an_interrupted_deployment_is_heard_again(alertmanager: Alertmanager) ->
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(10)
     assert silences(alertmanager, "stopped")[0]["status"]["state"] == "expired"
+
+
+def test_what_an_earlier_deployment_left_is_ended(alertmanager: Alertmanager) -> None:
+    """One that a killed Alertmanager brought back, or one that was made without an answer; no other's."""
+    alertmanager.silence("left", 600, "deployment of stack left")
+    alertmanager.silence("left", 600, "by hand")
+    with silenced(alertmanager, "left", 600, lambda: None):
+        state = Counter(each["comment"] for each in silences(alertmanager, "left") if is_active(each))
+        assert state == {"deployment of stack left": 1, "by hand": 1}
+        alertmanager.silence("left", 600, "deployment of stack left")
+    assert [each["comment"] for each in silences(alertmanager, "left") if is_active(each)] == ["by hand"]
+
+
+def is_active(silence: dict[str, Any]) -> bool:
+    """Whether it has not ended."""
+    return bool(silence["status"]["state"] == "active")
+
+
+def test_one_that_does_not_answer_may_be_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may have taken the silence: that is said, and the silence is ended as soon as it can be."""
+    monkeypatch.setattr("runbook.silence._TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and reads nothing
+        silent = Alertmanager(f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        with silenced(silent, "prod", 600, lambda: None):
+            pass
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: alerts may be silent for 600 s: Alertmanager: POST" in said
+    assert "the silence ends by itself" in said
 
 
 def test_without_alertmanager_there_is_none() -> None:

@@ -78,7 +78,7 @@ async def test_release_that_has_the_traffic_is_live() -> None:
         assert await rig.poll()
         peer.answer = says("r-2\n")
         assert not await rig.poll()
-    told = [(line["event"], line["release"], line["ours"]) for line in rig.logs.entries]
+    told = [(line["event"], line["live"], line["ours"]) for line in rig.logs.entries]
     assert told == [("Live release", "r-1", True), ("Live release", "r-2", False)]
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from itertools import chain
 from typing import Any
 
@@ -234,6 +235,30 @@ def test_each_urgent_fault(stack: MonitoredStack, fault: Fault) -> None:
 def test_each_other_fault(stack: MonitoredStack, faults: list[Fault]) -> None:
     """Each by itself, though others fire."""
     plant(stack, faults)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/prometheus/-/ready", {}, 200),
+        ("/prometheus/-/ready", {"Origin": "http://localhost:1"}, 200),
+        ("/prometheus/-/ready", {"Origin": "http://evil.example"}, 403),
+        ("/prometheus/-/ready", {"Host": "evil.example"}, 403),
+        ("/prometheus/-/ready", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ("/prometheus/-/ready", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        *((f"/alertmanager/api/{path}", {}, 403) for path in ("v1/status", "v2/status", "v2/%73tatus")),
+        ("/alertmanager//api/v2/status", {}, 403),
+        ("/alertmanager/api/v2/silences", {}, 200),
+    ],
+)
+def test_pages_of_monitors(stack: MonitoredStack, path: str, headers: dict[str, str], status: int) -> None:
+    """For whoever is on this machine, not for other sites' pages there; no secret is shown, in no frame."""
+    connection = HTTPConnection("127.0.0.1", stack.project.ports["monitoring_port"], timeout=60)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert status != 200 or answer.headers["X-Frame-Options"] == "DENY"
+    connection.close()
 
 
 def test_every_alert_is_planted() -> None:
