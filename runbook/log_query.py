@@ -175,7 +175,10 @@ class _Parser:
         elif kind == "number" or literal in ("true", "false"):
             value = literal
         else:
-            raise self._wrong(f'a string in ", a number, true or false should follow {field}{operator}')
+            raise self._wrong(
+                f'a string in ", a number, true or false should follow {field}{operator}; in the shell '
+                "the whole condition stands in single quotes"
+            )
         self._at += 1
         self._values.append(value)
         if operator == "=" and not self._depth and _PLAIN.fullmatch(literal):

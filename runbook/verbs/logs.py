@@ -102,7 +102,9 @@ def _understand(query: str | None, argument: str | None) -> tuple[NamedQuery, Co
     """
     named = QUERIES.get(query or "")
     if (argument is not None) != (named is not None and bool(named.example)):
-        raise typer.BadParameter("`request` takes an ID and `sql` a SELECT, all else nothing")
+        raise typer.BadParameter(
+            "`request` takes an ID and `sql` a SELECT, all else nothing; a condition stands in single quotes"
+        )
     if query == "sql":
         return QUERIES["sql"], None
     if named is not None:
@@ -111,4 +113,6 @@ def _understand(query: str | None, argument: str | None) -> tuple[NamedQuery, Co
         return NEWEST, Condition()
     if re.fullmatch(r"[\w-]+", query):
         raise typer.BadParameter(f"{query!r} is no query: {', '.join(QUERIES)}, or a condition")
+    if query.split(maxsplit=1)[:1] in (["SELECT"], ["select"]):
+        raise typer.BadParameter("SQL comes after the word sql: `bin/runbook logs sql 'SELECT …'`")
     return CONDITION, parse(query)
