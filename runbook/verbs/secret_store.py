@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.stack_settings import REDIS_PASSWORD, RELEASE_KEY
+from infra.stack_settings import GENERATED, REDIS_PASSWORD, RELEASE_KEY
 from runbook.console import print_json, say, show, show_exactly
 from runbook.errors import RunbookError
 from runbook.new_stack import ensure_secrets
@@ -18,7 +18,7 @@ from runbook.stack_view import read_history
 from runbook.verbs.secret_rotation import rotate
 from runbook.workspace import Workspace, open_workspace
 
-secrets = typer.Typer(help="Get, set, rotate and list the stack's secrets.", no_args_is_help=True)
+secrets = typer.Typer(help="Get, set, unset, rotate and list the stack's secrets.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Its name in the environment, for example WAHA_API_KEY.")]
 
 
@@ -46,6 +46,12 @@ def set_(name: Name, stack: Stack = DEFAULT_STACK) -> None:
     """Set a secret, read from standard input or typed unseen; the next `up` deploys it."""
     refuse_unsettable(name)
     replace(open_workspace(stack), name, asked_for(name))
+
+
+@secrets.command()
+def unset(name: Name, stack: Stack = DEFAULT_STACK) -> None:
+    """Take a secret away; the next `up` deploys without it."""
+    remove(open_workspace(stack), name)
 
 
 secrets.command("rotate")(rotate)
@@ -102,6 +108,21 @@ def replace(workspace: Workspace, name: str, value: str) -> None:
         _refuse_signed_with(workspace, name, secrets.digest(value))
     change(workspace, {name: value})
     say(f"{name} is set; `bin/runbook up` deploys it")
+
+
+def remove(workspace: Workspace, name: str) -> None:
+    """Have no value of *name* in force; releases that were gated with the old one can go back to it.
+
+    Raises:
+        RunbookError: there is none, no stack can do without, or somebody signs with it for the live release.
+    """
+    if name in GENERATED:
+        raise RunbookError(f"no stack is without {name}", "it goes with the stack: `bin/runbook destroy`")
+    value_of(workspace, name)
+    if name in OVERLAPS:
+        _refuse_signed_with(workspace, name, "")
+    change(workspace, {name: None})
+    say(f"{name} is set no more; `bin/runbook up` deploys without it")
 
 
 def _refuse_signed_with(workspace: Workspace, name: str, digest: str) -> None:

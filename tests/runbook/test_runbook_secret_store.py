@@ -19,7 +19,7 @@ from runbook.errors import RunbookError
 from runbook.rotation import rotate
 from runbook.secret_input import SETTABLE, asked_for, checked, generated, read_value
 from runbook.secret_values import change
-from runbook.verbs.secret_store import listed, replace, set_, value_of
+from runbook.verbs.secret_store import listed, remove, replace, set_, value_of
 from service.settings import SECRET_NAMES
 
 VALUE, OTHER = "hunter2", "hunter3"
@@ -35,6 +35,32 @@ def test_a_value_is_put_in_force(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "SENTRY_DSN is set; `bin/runbook up` deploys it\n"
+
+
+def test_a_value_is_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """What no stack can do without stays; what is not set is none."""
+    workspace = stack_with(ALERT_CHANNEL_URL="https://wrong.example.org/x", WAHA_API_KEY="a")
+    remove(workspace, "ALERT_CHANNEL_URL")
+    assert "ALERT_CHANNEL_URL" not in workspace.secrets()["current"]
+    assert value_of(workspace, "WAHA_API_KEY") == "a"
+    assert "`bin/runbook up` deploys without it" in capsys.readouterr().err
+    with pytest.raises(RunbookError, match="secret ALERT_CHANNEL_URL is not set"):
+        remove(workspace, "ALERT_CHANNEL_URL")
+    for name in GENERATED:
+        with pytest.raises(RunbookError, match=f"no stack is without {name}"):
+            remove(workspace, name)
+
+
+def test_what_others_sign_with_is_not_taken_away(stack: FakeStack) -> None:
+    """The next `up` would make another, which nobody signs with."""
+    name = "WAHA_WEBHOOK_SECRET"
+    workspace = stack_with(WAHA_WEBHOOK_SECRET=VALUE)
+    digest = Secrets({}, {}, KEY).digest(VALUE)
+    workspace.found_outputs = outputs_of(record("r-1", manifest=manifest("r-1", secrets={name: digest})))
+    stack.deploy("r-1")
+    with pytest.raises(RunbookError, match="WAHA signs with the WAHA_WEBHOOK_SECRET"):
+        remove(workspace, name)
+    assert value_of(workspace, name) == VALUE
 
 
 def test_the_old_value_is_kept_for_rollbacks(capsys: pytest.CaptureFixture[str]) -> None:
