@@ -59,7 +59,16 @@ def test_placeholders_are_known(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [f"sk_live_{LONG}", "https://yourself.org", "prod:happy-animal-123", "my-secret-key", "60000"]
+    "value",
+    [
+        f"sk_live_{LONG}",
+        f"xxX_{LONG}",
+        f"{LONG}-xxx",
+        "https://yourself.org",
+        "prod:happy-animal-123",
+        "my-secret-key",
+        "60000",
+    ],
 )
 def test_values_are_no_placeholders(value: str) -> None:
     """Words that only look alike do not stop a deployment."""
