@@ -22,7 +22,7 @@ _CHECKS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check
 _PYTEST = ["pytest", "--strict-config", "--durations=15"]
 # More than there are cores: most of them wait for a process, a container or a clock for most of their time.
 # As they are collected, not by how many tests a file has: files with few and long ones would come last.
-_OTHERS = [*_PYTEST, "-n", "5", "--dist", "loadfile", "--no-loadscope-reorder"]
+_OTHERS = [*_PYTEST, "-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 _STACKS = [*_PYTEST, "tests/stack"]
 _BESIDE = {
     "stacks on engines of their own": [*_STACKS, "-m", "own_engine"],
