@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,24 +135,30 @@ class LogTable:
         """What *read* gives; where DuckDB cannot read a file, without the segments that are broken."""
         with _errors():
             try:
-                return read()
+                return self._run(read)
             except duckdb.IOException:
                 broken = [file for file in self._files if file.suffix == ".gz" and not _is_whole(file)]
                 if not broken:
                     raise
                 self.broken += tuple(file.name for file in broken)
                 self._see([file for file in self._files if file not in broken])
-                return read()
+                return self._run(read)
+
+    def _run(self, read: Callable[[], _Read]) -> _Read:
+        """What *read* gives, from another thread: where DuckDB works in the main one, Ctrl-C may be lost."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            found = pool.submit(read)
+            try:
+                return found.result()
+            except KeyboardInterrupt:
+                self._connection.interrupt()
+                raise
 
 
 @contextmanager
 def _errors() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        if "interrupted" in str(error):  # DuckDB's for Ctrl-C
-            raise KeyboardInterrupt from None
-        raise
     except duckdb.Error as error:
         said = "\n".join(map(printable, str(error).splitlines()))  # it may quote a line
         raise RunbookError(f"the query failed: {said}", "docs/logs.md has the columns") from error
