@@ -122,10 +122,10 @@ def test_a_broken_segment_is_left_out(tmp_path: Path, capsys: Capture, content: 
     assert said in told.err
     assert "1 line cannot be read\n" in told.err
     assert "2 of 2 lines" in told.err
-    for sql in ("SELECT msg FROM logs ORDER BY 1", "SELECT 'plain' UNION ALL SELECT 'whole'"):
+    for sql in ("SELECT msg FROM logs", "SELECT 'plain' UNION ALL SELECT 'whole'"):
         assert type_logs("sql", sql, *options) == 0
         told = capsys.readouterr()
-        assert told.out.split()[-2:] == ["plain", "whole"]
+        assert sorted(told.out.split()[-2:]) == ["plain", "whole"]
         assert said in told.err
 
 
