@@ -81,6 +81,11 @@ def stack_containers(stack: str, engine: docker.DockerClient, *, stopped: bool =
     return found
 
 
+def start_command(container: Container) -> str:
+    """What an operator types so that one that stands, or is paused, goes on."""
+    return f"docker {'unpause' if container.status == 'paused' else 'start'} {container.name}"
+
+
 def age_s(container: Container) -> float:
     """For how long a container has run, since it was last started."""
     started = datetime.datetime.fromisoformat(container.attrs["State"]["StartedAt"][:19] + "+00:00")

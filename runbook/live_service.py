@@ -16,7 +16,7 @@ from docker.errors import NotFound
 
 from infra.containers import ContainerExec
 from infra.errors import Refused
-from infra.observed import RELEASE_LABEL, ROLE_LABEL, stack_containers
+from infra.observed import RELEASE_LABEL, ROLE_LABEL, stack_containers, start_command
 from infra.proxy_control import ProxyControl
 from infra.stack_name import prefix_of
 from runbook.console import say
@@ -99,10 +99,9 @@ def _refuse_without_redis(stack: str, engine: docker.DockerClient) -> None:
     except NotFound:
         return
     if redis.status != "running":
-        verb = "unpause" if redis.status == "paused" else "start"
         raise RunbookError(
             f"Redis of stack {stack} does not run: {redis.name} is {redis.status}",
-            f"`docker {verb} {redis.name}`, then run the same command again",
+            f"`{start_command(redis)}`, then run the same command again",
         )
 
 

@@ -24,7 +24,7 @@ from infra.checkout import BUILD
 from infra.containers import ContainerExec
 from infra.errors import Refused, printable
 from infra.file_lock import held
-from infra.stack_name import bare_name, prefix_of
+from infra.stack_name import bare_name
 from runbook.console import say
 from runbook.errors import RunbookError
 from runbook.log_segments import LogFolder, Segment, Wanted, segment_of, segments_in
@@ -46,7 +46,7 @@ class LogCopy(LogFolder):
 
     def __init__(self, stack: str) -> None:
         super().__init__(folder_of(stack))
-        self._stack, self._name = stack, f"{prefix_of(stack)}-logs"
+        self._stack = stack
 
     def update(self, is_wanted: Wanted) -> list[Segment]:
         """Fetch what is wanted and not here yet; all segments that the collector has.
@@ -64,7 +64,7 @@ class LogCopy(LogFolder):
                 except _Moved:
                     continue  # finished, compressed or pruned while we looked
             else:
-                raise RunbookError(f"the segments in {self._name} change all the time", "run it again")
+                raise RunbookError(f"the segments in {container.name} change all the time", "run it again")
             there = list({segment.key: segment for segment in there}.values())  # one may be just packed
             known = {(segment.key, segment.is_open) for segment in there}
             for kept in segments_in(self.folder):
@@ -73,14 +73,14 @@ class LogCopy(LogFolder):
         return there
 
     def _fetch(self, container: Container, is_wanted: Wanted) -> list[Segment]:
-        run = ContainerExec(self._name).run
+        run = ContainerExec(str(container.name)).run
         code, output = run(["ls", "-R", FOLDER])  # a class may have no folder yet
         there = list(_listed(output))
         if code != 0 and not there:
             why = printable(output.strip()) or f"`ls` ended with {code}"
             raise RunbookError(
-                f"the segments in {self._name} cannot be listed: {why}",
-                f"`docker logs {self._name}` may say more; what was fetched lies in {self.folder}",
+                f"the segments in {container.name} cannot be listed: {why}",
+                f"`docker logs {container.name}` may say more; what was fetched lies in {self.folder}",
             )
         for segment in filter(is_wanted, there):
             if segment.is_open:

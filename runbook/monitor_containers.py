@@ -6,6 +6,7 @@ import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
 
+from infra.observed import start_command
 from infra.stack_name import prefix_of
 from runbook.errors import RunbookError
 from runbook.layout import layout_of
@@ -39,5 +40,4 @@ def refuse_unless_running(stack: str) -> None:
     proxy, prometheus = (monitor_container(stack, part) for part in ("proxy", "prometheus"))
     for each, meaning in ((proxy, ": nobody is served, and no monitor can be asked"), (prometheus, "")):
         if each.status != "running":
-            verb = "unpause" if each.status == "paused" else "start"
-            raise RunbookError(f"{each.name} is {each.status}{meaning}", f"`docker {verb} {each.name}`")
+            raise RunbookError(f"{each.name} is {each.status}{meaning}", f"`{start_command(each)}`")

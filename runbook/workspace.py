@@ -277,6 +277,8 @@ def no_stack(stack: str) -> RunbookError:
             f"there is no stack {stack!r} in this checkout's state, and this engine has containers of it",
             elsewhere(stack),
         )
-    there = sorted(file.name[7:-5] for file in REPOSITORY.glob("Pulumi.?*.yaml"))
+    there = sorted(
+        file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in REPOSITORY.glob("Pulumi.?*.yaml")
+    )
     others = f"there are {', '.join(there)}; " if there else ""
     return RunbookError(f"there is no stack {stack!r}", f"{others}`bin/runbook up --stack {stack}` makes it")

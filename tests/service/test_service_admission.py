@@ -143,7 +143,9 @@ class CountingStore(SilentStore):
         super().__init__()
         self.sizes: list[int] = []
 
-    def run(self, _script: object, keys: list[str], arguments: list[bytes], *, at_once: bool):  # noqa: ANN201
+    def run(
+        self, _script: object, _keys: list[str], arguments: list[bytes], *, at_once: bool
+    ) -> asyncio.Future[list[int]]:
         events = arguments[5::5]
         self.sizes.append(sum(map(len, events)))
         call = asyncio.get_running_loop().create_future()
