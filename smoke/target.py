@@ -81,12 +81,13 @@ def open_client(base_url: str) -> httpx.Client:
     """A client for *base_url*.
 
     A proxy from the environment is never asked for this machine itself, and no connection is used twice: a
-    target that closes idle connections must not look as if it dropped a request.
+    target that closes idle connections must not look as if it dropped a request. It is asked for by header:
+    with no connection kept by limit, one thread of a pool can close what another was just given.
     """
     return httpx.Client(
         base_url=base_url,
         verify=strict_context(),
-        limits=httpx.Limits(max_keepalive_connections=0),
+        headers={"Connection": "close"},
         mounts={"all://127.0.0.1": None, "all://localhost": None},
     )
 

@@ -52,9 +52,7 @@ LIMITS = Limits(
     max_body_bytes=16_384, body_timeout_s=5, tolerance_s=7200
 )  # bodies are made when a test file is read
 
-CLIENT = httpx.Client(
-    trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0), timeout=60
-)
+CLIENT = httpx.Client(trust_env=False, verify=False, headers={"Connection": "close"}, timeout=60)
 """One for all: to make one costs more than most tests."""
 
 RawHeaders = list[tuple[bytes, bytes]]

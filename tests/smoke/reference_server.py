@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Certificate:
 
 
 @contextmanager
-def serving(app: Starlette, tls: Certificate | None = None) -> Iterator[str]:
+def serving(app: ASGIApp, tls: Certificate | None = None) -> Iterator[str]:
     """Any application on a free port of loopback, in a thread; gives its base URL."""
     server = uvicorn.Server(_config(app, tls))
     thread = threading.Thread(target=server.run)
@@ -41,7 +41,7 @@ def serving(app: Starlette, tls: Certificate | None = None) -> Iterator[str]:
         thread.join(10)
 
 
-def _config(app: Starlette, tls: Certificate | None) -> uvicorn.Config:
+def _config(app: ASGIApp, tls: Certificate | None) -> uvicorn.Config:
     options: dict[str, Any] = {}
     if tls:
         ciphers = "ALL:@SECLEVEL=0" if tls.speaks_old_tls else "DEFAULT"

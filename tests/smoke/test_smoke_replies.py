@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -11,6 +12,8 @@ import pytest
 from reference_flaws import Flaws
 from reference_server import serving
 from reference_target import ReferenceTarget
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from sandbox.app import create_app
 from smoke.replies import GateReplies, RepliesError, SentReplies
@@ -42,6 +45,21 @@ def test_all_pages_are_read_and_none_twice() -> None:
         release.replies.append({"chatId": "1@c.us", "replyTo": "false_late"})
         assert [reply.reply_to for reply in replies.of_chat("1@c.us")][-1] == "false_late"
         assert len(replies.of_chat("1@c.us")) == 1251
+
+
+def test_no_connection_is_used_twice() -> None:
+    """Not by one thread after another either: each request comes from a port of its own."""
+    ports = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        ports.append(scope["client"][1])
+        await PlainTextResponse("here")(scope, receive, send)
+
+    with serving(app) as url, target_at(url) as target, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(target.get, ["/"] * 40))
+    assert [answer.text for answer in answers] == ["here"] * 40
+    assert all(answer.headers["connection"] == "close" for answer in answers)
+    assert len(set(ports)) == len(ports) == 40
 
 
 def test_the_sandbox_is_read_as_it_is() -> None:
