@@ -1,10 +1,10 @@
 """The collector of a stack's logs: takes what Docker's `fluentd` log driver sends, keeps it as JSON lines.
 
-One file that runs alone in a container: standard library and msgpack. Each record becomes one line, written
+One file that runs alone in a container: msgpack and prometheus_client. Each record becomes one line, written
 at once, in the folder of its class. Each class has a share of the space, so that lines which anybody
 outside can cause in any amount push out no others. A folder has one open segment, `OPENED-open.jsonl`, and
 finished ones, `OPENED-FIRST-LAST.jsonl`, soon `.jsonl.gz`: times in ms, of its lines too, so that a reader
-knows by the name whether he needs it. The oldest goes first. `GET /metrics` on the same port is answered.
+knows by the name whether he needs it. The oldest goes first.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgpack
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily
 
 SHARES = {"rest": 0.4, "webhooks": 0.3, "refusals": 0.2, "received": 0.1}
 """Of the space, by class. `rest` is few lines, and those an incident is understood by: they last longest.
@@ -43,7 +45,6 @@ MAX_SEGMENT_S = 3600
 MAX_CONNECTIONS = 256
 MAX_LINE = 256 * 1024
 MAX_UNFINISHED_LINES = 16
-MAX_REQUEST = 16 * 1024
 _READ_BYTES = 32 * 1024
 _MAX_MS = 10**13
 _MAINTAIN_EACH_S = 5
@@ -303,18 +304,12 @@ class Collector:
         """A stream was no stream of records, or one too many."""
         self._bad_streams += 1
 
-    def metrics(self) -> str:
+    def collect(self) -> Iterator[CounterMetricFamily]:
         """What Prometheus asks for, since the collector started."""
-        counts = {
-            "lines": (self._lines, "Lines of containers that were written."),
-            "dropped": (self._dropped, "Lines that there was no space for, or that never ended."),
-            "bad_streams": (self._bad_streams, "Connections that were cut."),
-        }
-        return "".join(
-            f"# HELP collector_{name}_total {about}\n# TYPE collector_{name}_total counter\n"
-            f"collector_{name}_total {count}\n"
-            for name, (count, about) in counts.items()
-        )
+        lines, dropped = "Lines of containers, written.", "Lines that had no space, or never ended."
+        yield CounterMetricFamily("collector_lines", lines, self._lines)
+        yield CounterMetricFamily("collector_dropped", dropped, self._dropped)
+        yield CounterMetricFamily("collector_bad_streams", "Connections that were cut.", self._bad_streams)
 
     def say(self, level: str, msg: str, **fields: object) -> bool:
         """Write a line of our own; whether there was space for it."""
@@ -376,80 +371,58 @@ class Collector:
         return seconds * 1000 + count
 
 
-class Stream(asyncio.BufferedProtocol):
-    """One connection. All read into one buffer: what was read is taken before anybody else reads.
-
-    Of records, or one HTTP request: a record begins with no letter.
-    """
-
-    _buffer = memoryview(bytearray(_READ_BYTES))
-
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
-        self._request: bytes | None = b""  # as long as it may be one
-        self._unpacker = msgpack.Unpacker(
-            unicode_errors="replace",
-            read_size=_READ_BYTES,
-            max_buffer_size=16 * _READ_BYTES,
-            max_array_len=16,
-            max_map_len=64,
-        )
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take it, unless there are too many."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._collector.connections += 1
-        if self._collector.connections > MAX_CONNECTIONS:
-            self._cut()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """It has ended."""
-        self._collector.connections -= 1
-
-    def get_buffer(self, _sizehint: int) -> memoryview:
-        """Where to read to."""
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """So much was read."""
-        content: bytes | memoryview = self._buffer[:nbytes]
-        if self._request is not None:
-            content = self._request = self._request + content
-            if content[:4] == b"GET "[: len(content)]:
-                self._answer(content)
-                return
-            self._request = None
-        try:
-            self._unpacker.feed(content)
-            taken = self._collector.take(self._unpacker)
-            if taken:
-                self._transport.write(b"".join(msgpack.packb({"ack": name}) for name in taken))
-        except (ValueError, msgpack.UnpackException):  # NoRecord among them
-            self._cut()
-
-    def _answer(self, request: bytes) -> None:
-        """Answer a request that has come as a whole, and end the connection."""
-        if len(request) > MAX_REQUEST:
-            self._cut()
-        elif b"\r\n\r\n" in request:
-            is_ours = request.split(b" ", 2)[1] == b"/metrics"
-            status, text = ("200 OK", self._collector.metrics()) if is_ours else ("404 Not Found", "")
-            head = f"HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n"
-            self._transport.write(f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode())
-            self._transport.close()
-
-    def _cut(self) -> None:
-        self._collector.count_bad_stream()
-        self._transport.abort()
+async def take_records(
+    collector: Collector, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Take what one connection sends, until it ends or is no record."""
+    unpacker = msgpack.Unpacker(
+        unicode_errors="replace",
+        read_size=_READ_BYTES,
+        max_buffer_size=16 * _READ_BYTES,
+        max_array_len=16,
+        max_map_len=64,
+    )
+    collector.connections += 1
+    try:
+        if collector.connections > MAX_CONNECTIONS:
+            raise NoRecord("one too many")
+        while content := await reader.read(_READ_BYTES):
+            unpacker.feed(content)
+            written = collector.take(unpacker)
+            writer.write(b"".join(msgpack.packb({"ack": name}) for name in written))
+            await writer.drain()
+    except (ValueError, msgpack.UnpackException):  # NoRecord among them
+        collector.count_bad_stream()
+        writer.transport.abort()
+    except ConnectionError:
+        pass  # it was cut at the other end
+    finally:
+        collector.connections -= 1
+        writer.close()
 
 
-async def collect(collector: Collector, port: int) -> None:
+async def show_metrics(
+    registry: CollectorRegistry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answer one HTTP request, whichever. In the thread that takes lines: where that hangs, so does this."""
+    with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.0 200 OK\r\nContent-Type: {CONTENT_TYPE_LATEST}\r\n\r\n".encode())
+        writer.write(generate_latest(registry))
+    writer.close()
+
+
+async def serve(collector: Collector, port: int, metrics_port: int) -> None:
     """Serve until SIGTERM. What was taken is written: there is nothing to wait for."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
-    server = await loop.create_server(lambda: Stream(collector), port=port, backlog=MAX_CONNECTIONS)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    await asyncio.start_server(partial(show_metrics, registry), port=metrics_port)
+    server = await asyncio.start_server(
+        partial(take_records, collector), port=port, limit=_READ_BYTES, backlog=MAX_CONNECTIONS
+    )
     collector.say("info", "Collector started")
     maintaining = loop.create_task(collector.maintain())
     await stop.wait()
@@ -462,13 +435,14 @@ def main() -> None:
     """Collect, with the bounds on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--port", type=int, default=24224)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--metrics-port", type=int, required=True)
     parser.add_argument("--days", type=float, default=14)
     parser.add_argument("--megabytes", type=float, default=1024)
     given = parser.parse_args()
     max_age_ms = int(given.days * 86_400_000)
     collector = Collector(given.folder, given.megabytes * 1e6, max_age_ms)
-    asyncio.run(collect(collector, given.port))
+    asyncio.run(serve(collector, given.port, given.metrics_port))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ _NOBODY = "65534:65534"
 _CONF = "/conf"
 _LOGS_FOLDER = "/var/tmp"  # noqa: S108 - every image has it, for all to write: a volume there is so, too
 _KEPT_DAYS = 14
+_RECORDS_PORT = 24224
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,15 @@ class Monitoring(pulumi.ComponentResource):
 
     def _collect_logs(self) -> None:
         args = self._args
-        command = ["python3", f"{_CONF}/collect_logs.py", "--folder", _LOGS_FOLDER, "--port", str(LOGS_PORT)]
-        port = {"internal": LOGS_PORT, "external": args.layout.log_port, "ip": "127.0.0.1"}
+        ports = ["--port", str(_RECORDS_PORT), "--metrics-port", str(LOGS_PORT)]
+        bounds = ["--days", str(_KEPT_DAYS), "--megabytes", str(args.layout.log_mb)]
         self._run(
             "logs",
             args.packages,
-            [*command, "--days", str(_KEPT_DAYS), "--megabytes", str(args.layout.log_mb)],
+            ["python3", f"{_CONF}/collect_logs.py", "--folder", _LOGS_FOLDER, *ports, *bounds],
             files={"collect_logs.py": _COLLECTOR.read_text(encoding="utf-8")},
             data=("log-data", _LOGS_FOLDER),
-            ports=[port],
+            ports=[{"internal": _RECORDS_PORT, "external": args.layout.log_port, "ip": "127.0.0.1"}],
         )
 
     def _draw_dashboard(self) -> None:

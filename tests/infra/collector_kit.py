@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgpack
+from prometheus_client.parser import text_string_to_metric_families
 from waiting import wait_until
 
 from contracts.free_ports import free_ports
@@ -43,6 +45,7 @@ class RunningCollector:
 
     process: subprocess.Popen[bytes]
     port: int
+    metrics_port: int
     folder: Path
 
     def connect(self) -> socket.socket:
@@ -57,6 +60,13 @@ class RunningCollector:
 
     def lines(self, name: str = "*") -> list[dict[str, Any]]:
         return lines_in(self.folder, name)
+
+    def counts(self) -> dict[str, float]:
+        """What it answers to Prometheus, without the word that all have."""
+        answer = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=60, trust_env=False)
+        families = text_string_to_metric_families(answer.raise_for_status().text)
+        samples = (sample for family in families for sample in family.samples)
+        return {each.name.removeprefix("collector_"): each.value for each in samples}
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
@@ -79,10 +89,9 @@ def lines_in(folder: Path, name: str = "*") -> list[dict[str, Any]]:
 @contextmanager
 def collector(folder: Path, *options: str) -> Iterator[RunningCollector]:
     """One that takes connections."""
-    (port,) = free_ports(1)
-    process = subprocess.Popen(
-        [sys.executable, str(PROGRAM), "--folder", str(folder), "--port", str(port), *options]
-    )
+    port, metrics_port = free_ports(2)
+    ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
+    process = subprocess.Popen([sys.executable, str(PROGRAM), "--folder", str(folder), *ports, *options])
 
     def listens() -> bool:
         assert process.poll() is None
@@ -91,7 +100,7 @@ def collector(folder: Path, *options: str) -> Iterator[RunningCollector]:
 
     try:
         wait_until(listens)
-        yield RunningCollector(process, port, folder)
+        yield RunningCollector(process, port, metrics_port, folder)
     finally:
         process.kill()
         process.wait()

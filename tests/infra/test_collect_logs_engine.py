@@ -23,7 +23,9 @@ from infra.containers import ContainerExec
 
 pytestmark = pytest.mark.integration
 
-SITE = Path(sys.prefix) / "lib/python3.11/site-packages/msgpack"
+SITE = Path(sys.prefix) / "lib/python3.11/site-packages"
+PACKAGES = ("msgpack", "prometheus_client")
+PORTS = ("--port", "24224", "--metrics-port", "9100")
 WRITES = """
 import json, sys, time
 for number in range(int(sys.argv[1])):
@@ -59,11 +61,11 @@ def collector_in(image: str, made: list[Container], port: int, *options: str, **
         docker.from_env().volumes.create(f"test-logs-logs-{port}", labels={"test-logs-test": ""})
     storage = more or {"volumes": {f"test-logs-logs-{port}": {"bind": "/var/tmp", "mode": "rw"}}}
     shared = {str(PROGRAM): {"bind": "/conf/collect_logs.py", "mode": "ro"},
-              str(SITE): {"bind": "/site/msgpack", "mode": "ro"}}  # fmt: skip
+              **{str(SITE / each): {"bind": f"/site/{each}", "mode": "ro"} for each in PACKAGES}}  # fmt: skip
     storage["volumes"] = {**storage.get("volumes", {}), **shared}
     container = docker.from_env().containers.run(
         image,
-        ["python3", "/conf/collect_logs.py", "--folder", "/var/tmp", *options],
+        ["python3", "/conf/collect_logs.py", "--folder", "/var/tmp", *PORTS, *options],
         name=f"test-logs-collector-{port}",
         environment={"PYTHONPATH": "/site"},
         user="65532:65532",
