@@ -16,9 +16,11 @@ from runbook.errors import RunbookError
 CLASSES = ("rest", "webhooks", "refusals", "received")
 """The collector's, each a folder: `infra/collect_logs.py`."""
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)(?![\w.])|(?P<word>[A-Za-z_]\w*)"""
-    r"""|(?P<operator>!=|>=|<=|[=><~])|(?P<bracket>[()])|(?P<end>$)|(?P<wrong>\S))"""
+_OPENING = re.compile(r"\s*(NOT\b|\()", re.IGNORECASE)
+_JOINING = re.compile(r"\s*(AND\b|OR\b|\))", re.IGNORECASE)
+_COMPARISON = re.compile(
+    r"""\s*(?P<field>(?!(?i:AND|OR|NOT)\b)[A-Za-z_]\w*)\s*(?:(?P<operator>!=|>=|<=|[=><~])\s*"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?![\w.])|(?:true|false)\b)?)?"""
 )
 _PLAIN = re.compile(r'"(?!(?:true|false|-?\d[\d.eE+-]*)")[\w .:-]*"', re.ASCII)
 """Strings that JSON writes in one way only, with their quotes: a line may have true or 5 without."""
@@ -106,109 +108,73 @@ def parse(text: str) -> Condition:
     Raises:
         RunbookError: it is none; says where, and what should stand there.
     """
-    try:
-        return _Parser(text).condition()
-    except RecursionError:
-        raise RunbookError(
-            "the query has too many brackets", "SQL may say it: `bin/runbook logs sql`"
-        ) from None
+    sql: list[str] = []
+    values: list[object] = []
+    needed: list[str] = []
+    place = depth = 0
+    is_open = True  # a comparison should follow
+    while is_open or text[place:].strip():
+        if word := (_OPENING if is_open else _JOINING).match(text, place):
+            sql.append(word[1].upper())
+            depth += {"(": 1, ")": -1}.get(word[1], 0)
+            is_open = word[1] != ")"
+        elif is_open:
+            word = _comparison(text, place)
+            sql.append(_sql(word))
+            values.append(_value(word))
+            if word["operator"] == "=" and _PLAIN.fullmatch(word["value"]):
+                needed.append(word["value"][1:])  # lines are full of quotes: none is looked for first
+            is_open = False
+        if word is None or depth < 0:
+            raise _wrong(text, place, "AND or OR should stand here")
+        place = word.end()
+    if depth:
+        raise _wrong(text, place, "a ) is missing")
+    return Condition(" ".join(sql), tuple(values), () if {"OR", "NOT"} & {*sql} else tuple(needed))
 
 
-class _Parser:
-    """Recursive descent: OR of ANDs of comparisons, NOTs and brackets."""
-
-    def __init__(self, text: str) -> None:
-        self._text, self._values = text, list[object]()
-        self._needed: list[str] = []  # the texts of comparisons that all lines have to fit
-        self._depth = 0  # within how many OR, NOT and brackets
-        self._tokens = [(str(each.lastgroup), each) for each in _TOKEN.finditer(text)]
-        self._at = 0
-
-    def condition(self) -> Condition:
-        sql = self._any()
-        if self._peek()[0] != "end":
-            raise self._wrong("AND or OR should stand here")
-        return Condition(sql, tuple(self._values), tuple(self._needed))
-
-    def _any(self) -> str:
-        parts = [self._all()]
-        while self._took("OR"):
-            parts.append(self._all())
-            if not self._depth:
-                self._needed.clear()
-        return f"({' OR '.join(parts)})"
-
-    def _all(self) -> str:
-        parts = [self._one()]
-        while self._took("AND"):
-            parts.append(self._one())
-        return f"({' AND '.join(parts)})"
-
-    def _one(self) -> str:
-        if self._took("NOT"):
-            self._depth += 1
-            inner = self._one()
-            self._depth -= 1
-            return f"({inner} IS NOT TRUE)"  # nor does a line fit that lacks the field
-        if self._took("("):
-            self._depth += 1
-            inner = self._any()
-            self._depth -= 1
-            if not self._took(")"):
-                raise self._wrong("a ) is missing")
-            return inner
-        return self._comparison()
-
-    def _comparison(self) -> str:
-        field = self._next("word", 'a field should stand here, as in level="error"')
-        operator = self._next("operator", f"one of = != > < >= <= ~ should follow {field}")
-        kind, literal, _ = self._peek()
-        text = f"(line->>'{field}')"  # a word: nothing to quote
-        value: object
-        if kind == "string":
-            try:
-                value = json.loads(literal)
-            except ValueError:
-                raise self._wrong('a backslash stands before a " or another one') from None
-        elif kind == "number" and operator != "~":
-            text, value = f"TRY_CAST({text} AS DOUBLE)", float(literal)
-        elif kind == "number" or literal in ("true", "false"):
-            value = literal
-        else:
-            raise self._wrong(
-                f'a string in ", a number, true or false should follow {field}{operator}; in the shell '
-                "the whole condition stands in single quotes"
-            )
-        self._at += 1
-        self._values.append(value)
-        if operator == "=" and not self._depth and _PLAIN.fullmatch(literal):
-            self._needed.append(literal)
-        if operator == "~":
-            return f"contains(lower({text}), lower(?))"
-        return f"({text} {'IS DISTINCT FROM' if operator == '!=' else operator} ?)"
-
-    def _peek(self) -> tuple[str, str, int]:
-        """The next token: its kind, its text, its place."""
-        kind, found = self._tokens[min(self._at, len(self._tokens) - 1)]
-        return kind, found[kind], found.start(kind)
-
-    def _took(self, word: str) -> bool:
-        kind, found, _ = self._peek()
-        if kind not in ("word", "bracket") or found.upper() != word:
-            return False
-        self._at += 1
-        return True
-
-    def _next(self, kind: str, otherwise: str) -> str:
-        found, text, _ = self._peek()
-        if found != kind or text.upper() in ("AND", "OR", "NOT"):
-            raise self._wrong(otherwise)
-        self._at += 1
-        return text
-
-    def _wrong(self, hint: str) -> RunbookError:
-        _, found, place = self._peek()
-        what = f"{found!r}" if found else "the end"
-        return RunbookError(
-            f"the query cannot be understood at character {place + 1}, {what}: {self._text}", hint
+def _comparison(text: str, place: int) -> re.Match[str]:
+    found = _COMPARISON.match(text, place)
+    if found is None:
+        raise _wrong(text, place, 'a field should stand here, as in level="error"')
+    field, operator, value = found.group("field", "operator", "value")
+    if operator is None:
+        raise _wrong(text, found.end(), f"one of = != > < >= <= ~ should follow {field}")
+    if value is None:
+        raise _wrong(
+            text,
+            found.end(),
+            f'a string in ", a number, true or false should follow {field}{operator}; in the shell '
+            "the whole condition stands in single quotes",
         )
+    return found
+
+
+def _sql(comparison: re.Match[str]) -> str:
+    """Never NULL: a line that lacks the field does not fit, and fits where that is asked with NOT."""
+    field, operator, value = comparison.group("field", "operator", "value")
+    text = f"(line->>'{field}')"  # a word: nothing to quote
+    if operator == "~":
+        return f"(contains(lower({text}), lower(?)) IS TRUE)"
+    if value[0] in "-0123456789":
+        text = f"TRY_CAST({text} AS DOUBLE)"
+    return f"({text} IS DISTINCT FROM ?)" if operator == "!=" else f"(({text} {operator} ?) IS TRUE)"
+
+
+def _value(comparison: re.Match[str]) -> object:
+    """What the field is compared with. `~` and true compare with what stands in the line."""
+    operator, value = comparison.group("operator", "value")
+    if value[0] == '"':
+        try:
+            return json.loads(value)
+        except ValueError:
+            hint = 'a backslash stands before a " or another one'
+            raise _wrong(comparison.string, comparison.start("value"), hint) from None
+    return value if operator == "~" or value in ("true", "false") else float(value)
+
+
+def _wrong(text: str, place: int, hint: str) -> RunbookError:
+    place = len(text) - len(text[place:].lstrip())
+    word = re.match(r"\w+|\S", text[place:])
+    what = repr(word[0]) if word else "the end"
+    return RunbookError(f"the query cannot be understood at character {place + 1}, {what}: {text}", hint)

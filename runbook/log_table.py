@@ -98,7 +98,7 @@ class LogTable:
         time = "TRY_CAST(line->>'time' AS BIGINT)"
         sql = (
             f"SELECT count(line), count(*) - count(line), arg_max(line, {time}, {limit}) "  # noqa: S608
-            f"FROM {self._lines} WHERE line IS NULL OR ({has} AND {condition.sql} AND {time} {self._times})"
+            f"FROM {self._lines} WHERE line IS NULL OR ({has} AND ({condition.sql}) AND {time} {self._times})"
         )
         row = self._connection.execute(sql, condition.values).fetchone()
         assert row is not None
