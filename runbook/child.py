@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,11 +39,14 @@ def run_child(
     Raises:
         KeyboardInterrupt: we were told to stop; so was the program, and it has ended.
     """
-    process = _start(command, folder, {**(os.environ if inherit else {}), **(env or {})}, output)
+    process = None
     try:
+        with _signals_deferred():
+            process = _start(command, folder, {**(os.environ if inherit else {}), **(env or {})}, output)
         return _end_of(process)
     except KeyboardInterrupt:
-        _stop(process, on_stop)
+        if process:
+            _stop(process, on_stop)
         raise
 
 
@@ -51,12 +55,33 @@ def child_beside(
     command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None, output: IO[bytes]
 ) -> Iterator[Callable[[], int]]:
     """Run *command* as `run_child` does, while the block goes on; gives what waits for its exit code."""
-    process = _start(command, folder, {**os.environ, **(env or {})}, output)
+    process = None
     try:
+        with _signals_deferred():
+            process = _start(command, folder, {**os.environ, **(env or {})}, output)
         yield process.wait
     except KeyboardInterrupt:
-        _stop(process)
+        if process:
+            _stop(process)
         raise
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """What tells us to stop is heard at the end: in the middle of a start nobody knows yet what to stop."""
+    came: list[int] = []
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ours = threading.current_thread() is threading.main_thread()
+    handlers = {each: found for each in stops if ours and callable(found := signal.getsignal(each))}
+    for each in handlers:
+        signal.signal(each, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _start(

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from docker.errors import DockerException
+from waiting import wait_until
 
 from contracts.targets import TargetsError
 from infra.errors import PartMissing, Refused
@@ -170,6 +172,33 @@ open("ended", "w").write("in order")
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     assert exit_code(partial(only, [])) == 1
     assert (tmp_path / "ended").read_text() == "in order"
+    assert "error: interrupted\nhint: " in capsys.readouterr().err
+
+
+def test_told_to_stop_in_the_middle_of_a_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is just being started is told to stop, too: it does not go on alone."""
+
+    class SlowStart(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            wait_until((tmp_path / "begun").exists)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    program = """
+import signal
+signal.alarm(20)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+open("begun", "w")
+signal.sigwait([signal.SIGINT])
+open("ended", "w")
+"""
+    monkeypatch.setattr(subprocess, "Popen", SlowStart)
+    only = typer.Typer()
+    only.command()(lambda: run_child([sys.executable, "-c", program], folder=tmp_path))
+    assert exit_code(partial(only, [])) == 1
+    assert (tmp_path / "ended").exists()
     assert "error: interrupted\nhint: " in capsys.readouterr().err
 
 
