@@ -35,12 +35,12 @@ def read_alerts(monitors: Monitors, now: datetime.datetime) -> AlertState:
     Raises:
         RunbookError: Prometheus cannot be asked. That Alertmanager cannot is a problem: nobody is told.
     """
-    rules = monitors.rules()
+    rules = monitors.prometheus.rules()
     problems = list(_rule_problems(rules, now))
     silenced: dict[frozenset[tuple[str, str]], AppliedSilence | None] = {}
     try:
-        silences = {silence.id: silence for silence in monitors.silences()}
-        for sent in monitors.sent_alerts():
+        silences = {silence.id: silence for silence in monitors.alertmanager.silences()}
+        for sent in monitors.alertmanager.alerts():
             found = [silences[each] for each in sent.silenced_by if each in silences]
             silenced[_key(sent.labels)] = max(found, key=lambda silence: silence.until, default=None)
         for watchdog in _watchdogs(rules):

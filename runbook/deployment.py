@@ -20,10 +20,11 @@ from runbook.console import say
 from runbook.deploy_lock import hold
 from runbook.errors import RunbookError
 from runbook.liveness import Expected, proxy_of, why_not_live, why_stack_silent
+from runbook.monitoring_api import alertmanager_of
 from runbook.operation import OnEvent, OperationFailed
 from runbook.progress import Progress
 from runbook.repair import repair
-from runbook.silence import alertmanager_of, silenced
+from runbook.silence import silenced
 from runbook.workspace import Workspace
 
 ProblemOf = Callable[[Expected], str | None]

@@ -1,23 +1,34 @@
-"""A stack's own Prometheus and Alertmanager, asked over HTTP."""
+"""A stack's Prometheus and Alertmanager, asked over HTTP."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from dataclasses import dataclass
+from functools import cache
+from ssl import SSLContext
 from typing import Any, TypeVar
 
+import docker
 import httpx
+from docker.errors import NotFound
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter
 
 from infra.errors import printable
+from infra.provenance import operator
+from infra.stack_name import prefix_of
+from runbook.checklist.addresses import is_loopback
 from runbook.errors import RunbookError
 from runbook.layout import layout_of
 from runbook.monitor_containers import refuse_unless_running
 
 _TIMEOUT_S = 10.0
+_SETTING = "mend the stack's setting layout.alertmanager_url, or take it away to deploy without a silence"
 _Told = TypeVar("_Told")
+
+
+class NoAnswer(RunbookError):
+    """Whether it was done is not known."""
 
 
 class AppliedSilence(BaseModel):
@@ -26,6 +37,8 @@ class AppliedSilence(BaseModel):
     id: str
     until: datetime.datetime = Field(alias="endsAt")
     by: str = Field(alias="createdBy")
+    comment: str
+    state: str = Field(validation_alias=AliasPath("status", "state"))
 
 
 class Alert(BaseModel):
@@ -78,60 +91,117 @@ class MetricSeries(BaseModel):
 
 
 @dataclass(frozen=True)
-class Monitors:
-    """Those of one stack, as *client* reaches them. Each call raises RunbookError where it gets no answer."""
+class _Program:
+    """The one at *url*. `mend`: what to do where it does not answer, and with what all calls then raise."""
 
-    client: httpx.Client
+    url: str
+    mend: str = _SETTING
+
+    def _ask(self, method: str, path: str, json: object = None, **query: Any) -> httpx.Response:
+        url = f"{self.url.rstrip('/')}/{path}"
+        asked = f"{type(self).__name__}: {method} {url}"
+        # It may be outside, behind the environment's proxy; this machine's own addresses never are.
+        trust_env = not is_loopback(url)
+        try:
+            answer = httpx.request(
+                method, url, json=json, params=query, timeout=_TIMEOUT_S, trust_env=trust_env, verify=_tls()
+            )
+            return answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            said = f"{asked} answered {error.response.status_code}: {_beginning(error.response)}"
+            raise RunbookError(said, self.mend) from error
+        except httpx.ReadTimeout as error:
+            raise NoAnswer(f"{asked}: no answer for {_TIMEOUT_S:g} s", self.mend) from error
+        # The last three: the environment names a proxy or certificates that cannot be used.
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+            raise RunbookError(f"{asked}: {error or type(error).__name__}", self.mend) from error
+
+    def _read(self, kind: type[_Told], answer: httpx.Response, *keys: str) -> _Told:
+        try:
+            told = answer.json()
+            for key in keys:
+                told = told[key]
+            return TypeAdapter(kind).validate_python(told)
+        except (ValueError, LookupError, TypeError) as error:  # a login page, for example
+            asked = f"{type(self).__name__}: {answer.request.method} {answer.url.copy_with(query=None)}"
+            said = f"answered {answer.status_code}, but not in its own words: {_beginning(answer)}"
+            raise RunbookError(f"{asked} {said}", self.mend) from error
+
+
+class Prometheus(_Program):
+    """By its API, version 1."""
 
     def rules(self) -> list[Rule]:
         """All alerting rules."""
-        kind = TypeAdapter(list[RuleGroup])
-        groups = self._ask(kind, "prometheus/api/v1/rules", "data", "groups", type="alert")
+        groups = self._read(list[RuleGroup], self._ask("GET", "api/v1/rules", type="alert"), "data", "groups")
         return [rule for group in groups for rule in group.rules]
 
     def query_range(self, promql: str, start_s: float, end_s: float, step_s: float) -> list[MetricSeries]:
         """The series of *promql* at each step from *start_s* to *end_s* (Unix time)."""
-        asked = {
-            "query": promql,
-            "start": start_s,
-            "end": end_s,
-            "step": step_s,
-            "timeout": f"{_TIMEOUT_S:g}s",
-        }
-        return self._ask(
-            TypeAdapter(list[MetricSeries]), "prometheus/api/v1/query_range", "data", "result", **asked
-        )
+        asked = {"query": promql, "start": start_s, "end": end_s, "step": step_s}
+        answer = self._ask("GET", "api/v1/query_range", **asked, timeout=f"{_TIMEOUT_S:g}s")
+        return self._read(list[MetricSeries], answer, "data", "result")
 
-    def sent_alerts(self) -> list[SentAlert]:
-        """What Alertmanager got and holds."""
-        return self._ask(TypeAdapter(list[SentAlert]), "alertmanager/api/v2/alerts")
 
-    def silences(self) -> list[AppliedSilence]:
+class Alertmanager(_Program):
+    """By its API, version 2."""
+
+    def alerts(self, **query: str) -> list[SentAlert]:
+        """What it got and holds."""
+        return self._read(list[SentAlert], self._ask("GET", "api/v2/alerts", **query))
+
+    def silences(self, **query: str) -> list[AppliedSilence]:
         """All silences, also those that have ended."""
-        return self._ask(TypeAdapter(list[AppliedSilence]), "alertmanager/api/v2/silences")
+        return self._read(list[AppliedSilence], self._ask("GET", "api/v2/silences", **query))
 
-    def _ask(self, kind: TypeAdapter[_Told], path: str, *keys: str, **parameters: Any) -> _Told:
-        url = self.client.base_url.join(path)
+    def silence(self, stack: str, for_s: float, comment: str) -> str:
+        """Silence the alerts with the label `stack` for so many seconds; the silence's id.
+
+        Raises:
+            NoAnswer: it may be silent.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        silence = {
+            "matchers": [
+                _matcher("stack", stack),
+                _matcher("severity", "none", is_equal=False),  # the one that proves that alerts are sent
+                *self._but_what_was_told(stack),
+            ],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + datetime.timedelta(seconds=for_s)).isoformat(),
+            "createdBy": operator(),
+            "comment": comment,
+        }
+        return self._read(str, self._ask("POST", "api/v2/silences", json=silence), "silenceID")
+
+    def end(self, stack: str, comment: str, but: str = "") -> None:
+        """End all silences of *stack* with that *comment*, but one, before their time.
+
+        One may be there whose making was never answered, or whose end a killed Alertmanager has forgotten.
+        """
+        for each in self.silences(filter=_of(stack)):
+            if each.comment == comment and each.state != "expired" and each.id != but:
+                self._ask("DELETE", f"api/v2/silence/{each.id}")
+
+    def _but_what_was_told(self, stack: str) -> list[dict[str, Any]]:
+        """Not those that fire already: what ends in a silence counts as told of, though it come again."""
         try:
-            answer = self.client.get(path, params=parameters)
-            answer.raise_for_status()
-            told = answer.json()
-            for key in keys:
-                told = told[key]
-            return kind.validate_python(told)
-        except httpx.HTTPStatusError as error:
-            said = printable(" ".join(error.response.text.split())[:200])
-            why = f"answered {error.response.status_code}: {said}"
-        except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-        except (ValueError, LookupError, TypeError):
-            why = "answered, but not in its own words"
-        hint = "does `docker ps` show it? `docker logs` of it may say why; `bin/runbook up` brings it back"
-        raise RunbookError(f"{path.partition('/')[0].capitalize()}: {url}: {why}", hint)
+            firing = self.alerts(silenced="false", inhibited="false", filter=_of(stack))
+        except RunbookError:  # the silence itself says what is wrong
+            return []
+        names = "|".join(sorted({re.escape(alert.labels.get("alertname", "")) for alert in firing}))
+        return [{**_matcher("alertname", names, is_equal=False), "isRegex": True}] if names else []
 
 
-@contextmanager
-def monitors_of(stack: str) -> Iterator[Monitors]:
+@dataclass(frozen=True)
+class Monitors:
+    """Those of one stack."""
+
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+
+
+def monitors_of(stack: str) -> Monitors:
     """The monitors of *stack*.
 
     Raises:
@@ -139,5 +209,39 @@ def monitors_of(stack: str) -> Iterator[Monitors]:
     """
     refuse_unless_running(stack)  # what answers at its port may be another stack's
     url = layout_of(stack).monitoring_url
-    with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
-        yield Monitors(client)
+    mend = "does `docker ps` show it? `docker logs` of it may say why; `bin/runbook up` brings it back"
+    return Monitors(Prometheus(f"{url}/prometheus", mend), Alertmanager(f"{url}/alertmanager", mend))
+
+
+def alertmanager_of(stack: str, engine: docker.DockerClient | None = None) -> Alertmanager | None:
+    """The one that its settings name, or its own; None where it has neither, or its own is yet to be made."""
+    layout, own = layout_of(stack), f"{prefix_of(stack)}-alertmanager"
+    if layout.alertmanager_url:
+        return Alertmanager(layout.alertmanager_url)
+    if not layout.monitoring:
+        return None
+    try:
+        (engine or docker.from_env()).containers.get(own)
+    except NotFound:
+        return None
+    mend = f"`docker logs {own}` may say why; `bin/runbook up` starts it"
+    return Alertmanager(f"{layout.monitoring_url}/alertmanager", mend)
+
+
+@cache
+def _tls() -> SSLContext:
+    """Reading the certificates takes longer than to ask."""
+    return httpx.create_ssl_context()
+
+
+def _beginning(answer: httpx.Response) -> str:
+    return printable(" ".join(answer.text.split())[:200])
+
+
+def _of(stack: str) -> str:
+    return f'stack="{stack}"'
+
+
+def _matcher(label: str, value: str, *, is_equal: bool = True) -> dict[str, Any]:
+    """Alerts whose *label* is *value*, or is not."""
+    return {"name": label, "value": value, "isRegex": False, "isEqual": is_equal}

@@ -12,7 +12,7 @@ from infra.errors import printable
 from infra.monitoring.panels import WINDOW, Panel, Unit
 from infra.release_page.plot import Chart, Limit, Line
 from infra.release_page.thinning import Point
-from runbook.monitoring_api import Monitors
+from runbook.monitoring_api import Prometheus
 
 STEPS = 180
 MAX_LINES = 8
@@ -37,7 +37,7 @@ class PanelChart:
 
 
 def read_charts(
-    monitors: Monitors, panels: Sequence[Panel], start_s: float, length_s: int
+    prometheus: Prometheus, panels: Sequence[Panel], start_s: float, length_s: int
 ) -> list[PanelChart]:
     """The charts of *panels* for the *length_s* from *start_s* (Unix time).
 
@@ -45,12 +45,12 @@ def read_charts(
         RunbookError: Prometheus cannot be asked, or refuses a query.
     """
     with ThreadPoolExecutor(_PANELS_AT_ONCE) as pool:
-        return list(pool.map(lambda panel: read_chart(monitors, panel, start_s, length_s), panels))
+        return list(pool.map(lambda panel: read_chart(prometheus, panel, start_s, length_s), panels))
 
 
-def read_chart(monitors: Monitors, panel: Panel, start_s: float, length_s: int) -> PanelChart:
+def read_chart(prometheus: Prometheus, panel: Panel, start_s: float, length_s: int) -> PanelChart:
     """One of them, with its highest lines."""
-    found = list(_measured(monitors, panel, start_s, length_s))
+    found = list(_measured(prometheus, panel, start_s, length_s))
     if any("{{" in legend for legend in panel.queries):  # else they are in an order: p50, p95, p99
         found.sort(key=lambda each: (each[1][-1] is None, -_highest(each[1])))
     shown = found[:MAX_LINES]
@@ -67,14 +67,14 @@ def read_chart(monitors: Monitors, panel: Panel, start_s: float, length_s: int) 
 
 
 def _measured(
-    monitors: Monitors, panel: Panel, start_s: float, length_s: int
+    prometheus: Prometheus, panel: Panel, start_s: float, length_s: int
 ) -> Iterator[tuple[str, list[float | None]]]:
     """Each series that has a value, with its legend: a value for each step, None where there was none."""
     step_s = length_s / STEPS
     window = f"{max(_MIN_WINDOW_S, math.ceil(step_s))}s"  # no event falls between two steps
     for legend, promql in panel.queries.items():
         asked = promql.replace(WINDOW, window)
-        for series in monitors.query_range(asked, start_s, start_s + length_s, step_s):
+        for series in prometheus.query_range(asked, start_s, start_s + length_s, step_s):
             values: list[float | None] = [None] * (STEPS + 1)
             for time_s, value in series.values:
                 if math.isfinite(value):  # a percentile of no requests is NaN, Redis without a bound +Inf

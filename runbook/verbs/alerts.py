@@ -25,8 +25,7 @@ def alerts(stack: Stack = DEFAULT_STACK, check: Check = False, as_json: Json = F
     Exit code 0 also where some fire; 1 where the alerting itself does not work.
     """
     now = datetime.datetime.now(datetime.UTC)
-    with monitors_of(stack) as monitors:
-        state = read_alerts(monitors, now)
+    state = read_alerts(monitors_of(stack), now)
     if as_json:
         told = [
             {**alert.model_dump(mode="json"), "name": alert.name, "severity": alert.severity}

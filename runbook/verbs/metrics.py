@@ -49,8 +49,8 @@ def metrics(
     length_s = round(time.time() - start_s)
     if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
         raise typer.BadParameter("--since should be a minute to a year ago")
-    with monitors_of(stack) as monitors:
-        charts = read_charts(monitors, [panels[panel]] if panel else [*panels.values()], start_s, length_s)
+    shown = [panels[panel]] if panel else [*panels.values()]
+    charts = read_charts(monitors_of(stack).prometheus, shown, start_s, length_s)
     if html or open_page:
         page = html or BUILD / "reports" / stack / "metrics.html"
         page.parent.mkdir(parents=True, exist_ok=True)

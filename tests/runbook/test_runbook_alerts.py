@@ -196,7 +196,13 @@ def test_what_an_alert_says_stays_on_its_line() -> None:
             },
             "state": "firing",
             "activeAt": "2026-11-24T11:48:00.123456789Z",
-            "silence": {"id": "s-1", "endsAt": "2026-11-24T12:30:00Z", "createdBy": "anna@laptop"},
+            "silence": {
+                "id": "s-1",
+                "endsAt": "2026-11-24T12:30:00Z",
+                "createdBy": "anna@laptop",
+                "comment": "a longer test",
+                "status": {"state": "active"},
+            },
         }
     )
     assert list(lines(alert, NOW)) == [
@@ -247,8 +253,7 @@ def problems(answers: Answers, *rules: Answers, sent: object = ()) -> list[str]:
     answers["/alertmanager/api/v2/silences"] = []
     if sent is not None:
         answers["/alertmanager/api/v2/alerts"] = sent
-    with monitors_of("dev") as monitors:
-        return read_alerts(monitors, NOW).problems
+    return read_alerts(monitors_of("dev"), NOW).problems
 
 
 LIVES = rule("Watchdog", fires_since="2026-11-24T09:00:00Z")
@@ -304,7 +309,7 @@ def test_what_is_no_prometheus_is_an_error(stand_in: Answers, answer: object) ->
     if answer is not None:
         stand_in["/prometheus/api/v1/rules"] = answer
     with pytest.raises(
-        RunbookError, match=r"^Prometheus: http://127\.0\.0\.1:\d+/prometheus/api/v1/rules: answered"
+        RunbookError, match=r"^Prometheus: GET http://127\.0\.0\.1:\d+/prometheus/api/v1/rules answered"
     ):
         alerts()
 
@@ -312,7 +317,7 @@ def test_what_is_no_prometheus_is_an_error(stand_in: Answers, answer: object) ->
 def test_a_prometheus_that_does_not_answer_is_an_error(at: Callable[[str], None]) -> None:
     """With what to do."""
     at("http://127.0.0.1:1")
-    with pytest.raises(RunbookError, match=r"^Prometheus: http://127\.0\.0\.1:1/prometheus") as refusal:
+    with pytest.raises(RunbookError, match=r"^Prometheus: GET http://127\.0\.0\.1:1/prometheus") as refusal:
         alerts()
     assert "`bin/runbook up`" in refusal.value.hint
 

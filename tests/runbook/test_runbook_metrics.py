@@ -26,7 +26,7 @@ from infra.stack_settings import StackSettings
 from runbook.console import show_row
 from runbook.errors import RunbookError
 from runbook.metrics_page import metrics_page
-from runbook.monitoring_api import MetricSeries, Monitors
+from runbook.monitoring_api import MetricSeries, Prometheus
 from runbook.options import read_moment
 from runbook.panel_charts import MAX_LINES, STEPS, PanelChart, read_chart
 from runbook.sparklines import ASCII, BLOCKS, rows, spark
@@ -196,7 +196,7 @@ def test_a_wrong_time_is_usage(given: str) -> None:
         metrics(since=read_moment(given))
 
 
-class FakeMonitors(Monitors):
+class FakePrometheus(Prometheus):
     """Answers each query with the same series; remembers what was asked."""
 
     def __init__(self, *series: tuple[str, float, float]) -> None:
@@ -222,15 +222,15 @@ def panel(**more: Any) -> Panel:
 @pytest.mark.parametrize(("length_s", "window"), [(900, "60s"), (14 * 86_400, "6720s")])
 def test_a_rate_misses_nothing_between_two_steps(length_s: int, window: str) -> None:
     """It is taken over a step, and over a minute at least."""
-    monitors = FakeMonitors()
-    read_chart(monitors, panel(), 1000.0, length_s)
-    assert monitors.asked == [(f"rate(cpu[{window}])", 1000.0, 1000.0 + length_s, length_s / STEPS)]
+    prometheus = FakePrometheus()
+    read_chart(prometheus, panel(), 1000.0, length_s)
+    assert prometheus.asked == [(f"rate(cpu[{window}])", 1000.0, 1000.0 + length_s, length_s / STEPS)]
 
 
 def test_of_many_series_the_highest_are_shown() -> None:
     """Those that have ended come last; how many are left out is said."""
     series = [(f"web-{number}", 0.1, number / 100) for number in range(MAX_LINES + 2)]
-    drawn = read_chart(FakeMonitors(*series, ("old", 0.99, math.nan)), panel(), 0.0, 900)
+    drawn = read_chart(FakePrometheus(*series, ("old", 0.99, math.nan)), panel(), 0.0, 900)
     assert [line.name for line in drawn.chart.lines] == ["web-0", "web-1", *[f"web-{n}" for n in range(2, 8)]]
     assert drawn.left_out == 3
     assert str(list(rows(drawn, 80))[-1]) == "  and 3 lower ones"
@@ -238,7 +238,7 @@ def test_of_many_series_the_highest_are_shown() -> None:
 
 def test_what_has_ended_has_no_latest_value() -> None:
     """Nor does it break a limit."""
-    drawn = read_chart(FakeMonitors(("old", 0.99, math.nan)), panel(limit=0.8), 0.0, 900)
+    drawn = read_chart(FakePrometheus(("old", 0.99, math.nan)), panel(limit=0.8), 0.0, 900)
     assert not drawn.is_above_limit(drawn.chart.lines[0])
     assert str(list(rows(drawn, 80))[1]).split() == ["old", "█", "-", "99"]
 
@@ -279,7 +279,7 @@ def test_colour_is_for_terminals_and_long_names_keep_their_end() -> None:
 
 def test_names_on_the_page_are_text() -> None:
     """Whatever an instance is called."""
-    drawn = read_chart(FakeMonitors(("<script>x", 0.1, 0.2)), panel(), 0.0, 900)
+    drawn = read_chart(FakePrometheus(("<script>x", 0.1, 0.2)), panel(), 0.0, 900)
     page = metrics_page("dev", [drawn], 0.0, 900)
     assert "<script" not in page
     assert "&lt;script&gt;x" in page

@@ -17,7 +17,8 @@ from in_thread import answering
 from monitors import running_alertmanager
 
 from runbook.errors import RunbookError
-from runbook.silence import Alertmanager, silenced
+from runbook.monitoring_api import Alertmanager
+from runbook.silence import silenced
 
 WAIT_S = 60
 CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -120,7 +121,7 @@ def test_one_that_does_not_answer_may_be_silent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It may have taken the silence: that is said, and the silence is ended as soon as it can be."""
-    monkeypatch.setattr("runbook.silence._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("runbook.monitoring_api._TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and reads nothing
         silent = Alertmanager(f"http://127.0.0.1:{deaf.getsockname()[1]}")
         with silenced(silent, "prod", 600, lambda: None):
