@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from infra.monitoring.rules import WATCHDOG
+from infra.monitoring.prometheus import WATCHDOG
 from runbook.errors import RunbookError
 from runbook.monitoring_api import Alert, AppliedSilence, Monitors, Rule
 

@@ -22,8 +22,7 @@ from infra.components.stack_context import StackContext
 from infra.monitoring.alertmanager import Destinations, alertmanager_config
 from infra.monitoring.dashboard import DASHBOARDS, DATASOURCE, dashboard
 from infra.monitoring.panels import read_panels
-from infra.monitoring.prometheus import LOGS_PORT, blackbox_config, prometheus_config
-from infra.monitoring.rules import rules_file
+from infra.monitoring.prometheus import BLACKBOX_CONFIG, prometheus_config, rules_file
 from infra.stack_settings import StackSettings
 
 _COLLECTOR = Path(__file__).parent.with_name("collect_logs.py")
@@ -110,7 +109,7 @@ class Monitoring(pulumi.ComponentResource):
             "blackbox",
             Role.BLACKBOX,
             ["/bin/blackbox_exporter", f"--config.file={_CONF}/blackbox.yml"],
-            files={"blackbox.yml": blackbox_config()},
+            files={"blackbox.yml": BLACKBOX_CONFIG},
         )
         # Of the machine, without anything of it mounted: the kernel shows these to every container, and the
         # root file system lies on the engine's disk.
@@ -138,7 +137,7 @@ class Monitoring(pulumi.ComponentResource):
 
     def _collect_logs(self) -> None:
         args = self._args
-        ports = ["--port", str(_RECORDS_PORT), "--metrics-port", str(LOGS_PORT)]
+        ports = ["--port", str(_RECORDS_PORT), "--metrics-port", "9100"]
         bounds = ["--days", str(_KEPT_DAYS), "--megabytes", str(args.layout.log_mb)]
         self._run(
             "logs",

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.monitoring.rules import WATCHDOG
+from infra.monitoring.prometheus import WATCHDOG
 
 MAIL, CHANNEL, HEARTBEAT, NOBODY = "mail", "channel", "heartbeat", "nobody"
 _SYMPTOMS = "health|webhooks|budget|speed|replies|database|waha|redis"

@@ -1,117 +1,79 @@
-"""What Prometheus asks, and how often: everything by a name on the stack's network, which no release changes.
-
-The configuration is JSON, which is YAML, too.
-"""
+"""Prometheus' configuration: the files beside, with a stack's name and the thresholds of `targets.toml`."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import re
+from pathlib import Path
 
 from contracts.targets import Targets
+from infra.components.sizes import PROXY_MEMORY_MB, REDIS_MEMORY_MB
 from infra.haproxy_config import WEB_PORT
-from infra.monitoring.rules import SERVICES, duration
+from infra.stack_name import DEFAULT_STACK, name_stack
 
-PROMETHEUS_PORT, ALERTMANAGER_PORT, BLACKBOX_PORT = 9090, 9093, 9115
-NODE_PORT, REDIS_EXPORTER_PORT, WORKER_PORT, LOGS_PORT = 9100, 9121, 9100, 9100
-_HEALTH_URL = "http://proxy:8080/api/health"
+WATCHDOG = "Watchdog"
+"""The alert that always fires: a receiver that does not hear it knows that no other would come either."""
+
+BLACKBOX_CONFIG = Path(__file__).with_name("blackbox.yml").read_text(encoding="utf-8")
+"""The blackbox exporter's own, as it is."""
+
+PROBES = 4
+"""Of the health report, each time: by the jobs `health` and `services`."""
+_PLACE = re.compile(r"@\{(?P<name>[\w.]+)(:(?P<format>[^}]+))?\}")
+_MB = 1024 * 1024
 
 
 def prometheus_config(targets: Targets, stack: str) -> str:
-    """Prometheus' own configuration file."""
+    """Prometheus' own configuration file, as `promtool check config` reads it."""
+    return _filled("prometheus.yml", targets, stack=stack)
+
+
+def rules_file(targets: Targets, stack: str, worker_replicas: int = 1) -> str:
+    """A rule file, as `promtool check rules` reads it. Its commands are about *stack*."""
+    rules = _filled("rules.yml", targets, worker_replicas=worker_replicas)
+    return rules if stack == DEFAULT_STACK else name_stack(rules, stack)
+
+
+def _filled(name: str, targets: Targets, **more: float | str) -> str:
+    """A template with what stands between braces replaced, in Python's format where one is given."""
+    values = _values(targets) | more
+
+    def value(place: re.Match[str]) -> str:
+        return format(values[place["name"]], place["format"] or "")
+
+    return _PLACE.sub(value, Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+def _values(targets: Targets) -> dict[str, float | str]:
     monitor = targets.monitor
-    return json.dumps(
-        {
-            "global": {
-                "scrape_interval": duration(monitor.scrape_each_s),
-                "scrape_timeout": duration(min(10.0, monitor.scrape_each_s)),
-                "evaluation_interval": duration(monitor.scrape_each_s),
-                "external_labels": {"stack": stack},
-            },
-            "rule_files": ["/conf/rules.yml"],
-            "alerting": {
-                "alertmanagers": [
-                    {
-                        "path_prefix": "/alertmanager",
-                        "static_configs": [{"targets": [f"alertmanager:{ALERTMANAGER_PORT}"]}],
-                    }
-                ]
-            },
-            "scrape_configs": [
-                _probe("health", targets, [{"targets": [_HEALTH_URL]}], "health"),
-                _probe(
-                    "services",
-                    targets,
-                    [{"targets": [_HEALTH_URL], "labels": {"service": name}} for name in SERVICES],
-                    "health_$1",
-                ),
-                _by_name("web", WEB_PORT, monitor.scrape_each_s),
-                _by_name("worker", WORKER_PORT, monitor.scrape_each_s),
-                _fixed("proxy", "proxy:8404", "/metrics"),
-                _fixed("logs", f"logs:{LOGS_PORT}", "/metrics"),
-                _fixed("blackbox", f"blackbox:{BLACKBOX_PORT}", "/metrics"),
-                _fixed("redis", f"redis-exporter:{REDIS_EXPORTER_PORT}", "/metrics"),
-                _fixed("node", f"node-exporter:{NODE_PORT}", "/metrics"),
-                _fixed("prometheus", f"localhost:{PROMETHEUS_PORT}", "/prometheus/metrics"),
-                _fixed("alertmanager", f"alertmanager:{ALERTMANAGER_PORT}", "/alertmanager/metrics"),
-            ],
-        },
-        indent=1,
-    )
-
-
-def blackbox_config() -> str:
-    """The probes: the health report as a whole, and each service in it."""
-    http: dict[str, Any] = {"preferred_ip_protocol": "ip4", "follow_redirects": False}
-    services = {
-        f"health_{name}": {
-            "prober": "http",
-            "http": {
-                **http,
-                "valid_status_codes": [200, 503],
-                "fail_if_body_matches_regexp": [rf'"{name}":\s*\{{"status":\s*"down"'],
-            },
-        }
-        for name in SERVICES
+    thresholds = {
+        f"{section}.{key}": value
+        for section, values in targets.model_dump().items()
+        for key, value in values.items()
     }
-    return json.dumps(
-        {
-            "modules": {
-                "health": {"prober": "http", "http": {**http, "valid_status_codes": [200]}},
-                **services,
-            }
-        },
-        indent=1,
-    )
-
-
-def _probe(job: str, targets: Targets, asked: list[dict[str, Any]], module: str) -> dict[str, Any]:
-    """A job of the blackbox exporter. A slow answer has to end before the probe's time does, to be seen."""
-    monitor = targets.monitor
+    spans = {
+        "scrape": monitor.scrape_each_s,
+        "scrape_timeout": min(10.0, monitor.scrape_each_s),
+        "two_scrapes": 2 * monitor.scrape_each_s,
+        "window": monitor.window_s,
+        "minute": max(60.0, 4 * monitor.scrape_each_s),
+        "probe": monitor.probe_each_s,
+        # A slow answer has to end before the probe's time does, to be seen.
+        "probe_timeout": min(2 * targets.health.answer_s, monitor.probe_each_s),
+        "probes": monitor.probe_failures * monitor.probe_each_s,
+        "more_probes": (monitor.probe_failures + 1) * monitor.probe_each_s,
+        "quiet": monitor.quiet_s,
+        "quiet_before": monitor.quiet_before_s,
+    }
     return {
-        "job_name": job,
-        "metrics_path": "/probe",
-        "scrape_interval": duration(monitor.probe_each_s),
-        "scrape_timeout": duration(min(2 * targets.health.answer_s, monitor.probe_each_s)),
-        "static_configs": asked,
-        "relabel_configs": [
-            {"source_labels": ["__address__"], "target_label": "__param_target"},
-            {"source_labels": ["__address__"], "target_label": "instance"},
-            {"source_labels": ["service"], "target_label": "__param_module", "replacement": module},
-            {"target_label": "__address__", "replacement": f"blackbox:{BLACKBOX_PORT}"},
-        ],
+        **thresholds,
+        **{name: _duration(seconds) for name, seconds in spans.items()},
+        "probes_per_s": PROBES / monitor.probe_each_s,
+        "redis_memory_bytes": REDIS_MEMORY_MB * _MB,
+        "proxy_memory_bytes": PROXY_MEMORY_MB * _MB,
+        "web_port": WEB_PORT,
     }
 
 
-def _by_name(name: str, port: int, each_s: float) -> dict[str, Any]:
-    """All containers with this network alias, whichever release they are of."""
-    return {
-        "job_name": name,
-        "dns_sd_configs": [
-            {"names": [name], "type": "A", "port": port, "refresh_interval": duration(each_s)}
-        ],
-    }
-
-
-def _fixed(job: str, address: str, path: str) -> dict[str, Any]:
-    return {"job_name": job, "metrics_path": path, "static_configs": [{"targets": [address]}]}
+def _duration(seconds: float) -> str:
+    """As Prometheus writes it: in whole milliseconds where it is no whole number of seconds."""
+    return f"{seconds:.0f}s" if seconds == round(seconds) else f"{seconds * 1000:.0f}ms"

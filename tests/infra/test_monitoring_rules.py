@@ -8,12 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from alert_cases import CASES, HEALTHY, Case
 from alert_rules import alerts_in
 from debian_programs import need
 
 from contracts.targets import Targets, read_targets
-from infra.monitoring.rules import rules_file
+from infra.monitoring.prometheus import BLACKBOX_CONFIG, PROBES, prometheus_config, rules_file
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,6 +60,20 @@ def run(folder: Path, targets: Targets, cases: list[Case], stack: str = "dev") -
         ["promtool", "test", "rules", "tests.yml"], cwd=folder, capture_output=True, text=True, check=False
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_what_is_asked_is_right(tmp_path: Path) -> None:
+    """Each probe of the health report is a module of the blackbox exporter's."""
+    (tmp_path / "prometheus.yml").write_text(prometheus_config(read_targets(), "dev"))
+    subprocess.run(
+        ["promtool", "check", "config", "--syntax-only", "prometheus.yml"], cwd=tmp_path, check=True
+    )
+    jobs = yaml.safe_load(prometheus_config(read_targets(), "dev"))["scrape_configs"]
+    (health,) = (job for job in jobs if job["job_name"] == "health")
+    (services,) = (job for job in jobs if job["job_name"] == "services")
+    asked = {each["labels"]["__param_module"] for each in services["static_configs"]}
+    assert yaml.safe_load(BLACKBOX_CONFIG)["modules"].keys() == {*health["params"]["module"], *asked}
+    assert len({*health["params"]["module"], *asked}) == PROBES
 
 
 def test_each_case(tmp_path: Path) -> None:

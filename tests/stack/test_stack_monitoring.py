@@ -23,7 +23,7 @@ from on_demand import FULL, on_demand
 from project import Project
 
 from contracts.targets import read_targets
-from infra.monitoring.rules import rules_file
+from infra.monitoring.prometheus import rules_file
 
 pytestmark = [pytest.mark.stack, pytest.mark.monitored]
 
