@@ -175,6 +175,6 @@ def _value(comparison: re.Match[str]) -> object:
 
 def _wrong(text: str, place: int, hint: str) -> RunbookError:
     place = len(text) - len(text[place:].lstrip())
-    word = re.match(r"\w+|\S", text[place:])
+    word = re.match(r'"[^"]*"|\w+|\S', text[place:])
     what = repr(word[0]) if word else "the end"
     return RunbookError(f"the query cannot be understood at character {place + 1}, {what}: {text}", hint)

@@ -62,12 +62,9 @@ def logs(
     else:
         found = table.select(condition, limit)
         show_lines(found, as_json=as_json)
-        mine = (each for each in there if each.class_name in chosen.classes)
-        kept = min((each.first_ms or each.opened_ms for each in mine), default=None)
-        say(
-            f"{len(found.lines)} of {found.count} lines since {moment(since_ms)} UTC; "
-            + (f"the logs go back to {moment(kept)} UTC" if kept else "there are no logs yet")
-        )
+        mine = [each.first_ms or each.opened_ms for each in there if each.class_name in chosen.classes]
+        kept = f"the logs go back to {moment(min(mine))} UTC" if mine else "there are no logs yet"
+        say(f"{len(found.lines)} of {found.count} lines since {moment(since_ms)} UTC; {kept}")
     if follow and condition is not None:
         from runbook.log_copy import new_lines  # as in `_copy_of`
 
