@@ -43,6 +43,7 @@ OUTSIDERS_LINES = ("Invalid HTTP request received.",)  # uvicorn's
 MAX_SEGMENT_BYTES = 8_000_000
 MAX_SEGMENT_S = 3600
 MAX_CONNECTIONS = 256
+MAX_REQUEST_S = 10
 MAX_LINE = 256 * 1024
 MAX_UNFINISHED_LINES = 16
 _READ_BYTES = 32 * 1024
@@ -394,8 +395,8 @@ async def take_records(
     except (ValueError, msgpack.UnpackException):  # NoRecord among them
         collector.count_bad_stream()
         writer.transport.abort()
-    except ConnectionError:
-        pass  # it was cut at the other end
+    except (OSError, asyncio.CancelledError):
+        pass  # it was cut at the other end, or we end
     finally:
         collector.connections -= 1
         writer.close()
@@ -405,8 +406,9 @@ async def show_metrics(
     registry: CollectorRegistry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answer one HTTP request, whichever. In the thread that takes lines: where that hangs, so does this."""
-    with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
-        await reader.readuntil(b"\r\n\r\n")
+    with suppress(EOFError, asyncio.LimitOverrunError, OSError, asyncio.CancelledError):
+        async with asyncio.timeout(MAX_REQUEST_S):
+            await reader.readuntil(b"\r\n\r\n")
         writer.write(f"HTTP/1.0 200 OK\r\nContent-Type: {CONTENT_TYPE_LATEST}\r\n\r\n".encode())
         writer.write(generate_latest(registry))
     writer.close()

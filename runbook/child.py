@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 import psutil  # type: ignore[import-untyped]
@@ -68,20 +69,29 @@ def child_beside(
 
 @contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """What tells us to stop is heard at the end: in the middle of a start nobody knows yet what to stop."""
+    """The first that tells us to stop is heard at the end: in the middle of a start it is not known what."""
     came: list[int] = []
+    is_starting = True
     stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     ours = threading.current_thread() is threading.main_thread()
-    handlers = {each: found for each in stops if ours and callable(found := signal.getsignal(each))}
-    for each in handlers:
-        signal.signal(each, lambda number, _: came.append(number))
+    handlers = {int(each): found for each in stops if ours and callable(found := signal.getsignal(each))}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if is_starting:
+            came.append(number)
+        else:  # while the handlers are put back
+            handlers[number](number, frame)
+
     try:
+        for each in handlers:
+            signal.signal(each, hear)
         yield
     finally:
+        is_starting = False
         for each, handler in handlers.items():
             signal.signal(each, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _start(

@@ -47,6 +47,7 @@ class LogCopy(LogFolder):
     def __init__(self, stack: str) -> None:
         super().__init__(folder_of(stack))
         self._stack = stack
+        self._seen: tuple[str, list[Segment]] = "", []  # of a collector that is stopped: since when, and what
 
     def update(self, is_wanted: Wanted) -> list[Segment]:
         """Fetch what is wanted and not here yet; all segments that the collector has.
@@ -55,6 +56,9 @@ class LogCopy(LogFolder):
             RunbookError, Refused: there is no collector, or it cannot be asked.
         """
         container = monitor_container(self._stack, "logs")
+        ended = "" if container.status == "running" else str(container.attrs["State"]["FinishedAt"])
+        if ended and ended == self._seen[0]:
+            return self._seen[1]
         fetch = self._fetch if container.status == "running" else self._fetch_from_stopped
         with held(self.folder / "lock"):
             for _ in range(_TRIES):
@@ -70,6 +74,7 @@ class LogCopy(LogFolder):
             for kept in segments_in(self.folder):
                 if (kept.key, kept.is_open) not in known:
                     (self.folder / kept.path).unlink(missing_ok=True)
+        self._seen = ended, there
         return there
 
     def _fetch(self, container: Container, is_wanted: Wanted) -> list[Segment]:

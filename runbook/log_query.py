@@ -22,6 +22,8 @@ _COMPARISON = re.compile(
     r"""\s*(?P<field>(?!(?i:AND|OR|NOT)\b)[A-Za-z_]\w*)\s*(?:(?P<operator>!=|>=|<=|[=><~])\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?![\w.])|(?:true|false)\b)?)?"""
 )
+_MAX_NESTED = 500
+"""DuckDB takes 1000, and then speaks of its own settings."""
 _PLAIN = re.compile(r'"(?!(?:true|false|-?\d[\d.eE+-]*)")[\w .:-]*"', re.ASCII)
 """Strings that JSON writes in one way only, with their quotes: a line may have true or 5 without."""
 
@@ -130,6 +132,8 @@ def parse(text: str) -> Condition:
         place = word.end()
     if depth:
         raise _wrong(text, place, "a ) is missing")
+    if sql.count("(") + sql.count("NOT") > _MAX_NESTED:
+        raise RunbookError("the query has too many brackets", "SQL may say it: `bin/runbook logs sql`")
     return Condition(" ".join(sql), tuple(values), () if {"OR", "NOT"} & {*sql} else tuple(needed))
 
 

@@ -88,10 +88,12 @@ def lines_in(folder: Path, name: str = "*") -> list[dict[str, Any]]:
 
 @contextmanager
 def collector(folder: Path, *options: str) -> Iterator[RunningCollector]:
-    """One that takes connections."""
+    """One that takes connections, and has nothing to complain of."""
     port, metrics_port = free_ports(2)
     ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
-    process = subprocess.Popen([sys.executable, str(PROGRAM), "--folder", str(folder), *ports, *options])
+    with (folder / "said").open("ab") as said:
+        command = [sys.executable, str(PROGRAM), "--folder", str(folder), *ports, *options]
+        process = subprocess.Popen(command, stderr=said)
 
     def listens() -> bool:
         assert process.poll() is None
@@ -104,3 +106,4 @@ def collector(folder: Path, *options: str) -> Iterator[RunningCollector]:
     finally:
         process.kill()
         process.wait()
+        assert (folder / "said").read_text() == ""

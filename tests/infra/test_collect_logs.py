@@ -19,9 +19,10 @@ import pytest
 from collector_kit import SECONDS, collector, lines_in, record
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from waiting import wait_until
 
-from infra.collect_logs import SHARES, Collector, Segments, class_of, line_of, take_records
+from infra.collect_logs import SHARES, Collector, Segments, class_of, line_of, show_metrics, take_records
 
 RECORD = {
     "container_name": "/runbook-dev-web-1-r-1",
@@ -246,16 +247,22 @@ def test_no_bytes_end_the_collector(tmp_path_factory: pytest.TempPathFactory, pi
     folder = tmp_path_factory.mktemp("logs")
     running = Collector(folder, 1e7, 10**12)
 
-    async def send() -> None:
-        reader = asyncio.StreamReader()
+    async def send() -> bool:
+        reader, writer = asyncio.StreamReader(), Mock(spec=asyncio.StreamWriter)
+        taking = asyncio.create_task(take_records(running, reader, writer))
         for piece in pieces:
             reader.feed_data(piece)
+            for _ in range(3):  # until it was read
+                await asyncio.sleep(0)
         reader.feed_eof()
-        await take_records(running, reader, Mock(spec=asyncio.StreamWriter))
+        await taking
+        return bool(writer.transport.abort.called)
 
-    asyncio.run(send())
+    was_cut = asyncio.run(send())
+    counts = {each.name: each.samples[0].value for each in running.collect()}
+    assert counts["collector_bad_streams"] == was_cut
+    assert counts["collector_lines"] == len(lines_in(folder))
     assert running.connections == 0
-    lines_in(folder)
 
 
 def test_sigterm_ends_it_with_all_written(tmp_path: Path) -> None:
@@ -302,9 +309,19 @@ def test_it_says_what_it_did(tmp_path: Path) -> None:
         assert running.counts()["bad_streams_total"] == 1
 
 
-@pytest.mark.parametrize("asked", [b"\xff" * 100_000, b"", b"GET / HTTP/1.1\r\n"])
+def test_a_question_without_end_is_cut(tmp_path: Path) -> None:
+    """It takes no memory without bound."""
+    with collector(tmp_path) as running:
+        connection = socket.create_connection(("127.0.0.1", running.metrics_port), timeout=60)
+        with connection, pytest.raises(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(b"\xff" * 100_000)
+        assert running.counts()["lines_total"] == 0
+
+
+@pytest.mark.parametrize("asked", [b"\xff", b"", b"GET / HTTP/1.1\r\n"])
 def test_half_a_question_ends_nothing(tmp_path: Path, asked: bytes) -> None:
-    """It takes no memory without bound, and is answered by nothing."""
+    """It is answered by nothing."""
     with collector(tmp_path) as running:
         connection = socket.create_connection(("127.0.0.1", running.metrics_port), timeout=60)
         with connection, suppress(ConnectionError):
@@ -312,6 +329,19 @@ def test_half_a_question_ends_nothing(tmp_path: Path, asked: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(1) == b""
         assert running.counts()["lines_total"] == 0
+
+
+def test_who_asks_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that stay open would be all that a process may have."""
+    monkeypatch.setattr("infra.collect_logs.MAX_REQUEST_S", 0.01)
+    writer = Mock(spec=asyncio.StreamWriter)
+
+    async def ask_nothing() -> None:
+        await show_metrics(CollectorRegistry(), asyncio.StreamReader(), writer)
+
+    asyncio.run(asyncio.wait_for(ask_nothing(), 60))
+    writer.close.assert_called_once()
+    writer.write.assert_not_called()
 
 
 ODD = ('["a"]', '{"a": 1}', "null", "true", "1e999", "-1", '""')

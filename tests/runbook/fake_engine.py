@@ -46,6 +46,7 @@ class Thing:
             "State": {
                 "Running": self.status == "running",
                 "StartedAt": self.started_at,
+                "FinishedAt": "2026-11-24T12:40:00.052Z",
                 "ExitCode": 0,
             },
             "Labels": self.labels,

@@ -314,6 +314,14 @@ def test_what_is_no_prometheus_is_an_error(stand_in: Answers, answer: object) ->
         alerts()
 
 
+def test_no_certificates_are_wanted_on_this_machine(
+    stand_in: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that the environment names may be gone."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
+    assert problems(stand_in, LIVES, sent=ARRIVED) == []
+
+
 def test_a_prometheus_that_does_not_answer_is_an_error(at: Callable[[str], None]) -> None:
     """With what to do."""
     at("http://127.0.0.1:1")

@@ -59,6 +59,20 @@ def test_only_what_overlaps_is_fetched(collector: FakeCollector, status: str) ->
     )
 
 
+def test_a_stopped_collector_is_read_once(collector: FakeCollector) -> None:
+    """All of it comes each time: nothing is new until it runs again."""
+    path = write_segment(collector.folder, "rest", line("a"), is_open=True)
+    collector.status = "exited"
+    copy = LogCopy("dev")
+    assert copy.update(everything) == copy.update(everything) != []
+    assert len(collector.done) == 1
+    with path.open("a") as file:
+        file.write(line("b"))
+    collector.status = "running"
+    copy.update(everything)
+    assert texts(copy) == line("a") + line("b")
+
+
 def test_what_is_finished_is_fetched_once(collector: FakeCollector) -> None:
     """Also where it was compressed after that."""
     plain = write_segment(collector.folder, "rest", line("a"))
