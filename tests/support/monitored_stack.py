@@ -11,10 +11,11 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from http.client import HTTPConnection
 from typing import Any
 
 import docker
@@ -27,6 +28,7 @@ from infra.base_images import Mode, Role, resolve
 from infra.containers import ContainerExec
 from infra.observed import stack_containers
 from infra.stack_name import prefix_of
+from smoke.target import status_event
 
 _MB = 1024 * 1024
 _FILLER = "{wa}:filler"
@@ -45,15 +47,30 @@ with open("/filled", "wb") as file:
     os.posix_fallocate(file.fileno(), 0, max(1, wanted) * disk.f_frsize)
     time.sleep(1200)
 """
+_POST = """
+import sys, time, urllib.error, urllib.request
+body, headers, per_s = %r, %r, %r
+due, end = time.monotonic() - %r, time.monotonic() + %r
+url = "http://proxy:8080" + %r
+while due < end:
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30)
+    except urllib.error.URLError:
+        pass  # it is refused
+    due += 1 / per_s
+    time.sleep(max(0.0, due - time.monotonic()))
+"""
 LONGEST_S = 1200
 """A fault that nobody takes back ends by itself."""
 
 
 @dataclass
 class MonitoredStack:
-    """The `project`'s stack."""
+    """The `project`'s stack, where an address may send `rate_limit` webhooks a minute."""
 
     project: Project
+    rate_limit: int
+    is_quiet: bool = False
 
     @cached_property
     def secret(self) -> str:
@@ -336,6 +353,10 @@ class MonitoredStack:
                 refused += self.send() == 503
         yield
 
+    def the_same(self) -> Any:
+        """The same."""
+        return nullcontext()
+
     @contextmanager
     def slow_writes(self) -> Iterator[None]:
         """Redis takes writes only each 1.5 s."""
@@ -377,6 +398,51 @@ class MonitoredStack:
             yield
 
     @contextmanager
+    def too_often(self) -> Iterator[None]:
+        """One address of several sends a little more than it may: a minute's share at once, and then on."""
+        body = encode(message_event("hello", chat_id="4915500000002@c.us"))
+        headers, per_s = signed_headers(body, self.secret), self.rate_limit / 60
+        with ExitStack() as undo:
+            for role, share, behind_s in (("worker", 1.08, 60), ("sandbox", 0.9, 0), ("logs", 0.9, 0)):
+                code = _POST % (body, headers, share * per_s, behind_s, LONGEST_S, WEBHOOK_PATH)
+                undo.enter_context(self.runs_beside(role, code))
+            undo.enter_context(self.traffic(10))
+            yield
+
+    @contextmanager
+    def slow_line(self) -> Iterator[None]:
+        """Large webhooks come over a slow line: the second half of each after 3.5 s."""
+        with ExitStack() as undo:
+            for _ in range(6):
+                undo.enter_context(self.again_and_again(self.send_in_halves, 0.1))
+            yield
+
+    def send_in_halves(self) -> None:
+        """More of it than the proxy waits for, then the rest."""
+        body = encode({**status_event(), "filler": "x" * 100_000})
+        half = len(body) // 2
+
+        def halves() -> Iterator[bytes]:
+            yield body[:half]
+            time.sleep(3.5)
+            yield body[half:]
+
+        connection = HTTPConnection("127.0.0.1", self.project.ports["port"], timeout=30)
+        headers = {**signed_headers(body, self.secret), "Content-Length": str(len(body))}
+        with closing(connection):
+            connection.request("POST", WEBHOOK_PATH, halves(), headers)
+            assert connection.getresponse().status == 200  # it asks for no reply
+
+    @contextmanager
+    def no_messages(self) -> Iterator[None]:
+        """WAHA sends nothing any more."""
+        self.is_quiet = True
+        try:
+            yield
+        finally:
+            self.is_quiet = False
+
+    @contextmanager
     def invalid(self) -> Iterator[None]:
         """Among many webhooks some are no events."""
         with self.traffic(15), self.again_and_again(lambda: self.send(body=b"{"), 2):
@@ -416,7 +482,7 @@ class MonitoredStack:
         self.drop("unknown")
 
     def exporter_down(self) -> Any:
-        """The exporter of the machine's figures is stopped."""
+        """The exporter of the machine's figures is stopped; `SENTRY_DSN` names it, too."""
         return self.stopped(self.container("node-exporter"))
 
     def collector_down(self) -> Any:
@@ -502,7 +568,7 @@ class MonitoredStack:
     @contextmanager
     def traffic(self, per_s: float = 5) -> Iterator[None]:
         """Messages come, steadily."""
-        with self.again_and_again(self.send, 1 / per_s):
+        with self.again_and_again(lambda: self.is_quiet or self.send(), 1 / per_s):
             yield
 
     def wait_for(self, reached: Callable[[], bool], what: str, within_s: float = 300) -> float:
