@@ -19,8 +19,8 @@ from contracts.targets import Targets
 from infra.base_images import Role
 from infra.components.hardening import hardened, seed
 from infra.components.stack_context import StackContext
-from infra.monitoring.alertmanager import Destinations, alertmanager_config
 from infra.monitoring.dashboard import DASHBOARDS, DATASOURCE, dashboard
+from infra.monitoring.destinations import Destinations, alertmanager_config
 from infra.monitoring.panels import read_panels
 from infra.monitoring.prometheus import BLACKBOX_CONFIG, prometheus_config, rules_file
 from infra.stack_settings import StackSettings

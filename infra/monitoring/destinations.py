@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from infra.monitoring.alertmanager import Destinations
+from infra.monitoring.templates import filled
 from infra.stack_config import StackConfig
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """Whom to tell; what is empty is left out. `smtp` is `host:port`.
+
+    `is_sandbox`: its mail server has no TLS.
+    """
+
+    mail_to: str = ""
+    mail_from: str = ""
+    smtp: str = ""
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    channel_url: str = field(default="", repr=False)
+    heartbeat_url: str = field(default="", repr=False)
+    is_sandbox: bool = False
+
+    @property
+    def has_team(self) -> bool:
+        """Whether anybody hears of an alert."""
+        return bool(self.mail_to or self.channel_url)
+
 
 _SANDBOX = Destinations(
     mail_to="team@sandbox.example",
@@ -44,3 +67,8 @@ def destinations(config: StackConfig) -> Destinations:
         smtp_password=password,
         is_sandbox=False,
     )
+
+
+def alertmanager_config(to: Destinations) -> str:
+    """Alertmanager's configuration file; holds secrets."""
+    return filled("alertmanager.yml", to=to)

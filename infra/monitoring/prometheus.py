@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from contracts.targets import Targets
 from infra.components.sizes import PROXY_MEMORY_MB, REDIS_MEMORY_MB
 from infra.haproxy_config import WEB_PORT
+from infra.monitoring.templates import filled
 from infra.stack_name import DEFAULT_STACK, name_stack
 
 WATCHDOG = "Watchdog"
@@ -18,38 +18,32 @@ BLACKBOX_CONFIG = Path(__file__).with_name("blackbox.yml").read_text(encoding="u
 
 PROBES = 4
 """Of the health report, each time: by the jobs `health` and `services`."""
-_PLACE = re.compile(r"@\{(?P<name>[\w.]+)(:(?P<format>[^}]+))?\}")
 _MB = 1024 * 1024
 
 
 def prometheus_config(targets: Targets, stack: str) -> str:
     """Prometheus' own configuration file, as `promtool check config` reads it."""
-    return _filled("prometheus.yml", targets, stack=stack)
+    return filled("prometheus.yml", stack=stack, web_port=WEB_PORT, **_spans(targets))
 
 
 def rules_file(targets: Targets, stack: str, worker_replicas: int = 1) -> str:
     """A rule file, as `promtool check rules` reads it. Its commands are about *stack*."""
-    rules = _filled("rules.yml", targets, worker_replicas=worker_replicas)
+    rules = filled(
+        "rules.yml",
+        monitor=targets.monitor,
+        health=targets.health,
+        load=targets.load,
+        worker_replicas=worker_replicas,
+        probes_per_s=PROBES / targets.monitor.probe_each_s,
+        redis_memory_bytes=REDIS_MEMORY_MB * _MB,
+        proxy_memory_bytes=PROXY_MEMORY_MB * _MB,
+        **_spans(targets),
+    )
     return rules if stack == DEFAULT_STACK else name_stack(rules, stack)
 
 
-def _filled(name: str, targets: Targets, **more: float | str) -> str:
-    """A template with what stands between braces replaced, in Python's format where one is given."""
-    values = _values(targets) | more
-
-    def value(place: re.Match[str]) -> str:
-        return format(values[place["name"]], place["format"] or "")
-
-    return _PLACE.sub(value, Path(__file__).with_name(name).read_text(encoding="utf-8"))
-
-
-def _values(targets: Targets) -> dict[str, float | str]:
+def _spans(targets: Targets) -> dict[str, str]:
     monitor = targets.monitor
-    thresholds = {
-        f"{section}.{key}": value
-        for section, values in targets.model_dump().items()
-        for key, value in values.items()
-    }
     spans = {
         "scrape": monitor.scrape_each_s,
         "scrape_timeout": min(10.0, monitor.scrape_each_s),
@@ -64,14 +58,7 @@ def _values(targets: Targets) -> dict[str, float | str]:
         "quiet": monitor.quiet_s,
         "quiet_before": monitor.quiet_before_s,
     }
-    return {
-        **thresholds,
-        **{name: _duration(seconds) for name, seconds in spans.items()},
-        "probes_per_s": PROBES / monitor.probe_each_s,
-        "redis_memory_bytes": REDIS_MEMORY_MB * _MB,
-        "proxy_memory_bytes": PROXY_MEMORY_MB * _MB,
-        "web_port": WEB_PORT,
-    }
+    return {name: _duration(seconds) for name, seconds in spans.items()}
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from declared_stack import PREFIX, SECRETS, Declared, DeclaredStack, declare
 from fake_docker_api import FakeDocker, fake_docker
 
@@ -33,7 +34,7 @@ def file_of(declared: DeclaredStack, role: str, name: str) -> str:
 
 def alertmanager(declared: DeclaredStack) -> dict[str, Any]:
     """Its configuration."""
-    found: dict[str, Any] = json.loads(file_of(declared, "alertmanager", "alertmanager.yml"))
+    found: dict[str, Any] = yaml.safe_load(file_of(declared, "alertmanager", "alertmanager.yml"))
     return found
 
 
@@ -83,7 +84,7 @@ def test_only_loopback(engine: FakeDocker) -> None:
 def test_names_stay(engine: FakeDocker) -> None:
     """Prometheus asks by names that all releases' containers have: a release changes nothing of it."""
     declared = declare(engine.host, layout=ON)
-    asked = json.loads(file_of(declared, "prometheus", "prometheus.yml"))["scrape_configs"]
+    asked = yaml.safe_load(file_of(declared, "prometheus", "prometheus.yml"))["scrape_configs"]
     names = {name for job in asked for found in job.get("dns_sd_configs", []) for name in found["names"]}
     aliases = {
         alias
