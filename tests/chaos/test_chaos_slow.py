@@ -45,8 +45,9 @@ async def test_a_thousand_slow_clients(kinds: Sequence[str], tmp_path: Path) -> 
         slow = SlowClients(rig.port)
         async with served_meanwhile(rig):
             await slow.begin(CLIENTS, kinds, ATTACKERS)
-            assert proxy.clients(rig.port) >= CLIENTS
-            assert web.clients(rig.web_ports[0]) < CLIENTS / 2, "the slow stay in the proxy"
+            held = proxy.clients(rig.port)
+            assert held > CLIENTS / 10, "on a slow machine the first are let go before the last have come"
+            assert web.clients(rig.web_ports[0]) < held / 2, "the slow stay in the proxy"
             await until(lambda: slow.open == 0, "all are closed", LET_GO_WITHIN_S)
         print(f"{kinds}: ended {dict(slow.ended)} after {max(slow.lasted_s):.1f} s at most")
         await rig.quiet()
