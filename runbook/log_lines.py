@@ -18,17 +18,8 @@ _ORDER = {"received": 0, "verified": 1}
 """Of events in the same ms; others come after."""
 _COLOURS = {"warning": "yellow", "error": "red", "critical": "bold red", "fatal": "bold red"}
 _UNSAID = {
-    "time",
-    "level",
-    "msg",
-    "container",
-    "role",
-    "release",
-    "webhook",
-    "event",
-    "security",
-    "stream",
-    "plain",
+    *("time", "level", "msg", "container", "role", "release"),
+    *("webhook", "event", "security", "stream", "plain"),
 }
 _PREFIX = re.compile(r"^runbook-.+?-(?=(web|worker|proxy|redis|logs|sandbox)\b)")
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from runbook.errors import RunbookError
 
@@ -42,59 +45,19 @@ class Condition:
 
 @dataclass(frozen=True)
 class NamedQuery:
-    """A question that is asked often: over how long by default, and which classes have its lines."""
+    """A question that is asked often, as `log_queries.toml` describes it."""
 
     about: str
-    condition: str
     hours: int
-    classes: tuple[str, ...] = CLASSES
+    condition: str = ""
+    classes: Sequence[str] = CLASSES
     example: str = ""
 
 
-_NOT_GATE = 'lane!="gate"'
-"""What the gate of a release sends is refused on purpose."""
-
-QUERIES = {
-    "failed-webhooks": NamedQuery(
-        "webhooks that were refused, messages that failed",
-        f'webhook=true AND event="failed" AND {_NOT_GATE}',
-        1,
-    ),
-    "rate-limit": NamedQuery(
-        "addresses that sent too much",
-        f'security=true AND action="rate_limit" AND {_NOT_GATE}',
-        24,
-        ("refusals",),
-    ),
-    "slow": NamedQuery("requests of more than 1 s", 'msg="Slow request detected"', 24, ("rest", "refusals")),
-    "unauthorized": NamedQuery(
-        "no signature, a wrong one, a stale event",
-        'security=true AND (action="unauthorized" OR action="invalid_signature" OR action="stale_event") '
-        f"AND {_NOT_GATE}",
-        24,
-        ("refusals",),
-    ),
-    "invalid-signature": NamedQuery(
-        "signatures that do not fit",
-        f'security=true AND action="invalid_signature" AND {_NOT_GATE}',
-        24,
-        ("refusals",),
-    ),
-    "errors": NamedQuery(
-        "level error and above, tracebacks",
-        'level="error" OR level="critical" OR level="fatal"',
-        24,
-        ("rest",),
-    ),
-    "request": NamedQuery("all about one request", "requestId={}", 14 * 24, example="request ID"),
-    "sql": NamedQuery(
-        "SQL on the view `logs`", "", 24, example="sql 'SELECT msg, count(*) FROM logs GROUP BY 1'"
-    ),
-}
-NEWEST = NamedQuery("all lines", "", 1)
-CONDITION = NamedQuery(
-    "lines that fit", "", 24, example='\'level="error" AND webhook=true AND event="failed"\''
-)
+_FILE = Path(__file__).with_name("log_queries.toml")
+QUERIES = {name: NamedQuery(**told) for name, told in tomllib.loads(_FILE.read_text("utf-8")).items()}
+NEWEST = NamedQuery("all lines", 1)
+CONDITION = NamedQuery("lines that fit", 24, example='\'level="error" AND webhook=true AND event="failed"\'')
 
 
 def listing() -> list[str]:
