@@ -115,7 +115,7 @@ class _Program:
             raise NoAnswer(f"{asked}: no answer for {_TIMEOUT_S:g} s", self.mend) from error
         # The last three: the environment names a proxy or certificates that cannot be used.
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
-            raise RunbookError(f"{asked}: {error or type(error).__name__}", self.mend) from error
+            raise RunbookError(f"{asked}: {str(error) or type(error).__name__}", self.mend) from error
 
     def _read(self, kind: type[_Told], answer: httpx.Response, *keys: str) -> _Told:
         try:

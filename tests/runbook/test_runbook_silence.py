@@ -169,6 +169,17 @@ def test_an_environment_that_cannot_be_used_stops_nobody(
     assert "warning: alerts are not silent: Alertmanager: POST" in capsys.readouterr().err
 
 
+def test_an_error_without_words_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a connection that takes too long."""
+
+    def refuse(*_: object, **__: object) -> httpx.Response:
+        raise httpx.ConnectTimeout("")
+
+    monkeypatch.setattr("httpx.request", refuse)
+    with pytest.raises(RunbookError, match="/api/v2/silences: ConnectTimeout"):
+        Alertmanager("http://127.0.0.1:1").silences()
+
+
 @pytest.fixture
 def answers() -> Iterator[tuple[str, list[bytes]]]:
     """The address of a server that answers 200, each time with the first body of the list."""
