@@ -21,6 +21,8 @@ ATTACKERS = [f"127.0.1.{number}" for number in range(1, 21)]
 WAVES: list[Sequence[str]] = [("idle",), ("heads",), ("bodies",)] if FULL else [("bodies",)]
 
 PER_S = 50
+PATIENCE_S = 10
+"""Of the proxy, with a request that does not come to its end."""
 LET_GO_WITHIN_S = 30
 GROWTH_MB = 30
 
@@ -50,6 +52,8 @@ async def test_a_thousand_slow_clients(kinds: Sequence[str], tmp_path: Path) -> 
             assert web.clients(rig.web_ports[0]) < held / 2, "the slow stay in the proxy"
             await until(lambda: slow.open == 0, "all are closed", LET_GO_WITHIN_S)
         print(f"{kinds}: ended {dict(slow.ended)} after {max(slow.lasted_s):.1f} s at most")
+        assert slow.ended == {408: CLIENTS}
+        assert min(slow.lasted_s) > PATIENCE_S - 1, "each of them was held, though not all at once"
         await rig.quiet()
         await until(lambda: proxy.clients(rig.port) == 0, "the proxy has no client left")
         assert web.memory_mb - before < GROWTH_MB
