@@ -6,12 +6,13 @@ import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from infra.monitoring.prometheus import WATCHDOG
 from runbook.errors import RunbookError
 from runbook.monitoring_api import Alert, AppliedSilence, Monitors, Rule
 
 _SEVERITIES = ("P0", "P1", "P2", "P3")
 URGENT = _SEVERITIES[:2]
+WATCHDOG = "Watchdog"
+"""The alert that always fires: a receiver that does not hear it knows that no other would come either."""
 _EVALUATED_WITHIN_S = 300
 _ARRIVES_WITHIN_S = 120
 """A Prometheus that has just started sends again after a minute what it sent before it knew to whom."""

@@ -40,15 +40,9 @@ def run_child(
     Raises:
         KeyboardInterrupt: we were told to stop; so was the program, and it has ended.
     """
-    process = None
-    try:
-        with _signals_deferred():
-            process = _start(command, folder, {**(os.environ if inherit else {}), **(env or {})}, output)
+    whole_env = {**(os.environ if inherit else {}), **(env or {})}
+    with _started(command, folder, whole_env, output, on_stop) as process:
         return _end_of(process)
-    except KeyboardInterrupt:
-        if process:
-            _stop(process, on_stop)
-        raise
 
 
 @contextmanager
@@ -56,15 +50,8 @@ def child_beside(
     command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None, output: IO[bytes]
 ) -> Iterator[Callable[[], int]]:
     """Run *command* as `run_child` does, while the block goes on; gives what waits for its exit code."""
-    process = None
-    try:
-        with _signals_deferred():
-            process = _start(command, folder, {**os.environ, **(env or {})}, output)
+    with _started(command, folder, {**os.environ, **(env or {})}, output) as process:
         yield process.wait
-    except KeyboardInterrupt:
-        if process:
-            _stop(process)
-        raise
 
 
 @contextmanager
@@ -94,18 +81,32 @@ def _signals_deferred() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
-def _start(
-    command: Sequence[str], folder: Path, env: Mapping[str, str], output: IO[bytes] | int | None
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=None if output is None else subprocess.STDOUT,
-        start_new_session=True,
-    )
+@contextmanager
+def _started(
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    output: IO[bytes] | int | None,
+    on_stop: Callable[[], None] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """*command*, running; told to stop, and waited for, where we are told in the block or meanwhile."""
+    process = None
+    try:
+        with _signals_deferred():
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                start_new_session=True,
+            )
+        yield process
+    except KeyboardInterrupt:
+        if process:
+            _stop(process, on_stop)
+        raise
 
 
 def stop_children() -> None:

@@ -22,7 +22,7 @@ from infra.components.stack_context import StackContext
 from infra.monitoring.dashboard import DASHBOARDS, DATASOURCE, dashboard
 from infra.monitoring.destinations import Destinations, alertmanager_config
 from infra.monitoring.panels import read_panels
-from infra.monitoring.prometheus import BLACKBOX_CONFIG, prometheus_config, rules_file
+from infra.monitoring.prometheus import blackbox_config, prometheus_config, rules_file
 from infra.stack_settings import StackSettings
 
 _COLLECTOR = Path(__file__).parent.with_name("collect_logs.py")
@@ -109,7 +109,7 @@ class Monitoring(pulumi.ComponentResource):
             "blackbox",
             Role.BLACKBOX,
             ["/bin/blackbox_exporter", f"--config.file={_CONF}/blackbox.yml"],
-            files={"blackbox.yml": BLACKBOX_CONFIG},
+            files={"blackbox.yml": blackbox_config()},
         )
         # Of the machine, without anything of it mounted: the kernel shows these to every container, and the
         # root file system lies on the engine's disk.

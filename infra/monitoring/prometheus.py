@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from contracts.targets import Targets
 from infra.components.sizes import PROXY_MEMORY_MB, REDIS_MEMORY_MB
 from infra.haproxy_config import WEB_PORT
 from infra.monitoring.templates import filled
 from infra.stack_name import DEFAULT_STACK, name_stack
-
-WATCHDOG = "Watchdog"
-"""The alert that always fires: a receiver that does not hear it knows that no other would come either."""
-
-BLACKBOX_CONFIG = Path(__file__).with_name("blackbox.yml").read_text(encoding="utf-8")
-"""The blackbox exporter's own, as it is."""
 
 PROBES = 4
 """Of the health report, each time: by the jobs `health` and `services`."""
@@ -24,6 +16,11 @@ _MB = 1024 * 1024
 def prometheus_config(targets: Targets, stack: str) -> str:
     """Prometheus' own configuration file, as `promtool check config` reads it."""
     return filled("prometheus.yml", stack=stack, web_port=WEB_PORT, **_spans(targets))
+
+
+def blackbox_config() -> str:
+    """The blackbox exporter's own."""
+    return filled("blackbox.yml")
 
 
 def rules_file(targets: Targets, stack: str, worker_replicas: int = 1) -> str:

@@ -14,7 +14,7 @@ from alert_rules import alerts_in
 from debian_programs import need
 
 from contracts.targets import Targets, read_targets
-from infra.monitoring.prometheus import BLACKBOX_CONFIG, PROBES, prometheus_config, rules_file
+from infra.monitoring.prometheus import PROBES, blackbox_config, prometheus_config, rules_file
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +72,7 @@ def test_what_is_asked_is_right(tmp_path: Path) -> None:
     (health,) = (job for job in jobs if job["job_name"] == "health")
     (services,) = (job for job in jobs if job["job_name"] == "services")
     asked = {each["labels"]["__param_module"] for each in services["static_configs"]}
-    assert yaml.safe_load(BLACKBOX_CONFIG)["modules"].keys() == {*health["params"]["module"], *asked}
+    assert yaml.safe_load(blackbox_config())["modules"].keys() == {*health["params"]["module"], *asked}
     assert len({*health["params"]["module"], *asked}) == PROBES
 
 

@@ -48,7 +48,7 @@ with open("/filled", "wb") as file:
     time.sleep(1200)
 """
 _POST = """
-import sys, time, urllib.error, urllib.request
+import time, urllib.error, urllib.request
 body, headers, per_s = %r, %r, %r
 due, end = time.monotonic() - %r, time.monotonic() + %r
 url = "http://proxy:8080" + %r
