@@ -111,6 +111,12 @@ class MonitoredStack:
         firing = {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
         return firing - {"Watchdog"}
 
+    def untold_ends(self, kind: str) -> set[str]:
+        """Alerts that the team has heard of, since `forget`, and not yet of their end."""
+        told = self.told(kind)
+        names = {title.split()[1] for title in told if not title.startswith("Resolved")}
+        return {name for name in names if not told[f"Resolved {name} ({self.project.stack})"]}
+
     def prometheus(self, path: str) -> dict[str, Any]:
         """The data of an answer of its Prometheus."""
         url = f"http://127.0.0.1:{self.project.ports['monitoring_port']}/prometheus/api/v1/{path}"
