@@ -86,7 +86,7 @@ def test_everything_is_measured_and_nothing_left_behind(data: Path, tmp_path: Pa
     assert len(report["checks"]) == 5
     assert b"webhooks per second" in out
     assert len(started) > 10
-    assert not [process for process in started if process.is_running()]
+    assert psutil.wait_procs(started, timeout=WITHIN_S)[1] == []
     assert not list(data.iterdir())
 
 
@@ -101,6 +101,6 @@ def test_interrupted_it_leaves_nothing_behind(data: Path) -> None:
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=WITHIN_S)
     assert run.returncode == 130
-    assert not [child for child in children if child.is_running()]
+    assert psutil.wait_procs(children, timeout=WITHIN_S)[1] == []
     assert not list(data.iterdir())
     assert b"Traceback" not in err
