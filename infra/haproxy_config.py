@@ -60,6 +60,9 @@ defaults
   timeout http-request 10s
   timeout http-keep-alive 10s
   timeout queue 10s
+  # Redis and the disk may stall, for all servers at once: a webhook waits that out, and must not find them
+  # down. Where a process is gone its connections are refused, and another server is asked at once.
+  timeout check 3s
   http-error status 503 content-type application/json {_UNAVAILABLE}
   # Names may have IPv6 addresses too, where nobody listens. This tells the resolver; `ipv4@` tells libc.
   default-server check inter 1s fastinter 200ms fall 2 rise 1 init-addr last,libc,none resolvers docker

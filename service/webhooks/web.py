@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,8 +27,6 @@ from service.webhooks.rejected import Internal, NotFound, NotReady, Rejected, Un
 from service.webhooks.signature import headers_of
 from service.webhooks.webhook import PATH as WEBHOOK_PATH
 from service.webhooks.webhook import Answer, Webhook
-
-READY_TIMEOUT_S = 1.0
 
 
 class Draining:
@@ -110,9 +107,8 @@ class Web:
         if self.draining.begun:
             raise NotReady("this process is draining")
         try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                await self.store.call("PING")
-        except (StoreError, TimeoutError) as error:
+            await self.store.call("PING")
+        except StoreError as error:
             raise NotReady("Redis does not answer") from error
         return JSONResponse({"status": "ready"})
 

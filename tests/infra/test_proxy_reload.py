@@ -197,6 +197,7 @@ def test_a_release_that_refuses_what_was_taken_loses_the_traffic_at_its_first_st
 def test_a_canary_whose_deployer_is_gone_loses_its_share_by_itself(proxy: Container) -> None:
     """Nobody writes a file or reloads anything: the proxy's own clock ends the lease."""
     control = ProxyControl(proxy.name or "")
+    control.put_route("live", live_config(OLD))
     with SteadyClient(port_of(proxy), ask) as client:
 
         def has_had_its_share() -> bool:

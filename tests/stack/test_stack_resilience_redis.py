@@ -10,6 +10,7 @@ from contextlib import suppress
 import httpx
 import pytest
 from docker.errors import APIError
+from docker.models.containers import Container
 from on_demand import FULL, on_demand
 from private_stack import PrivateStack, until
 
@@ -18,6 +19,8 @@ from contracts.webhook import WEBHOOK_PATH
 pytestmark = [pytest.mark.stack, pytest.mark.own_engine]
 
 PAUSED_S = 20 if FULL else 6
+STALLED_S = 4
+WAITED_FOR_S = 6  # two checks of the proxy
 SLOW_CLIENTS = 500
 REFUSALS = 20
 AOF = "$(ls /data/appendonlydir/*.incr.aof | tail -n 1)"
@@ -40,23 +43,41 @@ def beside_the_data(stack: PrivateStack, command: str) -> str:
     return str(output.decode().strip())
 
 
-def is_paused(stack: PrivateStack) -> bool:
-    """Whether Redis is, now; on a busy machine the kernel may give up freezing it."""
+def is_paused(container: Container) -> bool:
+    """Whether it is, now; on a busy machine the kernel may give up freezing it."""
     with suppress(APIError):
-        stack.container("redis").pause()
-    return bool(stack.container("redis").status == "paused")
+        container.pause()
+    container.reload()
+    return bool(container.status == "paused")
 
 
 def test_webhooks_are_refused_while_redis_is_paused(stack: PrivateStack) -> None:
     """In time for WAHA to hear it, and to come again."""
     with stack.messages() as sender:
         sender.wait_for_accepted(10)
-        until(lambda: is_paused(stack), "Redis is paused", 120)
+        until(lambda: is_paused(stack.container("redis")), "Redis is paused", 120)
         time.sleep(PAUSED_S)  # how long it is paused
         stack.container("redis").unpause()
         stack.seconds_until_well()
     assert sender.refusals
     assert {refusal[:3] for refusal in sender.refusals} == {"503"}
+
+
+def test_servers_that_stall_are_waited_for(stack: PrivateStack) -> None:
+    """As on a machine with far too much to do: no request hears that none is up."""
+    webs = [each for each in stack.containers() if each.labels["runbook.role"] == "web"]
+    with stack.messages() as sender:
+        sender.wait_for_accepted(10)
+        began = time.monotonic()
+        until(lambda: all(map(is_paused, webs)), "both are paused", 120)
+        time.sleep(STALLED_S)  # how long they stall
+        for web in webs:
+            web.unpause()
+        took_s = time.monotonic() - began
+        stack.seconds_until_well()
+    if took_s > WAITED_FOR_S:
+        pytest.skip(f"the engine took {took_s:.1f} s to pause two containers for {STALLED_S} s")
+    assert [refusal for refusal in sender.refusals if "no server is up" in refusal] == []
 
 
 def test_a_full_memory_is_refused_for_and_kills_nothing(stack: PrivateStack) -> None:
