@@ -7,14 +7,13 @@ one only what is new is fetched. All comes by the engine's API: the collector ma
 from __future__ import annotations
 
 import gzip
-import io
 import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 import requests
 from docker.errors import DockerException, NotFound
@@ -27,7 +26,7 @@ from infra.file_lock import held
 from infra.stack_name import bare_name
 from runbook.console import say
 from runbook.errors import RunbookError
-from runbook.log_segments import LogFolder, Segment, Wanted, segment_of, segments_in
+from runbook.log_segments import LogFolder, Segment, Wanted, segment_of, segments_of
 from runbook.monitor_containers import monitor_container
 
 FOLDER = "/var/tmp"  # noqa: S108 - in the collector's container, a volume of its own
@@ -69,9 +68,8 @@ class LogCopy(LogFolder):
                     continue  # finished, compressed or pruned while we looked
             else:
                 raise RunbookError(f"the segments in {container.name} change all the time", "run it again")
-            there = list({segment.key: segment for segment in there}.values())  # one may be just packed
             known = {(segment.key, segment.is_open) for segment in there}
-            for kept in segments_in(self.folder):
+            for kept in segments_of(self.folder.glob("*/*")):
                 if (kept.key, kept.is_open) not in known:
                     (self.folder / kept.path).unlink(missing_ok=True)
         self._seen = ended, there
@@ -79,14 +77,14 @@ class LogCopy(LogFolder):
 
     def _fetch(self, container: Container, is_wanted: Wanted) -> list[Segment]:
         run = ContainerExec(str(container.name)).run
-        code, output = run(["ls", "-R", FOLDER])  # a class may have no folder yet
-        there = list(_listed(output))
-        if code != 0 and not there:
-            why = printable(output.strip()) or f"`ls` ended with {code}"
+        code, output = run(["sh", "-c", f"echo {FOLDER}/*/*"])  # no error where there are none yet
+        if code != 0:
+            why = printable(output.strip()) or f"`sh` ended with {code}"
             raise RunbookError(
                 f"the segments in {container.name} cannot be listed: {why}",
                 f"`docker logs {container.name}` may say more; what was fetched lies in {self.folder}",
             )
+        there = segments_of(map(PurePosixPath, output.split()))
         for segment in filter(is_wanted, there):
             if segment.is_open:
                 target = self._target(segment)
@@ -103,13 +101,12 @@ class LogCopy(LogFolder):
 
     def _fetch_from_stopped(self, container: Container, is_wanted: Wanted) -> list[Segment]:
         """No command runs in it: all its files come, and what is not wanted is passed over."""
-        there = []
+        paths = []
         for path, content in _files_of(container, FOLDER):
-            if (segment := segment_of(path.parent.name, path.name)) is not None:
-                there.append(segment)
-                if is_wanted(segment):
-                    _keep(content, self._target(segment))
-        return there
+            paths.append(path)
+            if (segment := segment_of(path)) and is_wanted(segment):
+                _keep(content, self._target(segment))
+        return segments_of(paths)
 
     def _target(self, segment: Segment) -> Path:
         target = self.folder / segment.path
@@ -163,32 +160,19 @@ class _Moved(Exception):
     """A file is not there any more by the name that it was listed by."""
 
 
-class _Chunks(io.RawIOBase):
-    """A download as a file that can be read once."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks, self._left = iter(chunks), b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._left = self._left or next(self._chunks, b"")
-        count = min(len(buffer), len(self._left))
-        buffer[:count], self._left = self._left[:count], self._left[count:]
-        return count
-
-
 def _files_of(container: Container, path: str) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
-    """The files at or below *path* in a container that need not run, each to be read before the next."""
+    """The files at or below *path* in a container that need not run."""
     try:
         chunks, _ = container.get_archive(path, chunk_size=_CHUNK)
     except NotFound:
         raise _Moved from None
-    with tarfile.open(fileobj=io.BufferedReader(_Chunks(chunks)), mode="r|") as archive:
-        for member in archive:
-            if (content := archive.extractfile(member)) is not None:
-                yield PurePosixPath(member.name), content
+    with tempfile.TemporaryFile(dir=BUILD) as file:
+        file.writelines(chunks)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as archive:
+            for member in archive:
+                if (content := archive.extractfile(member)) is not None:
+                    yield PurePosixPath(member.name), content
 
 
 def _keep(content: IO[bytes], target: Path) -> None:
@@ -196,13 +180,3 @@ def _keep(content: IO[bytes], target: Path) -> None:
     with part.open("wb") as file:
         shutil.copyfileobj(content, file, _CHUNK)
     part.replace(target)
-
-
-def _listed(output: str) -> Iterator[Segment]:
-    """What `ls` says of several folders."""
-    class_name = ""
-    for line in output.splitlines():
-        if line.endswith(":"):
-            class_name = line[:-1].rpartition("/")[2]
-        elif (segment := segment_of(class_name, line)) is not None:
-            yield segment

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbook.errors import RunbookError
-
-CLASSES = ("rest", "webhooks", "refusals", "received")
-"""The collector's, each a folder: `infra/collect_logs.py`."""
+from runbook.log_segments import CLASSES
 
 _OPENING = re.compile(r"\s*(NOT\b|\()", re.IGNORECASE)
 _JOINING = re.compile(r"\s*(AND\b|OR\b|\))", re.IGNORECASE)

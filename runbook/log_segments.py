@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from runbook.log_query import CLASSES
+CLASSES = ("rest", "webhooks", "refusals", "received")
+"""The collector's, each a folder: `infra/collect_logs.py`."""
 
 _NAME = re.compile(r"(\d{13})-(?:open|(\d{13})-(\d{13}))\.jsonl(?:\.gz)?")
 
@@ -42,17 +43,17 @@ class Segment:
         return f"{self.class_name}/{self.name}"
 
 
-def segment_of(class_name: str, name: str) -> Segment | None:
+def segment_of(path: PurePath) -> Segment | None:
     """The segment that a file is, by its name."""
-    found = _NAME.fullmatch(name)
-    if found is None or class_name not in CLASSES:
+    found = _NAME.fullmatch(path.name)
+    if found is None or path.parent.name not in CLASSES:
         return None
-    return Segment(class_name, name, *(int(part) for part in found.groups() if part))
+    return Segment(path.parent.name, path.name, *(int(part) for part in found.groups() if part))
 
 
-def segments_in(folder: Path) -> list[Segment]:
-    """The segments in a folder of this machine; of one that is there twice, what it became."""
-    found = [segment_of(path.parent.name, path.name) for path in sorted(folder.glob("*/*.jsonl*"))]
+def segments_of(paths: Iterable[PurePath]) -> list[Segment]:
+    """Those that *paths* are; of one that is there twice, as it is just packed, what it became."""
+    found = map(segment_of, sorted(paths))
     return list({segment.key: segment for segment in found if segment}.values())
 
 
@@ -67,10 +68,10 @@ class LogFolder:
 
     def update(self, _is_wanted: Wanted) -> list[Segment]:
         """All there are."""
-        return segments_in(self.folder)
+        return segments_of(self.folder.glob("*/*"))
 
     def local(self, segment: Segment) -> Path | None:
         """Where this machine has *segment*, if at all: an open one as far as it was fetched."""
         end = "open.jsonl" if segment.is_open else "[0-9]*.jsonl*"
         found = self.folder.glob(f"{segment.class_name}/{segment.opened_ms:013d}-{end}")
-        return next((path for path in found if segment_of(segment.class_name, path.name)), None)
+        return next(filter(segment_of, found), None)

@@ -11,7 +11,8 @@ from log_kit import line, write_segment
 
 from infra.collect_logs import SHARES, class_of
 from runbook.errors import RunbookError
-from runbook.log_query import CLASSES, QUERIES, parse
+from runbook.log_query import QUERIES, parse
+from runbook.log_segments import CLASSES
 from runbook.log_table import LogTable
 
 
