@@ -136,8 +136,7 @@ class PrivateEngine:
     def restart(self) -> None:
         """Stop it in order, its containers too, and start it again."""
         assert self._process is not None, "it does not run"
-        [dockerd] = [each for each in _processes_in(self.name) if each.name() == "dockerd"]
-        dockerd.send_signal(signal.SIGTERM)
+        self._dockerd().send_signal(signal.SIGTERM)
         self._process.wait(_ENDS_WITHIN_S)
         self.start()
 
@@ -200,8 +199,14 @@ class PrivateEngine:
     def _ballast(self) -> Path:
         """As seen from the mount namespace of the engine, which alone has the disk."""
         assert self._disk, "it has no disk of its own"
-        [dockerd] = [each for each in _processes_in(self.name) if each.name() == "dockerd"]
-        return Path(f"/proc/{dockerd.pid}/root{self.folder}/data/ballast")
+        return Path(f"/proc/{self._dockerd().pid}/root{self.folder}/data/ballast")
+
+    def _dockerd(self) -> psutil.Process:
+        for each in _processes_in(self.name):
+            with suppress(psutil.NoSuchProcess):  # a command in a container, that has just ended
+                if each.name() == "dockerd":
+                    return each
+        raise AssertionError(f"{self.name} has no dockerd")
 
     def log(self) -> str:
         """What the daemon has written so far."""

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,5 +198,5 @@ def kill_tree(pid: int) -> None:
     top.send_signal(signal.SIGSTOP)
     found = [top, *top.children(recursive=True)]
     for process in found:
-        if process.is_running():
+        with suppress(psutil.NoSuchProcess):
             process.kill()
