@@ -34,7 +34,7 @@ from infra.dynamic.trial import Trial
 from infra.errors import Refused
 from infra.haproxy_config import RouteName
 from infra.history import History
-from infra.monitoring.destinations import destinations
+from infra.monitoring.sandbox_receivers import with_receivers
 from infra.observed import STACK_LABEL, Observed, observe_stack
 from infra.plan import Build, Candidate, Plan, read_plan
 from infra.policy import Policy
@@ -135,34 +135,23 @@ def _infrastructure(
 
 def _monitoring(stack: Stack, build: Build, packages: pulumi.Output[str]) -> None:
     """What watches the stack. Nothing of a release waits for it."""
-    config, made = stack.config, {image.name: image for image in build.monitors}
+    config, made = with_receivers(stack.config), {image.name: image for image in build.monitors}
     names = {name: _base(image) for name, image in made.items()}
-    to = destinations(config)
-    if not to.has_team:
+    images = {"packages": packages, **{str(image.role): names[image.name] for image in build.monitors}}
+    if not (config.layout.alert_mail_to or config.secrets.get("ALERT_CHANNEL_URL")):
         pulumi.log.warn(
             for_this_stack(
                 "alerts reach nobody: `bin/runbook secrets set ALERT_CHANNEL_URL`, or "
                 "`bin/pulumi config set --path runbook:layout.alert_mail_to ADDRESS` and alert_mail_from"
             )
         )
-    elif not to.heartbeat_url:
+    elif not config.secrets.get("ALERT_HEARTBEAT_URL"):
         pulumi.log.warn(
             for_this_stack(
                 "nobody hears where alerting itself ends: `bin/runbook secrets set ALERT_HEARTBEAT_URL`"
             )
         )
-    Monitoring(
-        MonitoringArgs(
-            context=stack.context,
-            layout=config.layout,
-            targets=stack.targets,
-            images={image.role: names[image.name] for image in build.monitors},
-            packages=packages,
-            destinations=to,
-            redis_password=config.secrets[REDIS_PASSWORD],
-            release_key=config.secrets[RELEASE_KEY],
-        )
-    )
+    Monitoring(MonitoringArgs(stack.context, config, stack.targets, images))
 
 
 def _warn_of_base_config(before: str | None, now: str) -> None:

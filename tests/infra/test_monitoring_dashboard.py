@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from monitor_files import monitor_file
 
-from infra.monitoring.dashboard import DASHBOARD_FOLDER, DASHBOARDS, DATASOURCE, dashboard
 from infra.monitoring.panels import read_panels
 
+DASHBOARD = "dashboards/runbook.json"
 PANELS = read_panels()
 UNITS = {"s", "percentunit", "short", "cps", "cpm"}
 
@@ -19,7 +20,7 @@ UNITS = {"s", "percentunit", "short", "cps", "cpm"}
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
     """The dashboard of stack dev."""
-    found: dict[str, Any] = json.loads(dashboard("dev", PANELS))
+    found: dict[str, Any] = json.loads(monitor_file(DASHBOARD))
     return found
 
 
@@ -68,17 +69,17 @@ def test_it_is_the_stacks(told: dict[str, Any]) -> None:
         "utc",
         "30s",
     )
-    assert json.loads(dashboard("org/runbook/a.b" + "c" * 60, PANELS))["uid"].startswith(
+    assert json.loads(monitor_file(DASHBOARD, stack="org/runbook/a.b" + "c" * 60))["uid"].startswith(
         "runbook-org-runbook-a-bccc"
     )
-    assert len(json.loads(dashboard("c" * 60, PANELS))["uid"]) == 40
+    assert len(json.loads(monitor_file(DASHBOARD, stack="c" * 60))["uid"]) == 40
 
 
 def test_the_files_of_its_start_say_where_everything_is(told: dict[str, Any]) -> None:
     """The source that all queries name is the one that is set up."""
-    (source,) = yaml.safe_load(DATASOURCE)["datasources"]
+    (source,) = yaml.safe_load(monitor_file("provisioning/datasources/prometheus.yml"))["datasources"]
     assert source["url"] == "http://prometheus:9090/prometheus"
     used = {target["datasource"]["uid"] for panel in charts(told) for target in panel["targets"]}
     assert used == {source["uid"]}
-    (provider,) = yaml.safe_load(DASHBOARDS)["providers"]
-    assert provider["options"] == {"path": DASHBOARD_FOLDER}
+    (provider,) = yaml.safe_load(monitor_file("provisioning/dashboards/runbook.yml"))["providers"]
+    assert provider["options"] == {"path": f"/conf/{DASHBOARD.partition('/')[0]}"}

@@ -12,9 +12,10 @@ import yaml
 from alert_cases import CASES, HEALTHY, Case
 from alert_rules import alerts_in
 from debian_programs import need
+from monitor_files import monitor_file
 
 from contracts.targets import Targets, read_targets
-from infra.monitoring.prometheus import PROBES, blackbox_config, prometheus_config, rules_file
+from infra.monitoring.templates import PROBES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,7 +54,7 @@ def as_test(case: Case) -> dict[str, object]:
 
 def run(folder: Path, targets: Targets, cases: list[Case], stack: str = "dev") -> str:
     """What promtool says is wrong; nothing if all is as expected."""
-    (folder / "rules.yml").write_text(rules_file(targets, stack, worker_replicas=2))
+    (folder / "rules.yml").write_text(monitor_file("rules.yml", targets, stack, worker_replicas=2))
     tests = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": list(map(as_test, cases))}
     (folder / "tests.yml").write_text(json.dumps(tests))
     done = subprocess.run(
@@ -64,15 +65,18 @@ def run(folder: Path, targets: Targets, cases: list[Case], stack: str = "dev") -
 
 def test_what_is_asked_is_right(tmp_path: Path) -> None:
     """Each probe of the health report is a module of the blackbox exporter's."""
-    (tmp_path / "prometheus.yml").write_text(prometheus_config(read_targets(), "dev"))
+    (tmp_path / "prometheus.yml").write_text(monitor_file("prometheus.yml"))
     subprocess.run(
         ["promtool", "check", "config", "--syntax-only", "prometheus.yml"], cwd=tmp_path, check=True
     )
-    jobs = yaml.safe_load(prometheus_config(read_targets(), "dev"))["scrape_configs"]
+    jobs = yaml.safe_load(monitor_file("prometheus.yml"))["scrape_configs"]
     (health,) = (job for job in jobs if job["job_name"] == "health")
     (services,) = (job for job in jobs if job["job_name"] == "services")
     asked = {each["labels"]["__param_module"] for each in services["static_configs"]}
-    assert yaml.safe_load(blackbox_config())["modules"].keys() == {*health["params"]["module"], *asked}
+    assert yaml.safe_load(monitor_file("blackbox.yml"))["modules"].keys() == {
+        *health["params"]["module"],
+        *asked,
+    }
     assert len({*health["params"]["module"], *asked}) == PROBES
 
 
@@ -83,7 +87,7 @@ def test_each_case(tmp_path: Path) -> None:
 
 def test_each_alert_has_a_case() -> None:
     """All but those that depend on days of history, which have tests of their own."""
-    alerts = alerts_in(rules_file(read_targets(), "dev"))
+    alerts = alerts_in(monitor_file("rules.yml"))
     covered = {case.alert: case.severity for case in CASES if case.alert}
     assert covered == {
         name: severity for name, severity in alerts.items() if name not in ("Watchdog", "NoMessages")
@@ -95,7 +99,7 @@ def test_silence_where_there_were_messages(tmp_path: Path) -> None:
     accepted = 'webhooks_total{job="web",instance="a",lane="live",outcome="accepted"}'
     day = 24 * 60 * 4
     rises = f"0+1x300 {300 - 1}x{day}"
-    (tmp_path / "rules.yml").write_text(rules_file(read_targets(), "dev"))
+    (tmp_path / "rules.yml").write_text(monitor_file("rules.yml"))
     asked = 'count(ALERTS{alertstate="firing",alertname="NoMessages",severity="P2"}) or vector(0)'
     tests = {
         "rule_files": ["rules.yml"],
@@ -129,7 +133,7 @@ def with_threshold(key: str, times: float) -> Targets:
 def firing_where_changed(targets: Targets) -> list[Case]:
     """The cases of the alerts whose rules are others with *targets*."""
     before, after = (
-        dict(re.findall(r"alert: (\w+)\n((?:(?!  - alert).*\n)*)", rules_file(each, "dev")))
+        dict(re.findall(r"alert: (\w+)\n((?:(?!  - alert).*\n)*)", monitor_file("rules.yml", each)))
         for each in (read_targets(), targets)
     )
     return [case for case in CASES if case.alert and after[case.alert] != before[case.alert]]
@@ -149,7 +153,7 @@ def test_each_threshold_counts(key: str, tmp_path: Path) -> None:
 
 def test_commands_name_the_stack(tmp_path: Path) -> None:
     """What an alert says to type works on the stack that it is about."""
-    rules = rules_file(read_targets(), "prod")
+    rules = monitor_file("rules.yml", stack="prod")
     commands = re.findall(r"`(bin/runbook [^`]+)`", rules)
     assert commands and all(command.endswith("--stack prod") for command in commands)
     assert run(tmp_path, read_targets(), [], "prod") == ""
@@ -161,4 +165,4 @@ def test_documented() -> None:
     section = page.partition("\n## The alerts\n")[2].partition("\n## ")[0]
     rows = re.findall(r"(?m)^\| (`[^|]+`) \| (P\d|none) \|", section)
     told = {name: severity for names, severity in rows for name in re.findall(r"`(\w+)`", names)}
-    assert told == alerts_in(rules_file(read_targets(), "dev"))
+    assert told == alerts_in(monitor_file("rules.yml"))

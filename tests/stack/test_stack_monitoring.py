@@ -18,12 +18,10 @@ import pytest
 from abandoned import OURS, remove_abandoned
 from alert_rules import alerts_in
 from instant_gate import InstantGate
+from monitor_files import monitor_file
 from monitored_stack import MonitoredStack
 from on_demand import FULL, on_demand
 from project import Project
-
-from contracts.targets import read_targets
-from infra.monitoring.prometheus import rules_file
 
 pytestmark = [pytest.mark.stack, pytest.mark.monitored]
 
@@ -286,7 +284,7 @@ def test_pages_of_monitors(stack: MonitoredStack, path: str, headers: dict[str, 
 def test_every_alert_is_planted() -> None:
     """With its severity; the Watchdog needs none."""
     planted = {fault.alert: fault.severity for fault in (*FIRST, *URGENT, *chain(*TOGETHER))}
-    assert {**planted, "Watchdog": "none"} == alerts_in(rules_file(read_targets(), "dev"))
+    assert {**planted, "Watchdog": "none"} == alerts_in(monitor_file("rules.yml"))
 
 
 def test_release_and_rollback(stack: MonitoredStack) -> None:
