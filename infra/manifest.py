@@ -111,22 +111,16 @@ def describe(
     secrets: dict[str, str],
     sizing: Sizing,
     migrations: list[Needed],
-    logs: dict[str, Any] | None = None,
+    logs: dict[str, Any],
 ) -> Manifest:
     """The manifest of the release made of exactly these parts, and of the code that shapes its containers."""
     code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _SHAPED_BY]
     keys = [migration.key for migration in migrations]
-    parts = [context.name, base_image, env, secrets, sizing.model_dump(), code, keys, logs or {}]
+    parts = [context.name, base_image, env, secrets, sizing.model_dump(), code, keys, logs]
     release = "r-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:7]
     image = f"runbook/service:{release}"
     return Manifest(
-        id=release,
-        image=image,
-        env=env,
-        secrets=secrets,
-        sizing=sizing,
-        migrations=migrations,
-        logs=logs or {},
+        id=release, image=image, env=env, secrets=secrets, sizing=sizing, migrations=migrations, logs=logs
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from pydantic import BaseModel
 
 from runbook.errors import RunbookError
-from runbook.monitoring_api import Alert, AppliedSilence, Monitors, Rule
+from runbook.monitoring_api import Alert, Alertmanager, AppliedSilence, Prometheus, Rule
 
 _SEVERITIES = ("P0", "P1", "P2", "P3")
 URGENT = _SEVERITIES[:2]
@@ -20,8 +21,7 @@ _OF_THE_STACK = "stack"
 """The label that Prometheus adds for Alertmanager only."""
 
 
-@dataclass(frozen=True)
-class AlertState:
+class AlertState(BaseModel):
     """The alerts, worst first; why not to rely on them; how many rules, and since when all are evaluated."""
 
     alerts: list[Alert]
@@ -30,18 +30,18 @@ class AlertState:
     age_s: float
 
 
-def read_alerts(monitors: Monitors, now: datetime.datetime) -> AlertState:
+def read_alerts(prometheus: Prometheus, alertmanager: Alertmanager, now: datetime.datetime) -> AlertState:
     """What Prometheus and Alertmanager say.
 
     Raises:
         RunbookError: Prometheus cannot be asked. That Alertmanager cannot is a problem: nobody is told.
     """
-    rules = monitors.prometheus.rules()
+    rules = prometheus.rules()
     problems = list(_rule_problems(rules, now))
     silenced: dict[frozenset[tuple[str, str]], AppliedSilence | None] = {}
     try:
-        silences = {silence.id: silence for silence in monitors.alertmanager.silences()}
-        for sent in monitors.alertmanager.alerts():
+        silences = {silence.id: silence for silence in alertmanager.silences()}
+        for sent in alertmanager.alerts():
             found = [silences[each] for each in sent.silenced_by if each in silences]
             silenced[_key(sent.labels)] = max(found, key=lambda silence: silence.until, default=None)
         for watchdog in _watchdogs(rules):
@@ -60,7 +60,7 @@ def read_alerts(monitors: Monitors, now: datetime.datetime) -> AlertState:
         if rule.name != WATCHDOG
     ]
     age_s = max(((now - rule.evaluated).total_seconds() for rule in rules), default=0.0)
-    return AlertState(sorted(alerts, key=_rank), problems, len(rules), age_s)
+    return AlertState(alerts=sorted(alerts, key=_rank), problems=problems, rules=len(rules), age_s=age_s)
 
 
 def is_urgent(alert: Alert) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 
@@ -38,7 +38,7 @@ _CHUNK = 256 * 1024
 _NOTHING = "(SELECT NULL::JSON AS json LIMIT 0)"
 
 
-_Read = TypeVar("_Read")
+Rows = tuple[list[str], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -78,33 +78,29 @@ class LogTable:
         self._see(files)
 
     def _see(self, files: Sequence[Path]) -> None:
-        """Make the view, of *files*."""
+        """Make the views, of *files*."""
         self._files, release = files, self._release
         paths = ", ".join(_quoted(str(file)) for file in files)
         lines = f"read_ndjson_objects([{paths}], ignore_errors = true)" if files else _NOTHING
         if release:  # a line may speak of another release than its container's
             lines += f" WHERE json IS NULL OR ends_with(json->>'container', {_quoted(f'-{release}')})"
-        self._lines = f"(SELECT json AS line FROM {lines})"  # noqa: S608 - of quoted texts
-        view = f"SELECT {_COLUMNS} FROM {self._lines} WHERE time {self._times}"  # noqa: S608
+        self._connection.execute(f"CREATE OR REPLACE VIEW lines AS SELECT json AS line FROM {lines}")  # noqa: S608
+        view = f"SELECT {_COLUMNS} FROM lines WHERE time {self._times}"  # noqa: S608 - of quoted texts
         self._connection.execute(f"CREATE OR REPLACE VIEW logs AS {view}")
 
     def select(self, condition: Condition, limit: int) -> Found:
         """The newest *limit* lines that fit, in no order. One pass over the files."""
-        return self._read(lambda: self._select(condition, limit))
-
-    def _select(self, condition: Condition, limit: int) -> Found:
         rarest = max(condition.texts, key=len, default="")  # one look costs as much as another saves
         has = f"contains(line::VARCHAR, {_quoted(rarest)})" if rarest else "true"
         time = "TRY_CAST(line->>'time' AS BIGINT)"
         sql = (
             f"SELECT count(line), count(*) - count(line), arg_max(line, {time}, {limit}) "  # noqa: S608
-            f"FROM {self._lines} WHERE line IS NULL OR ({has} AND ({condition.sql}) AND {time} {self._times})"
+            f"FROM lines WHERE line IS NULL OR ({has} AND ({condition.sql}) AND {time} {self._times})"
         )
-        row = self._connection.execute(sql, condition.values).fetchone()
-        assert row is not None
-        return Found(row[2] or [], row[0], row[1], self.broken)
+        _, [(count, unreadable, lines)] = self._read(sql, 1, condition.values)
+        return Found(lines or [], count, unreadable, self.broken)
 
-    def query(self, sql: str, limit: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(self, sql: str, limit: int) -> Rows:
         """The columns and the first *limit* rows of an operator's own SELECT.
 
         Raises:
@@ -112,47 +108,37 @@ class LogTable:
         """
         with _errors():
             kinds = [each.type for each in duckdb.extract_statements(sql)]
-            if kinds != [duckdb.StatementType.SELECT]:
-                raise RunbookError(
-                    "the SQL is not one SELECT", "the view `logs` can be read, nothing be changed"
-                )
-
-        def rows() -> tuple[list[str], list[tuple[Any, ...]]]:
-            done = self._connection.execute(sql)
-            return [column[0] for column in done.description or ()], done.fetchmany(limit)
-
-        return self._read(rows)
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise RunbookError("the SQL is not one SELECT", "the view `logs` can be read, nothing be changed")
+        return self._read(sql, limit)
 
     def count_unreadable(self) -> int:
         """How many lines of the files are no JSON."""
+        return int(self._read("SELECT count(*) - count(line) FROM lines", 1)[1][0][0])
 
-        def row() -> tuple[Any, ...] | None:
-            return self._connection.execute(f"SELECT count(*) - count(line) FROM {self._lines}").fetchone()  # noqa: S608
-
-        return int((self._read(row) or (0,))[0])
-
-    def _read(self, read: Callable[[], _Read]) -> _Read:
-        """What *read* gives; where DuckDB cannot read a file, without the segments that are broken."""
+    def _read(self, sql: str, limit: int, values: Sequence[object] = ()) -> Rows:
+        """What *sql* gives; where DuckDB cannot read a file, without the segments that are broken."""
         with _errors():
             try:
-                return self._run(read)
+                return self._run(sql, limit, values)
             except duckdb.IOException:
                 broken = [file for file in self._files if file.suffix == ".gz" and not _is_whole(file)]
                 if not broken:
                     raise
                 self.broken += tuple(file.name for file in broken)
                 self._see([file for file in self._files if file not in broken])
-                return self._run(read)
+                return self._run(sql, limit, values)
 
-    def _run(self, read: Callable[[], _Read]) -> _Read:
-        """What *read* gives, from another thread: where DuckDB works in the main one, Ctrl-C may be lost."""
+    def _run(self, sql: str, limit: int, values: Sequence[object]) -> Rows:
+        """What *sql* gives, from another thread: where DuckDB works in the main one, Ctrl-C may be lost."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            found = pool.submit(read)
+            found = pool.submit(lambda: self._connection.execute(sql, values).fetchmany(limit))
             try:
-                return found.result()
+                rows = found.result()
             except KeyboardInterrupt:
                 self._connection.interrupt()
                 raise
+        return [column[0] for column in self._connection.description or ()], rows
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import docker
 import httpx
 from docker.errors import NotFound
-from pydantic import AliasPath, BaseModel, Field, TypeAdapter
+from pydantic import AliasPath, BaseModel, Field, TypeAdapter, computed_field
 
 from infra.errors import printable
 from infra.provenance import operator
@@ -50,11 +50,13 @@ class Alert(BaseModel):
     since: datetime.datetime = Field(alias="activeAt")
     silence: AppliedSilence | None = None
 
+    @computed_field  # type: ignore[prop-decorator] # as pydantic's documentation has it
     @property
     def name(self) -> str:
         """The rule's."""
         return self.labels.get("alertname", "")
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def severity(self) -> str:
         """P0 to P3, or whatever the rule says."""
@@ -194,15 +196,7 @@ class Alertmanager(_Program):
         return [{**_matcher("alertname", names, is_equal=False), "isRegex": True}] if names else []
 
 
-@dataclass(frozen=True)
-class Monitors:
-    """Those of one stack."""
-
-    prometheus: Prometheus
-    alertmanager: Alertmanager
-
-
-def monitors_of(stack: str) -> Monitors:
+def monitors_of(stack: str) -> tuple[Prometheus, Alertmanager]:
     """The monitors of *stack*.
 
     Raises:
@@ -211,7 +205,7 @@ def monitors_of(stack: str) -> Monitors:
     refuse_unless_running(stack)  # what answers at its port may be another stack's
     url = layout_of(stack).monitoring_url
     mend = "does `docker ps` show it? `docker logs` of it may say why; `bin/runbook up` brings it back"
-    return Monitors(Prometheus(f"{url}/prometheus", mend), Alertmanager(f"{url}/alertmanager", mend))
+    return Prometheus(f"{url}/prometheus", mend), Alertmanager(f"{url}/alertmanager", mend)
 
 
 def alertmanager_of(stack: str, engine: docker.DockerClient | None = None) -> Alertmanager | None:

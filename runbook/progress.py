@@ -73,8 +73,7 @@ class Progress:
     def __call__(self, event: EngineEvent) -> None:
         """Take one event."""
         if event.resource_pre_event:
-            step = event.resource_pre_event.metadata
-            self._begin(step.op, step.urn, keeps=_keeps(step))
+            self._begin(event.resource_pre_event.metadata)
         elif event.res_outputs_event:
             self._end(event.res_outputs_event.metadata)
         elif event.res_op_failed_event:
@@ -93,19 +92,20 @@ class Progress:
         """What to do about it; empty where whoever stopped it did not say."""
         return "; ".join(dict.fromkeys(hint for error in self._errors if (hint := split_hint(error)[1])))
 
-    def _word(self, op: OpType, *, keeps: bool) -> str:
-        """What is told of *op*; a volume with data is only forgotten, and found again by its name."""
-        if op is OpType.DELETE and keeps:
+    def _word(self, step: StepEventMetadata) -> str:
+        """What is told of *step*; a volume with data is only forgotten, and found again by its name."""
+        if step.op is OpType.DELETE and step.old and step.old.retain_on_delete:
             return "would keep" if self._planned else "kept"
-        return self._words[op]
+        return self._words[step.op]
 
-    def _begin(self, op: OpType, urn: str, *, keeps: bool) -> None:
-        if op not in self._words or _is_component(urn):
+    def _begin(self, step: StepEventMetadata) -> None:
+        urn = step.urn
+        if step.op not in self._words or _is_component(urn):
             return
-        if op == OpType.DELETE and _type(urn) == "docker:index/remoteImage:RemoteImage":
+        if step.op == OpType.DELETE and _type(urn) == "docker:index/remoteImage:RemoteImage":
             return  # only the state forgets it: the engine keeps each image (`keep_locally`)
         if self._planned:
-            self._tell(urn, f"{self._word(op, keeps=keeps)} {_name(urn)}")
+            self._tell(urn, f"{self._word(step)} {_name(urn)}")
         else:
             self._since[urn] = self._clock()
             self._show_running()
@@ -113,8 +113,7 @@ class Progress:
     def _end(self, step: StepEventMetadata) -> None:
         since = self._since.pop(step.urn, None)
         if since is not None and step.op in self._words:
-            word = self._word(step.op, keeps=_keeps(step))
-            self._tell(step.urn, f"{word} {_name(step.urn)} ({self._clock() - since:.1f} s)")
+            self._tell(step.urn, f"{self._word(step)} {_name(step.urn)} ({self._clock() - since:.1f} s)")
         if step.type == "pulumi:pulumi:Stack" and step.new:
             self.outputs = dict(step.new.outputs or {})
         if _leaves_running(step) and step.new:
@@ -150,11 +149,6 @@ def _leaves_running(step: StepEventMetadata) -> bool:
     if step.type != "docker:index/container:Container" or step.op not in _LEAVES or step.new is None:
         return False
     return bool((step.new.inputs or {}).get("mustRun", True))
-
-
-def _keeps(step: StepEventMetadata) -> bool:
-    """Whether the engine keeps what the state forgets."""
-    return bool(step.old and step.old.retain_on_delete)
 
 
 def _is_component(urn: str) -> bool:

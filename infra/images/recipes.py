@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 SUITE = "bookworm"
@@ -98,28 +99,21 @@ class Recipe:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:TAG_DIGITS]
 
 
-def _monitor(official: str) -> Recipe:
-    """All monitors in one Debian image: most of it is the system around them."""
-    programs = {
-        "/usr/bin/alertmanager": "prometheus-alertmanager",
-        "/usr/bin/blackbox_exporter": "prometheus-blackbox-exporter",
-        "/usr/bin/node_exporter": "prometheus-node-exporter",
-        "/redis_exporter": "/usr/bin/prometheus-redis-exporter",
-    }
-    return Recipe(
-        official=official,
-        packages=(
-            *("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"),
-            *("prometheus-node-exporter", "prometheus-redis-exporter"),
-        ),
-        changes=("USER nobody", "WORKDIR /"),
-        hooks=(
-            *(f'--customize-hook=ln -s {program} "$1{place}"' for place, program in programs.items()),
-            '--customize-hook=install -d -o 65534 -g 65534 "$1/prometheus" "$1/alertmanager"',
-        ),
-        shared="monitors",
-    )
-
+_MONITOR_PARTS = ("alertmanager", "blackbox-exporter", "node-exporter", "redis-exporter")
+_monitor = partial(
+    Recipe,
+    packages=("prometheus", *(f"prometheus-{part}" for part in _MONITOR_PARTS)),
+    changes=("USER nobody", "WORKDIR /"),
+    hooks=(
+        '--customize-hook=ln -s prometheus-alertmanager "$1/usr/bin/alertmanager"',
+        '--customize-hook=ln -s prometheus-blackbox-exporter "$1/usr/bin/blackbox_exporter"',
+        '--customize-hook=ln -s prometheus-node-exporter "$1/usr/bin/node_exporter"',
+        '--customize-hook=ln -s /usr/bin/prometheus-redis-exporter "$1/redis_exporter"',
+        '--customize-hook=install -d -o 65534 -g 65534 "$1/prometheus" "$1/alertmanager"',
+    ),
+    shared="monitors",
+)
+"""All monitors in one Debian image: most of it is the system around them."""
 
 RECIPES = {
     Role.PYTHON: Recipe(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -25,13 +24,9 @@ def alerts(stack: Stack = DEFAULT_STACK, check: Check = False, as_json: Json = F
     Exit code 0 also where some fire; 1 where the alerting itself does not work.
     """
     now = datetime.datetime.now(datetime.UTC)
-    state = read_alerts(monitors_of(stack), now)
+    state = read_alerts(*monitors_of(stack), now)
     if as_json:
-        told = [
-            {**alert.model_dump(mode="json"), "name": alert.name, "severity": alert.severity}
-            for alert in state.alerts
-        ]
-        print_json({**asdict(state), "alerts": told})
+        print_json(state.model_dump(mode="json"))
     else:
         for alert in state.alerts:
             show("\n".join(lines(alert, now)))

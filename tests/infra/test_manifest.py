@@ -33,6 +33,7 @@ def made(**changed: object) -> Manifest:
         "secrets": {"S": "d"},
         "sizing": SIZING,
         "migrations": [Needed(key="functions@abc")],
+        "logs": {},
     }
     return describe(**{**parts, **changed})  # type: ignore[arg-type]
 

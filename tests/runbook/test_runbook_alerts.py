@@ -253,7 +253,7 @@ def problems(answers: Answers, *rules: Answers, sent: object = ()) -> list[str]:
     answers["/alertmanager/api/v2/silences"] = []
     if sent is not None:
         answers["/alertmanager/api/v2/alerts"] = sent
-    return read_alerts(monitors_of("dev"), NOW).problems
+    return read_alerts(*monitors_of("dev"), NOW).problems
 
 
 LIVES = rule("Watchdog", fires_since="2026-11-24T09:00:00Z")
