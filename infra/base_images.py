@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,8 +33,9 @@ from infra.images.recipes import (
 )
 
 __all__ = [
-    "MONITORS", "SERVING", "BaseImage", "Mode", "Origin", "Role",
-    "age_days", "ensure", "ensure_all", "is_fixed", "refresh", "refresh_all", "resolve", "resolve_monitors",
+    "SERVING", "BaseImage", "Mode", "Origin", "Role",
+    "age_days", "ensure", "ensure_all", "is_fixed", "refresh", "refresh_all", "resolve",
+    "resolve_all", "resolve_monitors",
 ]  # fmt: skip
 
 _FIXED = re.compile(r"(@|^)sha256:[0-9a-f]{64}$|^runbook/[a-z]+:(\w+-)*[0-9a-f]{7,12}(-\d{8})?$")
@@ -92,6 +93,11 @@ def resolve_monitors(mode: Mode | str, engine: ImageEngine | None = None) -> lis
     return [*monitors, resolve(Role.GRAFANA, Mode.OFFICIAL, engine)]
 
 
+def resolve_all(mode: Mode | str, *, has_monitors: bool) -> list[BaseImage]:
+    """All images of a stack."""
+    return [resolve(role, mode) for role in SERVING] + (resolve_monitors(mode) if has_monitors else [])
+
+
 def refresh(
     role: Role, mode: Mode, report: Callable[[str], None], engine: DockerImages | None = None
 ) -> None:
@@ -137,8 +143,9 @@ def ensure_all(images: Sequence[BaseImage], report: Callable[[str], None]) -> No
     _side_by_side([partial(ensure, image, report) for image in images])
 
 
-def refresh_all(roles: Iterable[Role], mode: Mode, report: Callable[[str], None]) -> None:
-    """`refresh` the image of each of *roles*, as many at a time as there are cores; see `ensure_all`."""
+def refresh_all(mode: Mode, report: Callable[[str], None], *, has_monitors: bool) -> None:
+    """`refresh` all images of a stack, as many at a time as there are cores; see `ensure_all`."""
+    roles = (*SERVING, *MONITORS) if has_monitors else SERVING
     _side_by_side([partial(refresh, role, mode, report) for role in roles])
 
 

@@ -10,15 +10,14 @@ from functools import partial
 
 from contracts.targets import read_targets
 from infra.base_images import (
-    MONITORS,
     SERVING,
     BaseImage,
     Mode,
+    Origin,
     age_days,
     ensure_all,
     refresh_all,
-    resolve,
-    resolve_monitors,
+    resolve_all,
 )
 from infra.images.engine import ImageEngine
 from infra.manifest import REPOSITORY
@@ -83,19 +82,22 @@ def _end_work() -> None:
 
 def _ensure_images(mode: Mode, refreshed: bool, *, has_monitors: bool) -> None:
     if refreshed:
-        refresh_all((*SERVING, *(MONITORS if has_monitors else ())), mode, say)
-    images = [resolve(role, mode) for role in SERVING]
-    images += resolve_monitors(mode) if has_monitors else []
+        refresh_all(mode, say, has_monitors=has_monitors)
+    images = resolve_all(mode, has_monitors=has_monitors)
     ensure_all(images, say)
     for line in old_images(images, read_targets().images.old_after_days):
         say(line)
 
 
 def old_images(images: Sequence[BaseImage], days: int, engine: ImageEngine | None = None) -> list[str]:
-    """A line for each of *images* whose packages are older than so many *days*."""
-    ages = {image.role: age_days(image, engine) for image in images}
+    """A line for each of *images* whose packages are older than so many *days*, and could be newer.
+
+    The monitors' official images have exact versions, and their Debian ones are one image.
+    """
+    renewed = [image for image in images if image.origin is Origin.DEBIAN or image.role in SERVING]
+    ages = {image.name: age_days(image, engine) for image in renewed}
     return [
-        f"the {role} image is {age} days old: `bin/runbook up --refresh-images` takes the latest packages"
-        for role, age in ages.items()
+        f"the image {name} is {age} days old: `bin/runbook up --refresh-images` takes the latest packages"
+        for name, age in ages.items()
         if age > days
     ]

@@ -14,6 +14,7 @@ import typer
 
 from infra.checkout import BUILD
 from infra.monitoring.panels import read_panels
+from infra.stack_name import bare_name
 from runbook.console import out, print_json, say, show, show_row
 from runbook.errors import RunbookError
 from runbook.metrics_page import metrics_page
@@ -50,9 +51,9 @@ def metrics(
     if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
         raise typer.BadParameter("--since should be a minute to a year ago")
     shown = [panels[panel]] if panel else [*panels.values()]
-    charts = read_charts(monitors_of(stack).prometheus, shown, start_s, length_s)
+    charts = read_charts(monitors_of(stack)[0], shown, start_s, length_s)
     if html or open_page:
-        page = html or BUILD / "reports" / stack / "metrics.html"
+        page = html or BUILD / "reports" / bare_name(stack) / "metrics.html"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(metrics_page(stack, charts, start_s, length_s), encoding="utf-8")
         has_browser = open_page and webbrowser.open(page.resolve().as_uri())

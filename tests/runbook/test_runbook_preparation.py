@@ -61,23 +61,26 @@ def test_base_images_are_made_anew_only_when_that_is_asked_for(
     """Before it is seen which there are."""
     module, did = "runbook.preparation", list[str]()
     for name in ("ensure_engine", "ensure_cli", "ensure_site", "refresh_all", "ensure_all"):
-        monkeypatch.setattr(f"{module}.{name}", lambda *_, name=name: did.append(name))
-    monkeypatch.setattr(f"{module}.resolve", lambda role, _mode: BaseImage(role, "x", Origin.DEBIAN))
-    monkeypatch.setattr(f"{module}.resolve_monitors", lambda _mode: [])
+        monkeypatch.setattr(f"{module}.{name}", lambda *_, name=name, **_options: did.append(name))
+    images = [BaseImage(Role.REDIS, "x", Origin.DEBIAN)]
+    monkeypatch.setattr(f"{module}.resolve_all", lambda _mode, **_options: images)
     monkeypatch.setattr(f"{module}.age_days", lambda _image, _engine: 0)
     prepare("dev", refresh_images=refresh_images)
-    images = [name for name in did if name.endswith("_all")]
-    assert images == (["refresh_all", "ensure_all"] if refresh_images else ["ensure_all"])
+    made = [name for name in did if name.endswith("_all")]
+    assert made == (["refresh_all", "ensure_all"] if refresh_images else ["ensure_all"])
 
 
 def test_old_base_images_are_spoken_of() -> None:
-    """With their age, and how newer packages come; those that are not old are not."""
+    """Each once, with its age, and how newer packages come; not those that are not old, or never change."""
 
     class Engine:
         def created(self, name: str) -> datetime.datetime:
-            days = {"redis:1": 31, "haproxy:1": 30}[name]
+            days = {"redis:1": 31, "haproxy:1": 30}.get(name, 99)
             return datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days, hours=1)
 
     images = [BaseImage(role, f"{role}:1", Origin.DEBIAN) for role in (Role.REDIS, Role.HAPROXY)]
     [line] = old_images(images, 30, Engine())
-    assert line.startswith("the redis image is 31 days old: `bin/runbook up --refresh-images`")
+    assert line.startswith("the image redis:1 is 31 days old: `bin/runbook up --refresh-images`")
+    assert old_images([BaseImage(Role.NODE, "node:v1.8.2", Origin.OFFICIAL)], 30, Engine()) == []
+    shared = [BaseImage(role, "runbook/monitors:1", Origin.DEBIAN) for role in (Role.NODE, Role.BLACKBOX)]
+    assert len(old_images(shared, 30, Engine())) == 1
