@@ -119,6 +119,13 @@ def test_sandbox_hears(engine: FakeDocker) -> None:
     assert not config["global"]["smtp_require_tls"]
 
 
+def test_a_server_called_sandbox(engine: FakeDocker) -> None:
+    """Where the stack has no sandbox it is somebody's, and mail to it is encrypted."""
+    mail = {"alert_mail_to": "team@example.org", "alert_mail_from": "alerts@example.org"}
+    config = alertmanager(declare(engine.host, layout={**PRODUCTION, **mail, "alert_smtp": "sandbox:587"}))
+    assert config["global"]["smtp_require_tls"]
+
+
 @pytest.mark.parametrize(("port", "tls"), [(587, True), (465, False)])
 def test_outside(engine: FakeDocker, port: int, tls: bool) -> None:
     """Elsewhere mail goes by Resend's SMTP with its key, encrypted, unless another server is named."""
