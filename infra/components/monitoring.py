@@ -79,17 +79,7 @@ class Monitoring(pulumi.ComponentResource):
         if files:
             conf = context.volume(f"{role}-conf", self)
             volumes.append({"volume_name": conf.name, "container_path": _CONF, "read_only": True})
-            seeded.append(
-                seed(
-                    f"{name}-conf",
-                    context=context,
-                    image=args.images[image],
-                    volume=conf,
-                    mount=_CONF,
-                    files={file: pulumi.Output.secret(text) for file, text in texts.items()},
-                    parent=self,
-                )
-            )
+            seeded.append(self._seed(f"{name}-conf", args.images[image], conf, texts))
         if data:
             kept = context.volume(data[0], self)
             volumes.append({"volume_name": kept.name, "container_path": data[1]})
@@ -105,6 +95,19 @@ class Monitoring(pulumi.ComponentResource):
             **hardened(_NOBODY, memory_mb, tmpfs or {"/tmp": 4}),  # noqa: S108 - in the container
             **more,
             opts=pulumi.ResourceOptions(parent=self, depends_on=seeded),
+        )
+
+    def _seed(
+        self, name: str, image: pulumi.Input[str], volume: docker.Volume, texts: dict[str, str]
+    ) -> docker.Container:
+        return seed(
+            name,
+            context=self._args.context,
+            image=image,
+            volume=volume,
+            mount=_CONF,
+            files={file: pulumi.Output.secret(text) for file, text in texts.items()},
+            parent=self,
         )
 
     def _text(self, file: str) -> str:

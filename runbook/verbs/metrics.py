@@ -51,7 +51,8 @@ def metrics(
     if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
         raise typer.BadParameter("--since should be a minute to a year ago")
     shown = [panels[panel]] if panel else [*panels.values()]
-    charts = read_charts(monitors_of(stack)[0], shown, start_s, length_s)
+    prometheus, _ = monitors_of(stack)
+    charts = read_charts(prometheus, shown, start_s, length_s)
     if html or open_page:
         page = html or BUILD / "reports" / bare_name(stack) / "metrics.html"
         page.parent.mkdir(parents=True, exist_ok=True)
